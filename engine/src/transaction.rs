@@ -332,17 +332,17 @@ pub struct TransactionBuilder {
 
 impl TransactionBuilder {
     /// Uses this lane: one of 65,536 replay windows of the account, of which it may open 64.
-    pub const fn lane(self, lane: u16) -> Self {
+    pub fn lane(self, lane: u16) -> Self {
         Self { lane, ..self }
     }
 
     /// Uses this number, once per account and lane.
-    pub const fn sequence(self, sequence: u64) -> Self {
+    pub fn sequence(self, sequence: u64) -> Self {
         Self { sequence, ..self }
     }
 
     /// Rejects it in blocks later than this. Time 0 stands for unbounded.
-    pub const fn valid_until(self, time: Time) -> Self {
+    pub fn valid_until(self, time: Time) -> Self {
         Self { valid_until: Some(time), ..self }
     }
 

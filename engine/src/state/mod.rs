@@ -20,6 +20,7 @@ mod slots;
 mod snapshot;
 mod window;
 
+pub(crate) use account::Balance;
 pub use asset::Asset;
 pub(crate) use context::{Changes, Context};
 pub(crate) use index::{Hash, Slot};

@@ -1,6 +1,6 @@
 //! The address of an account.
 
-use super::digest::{ParseHexError, thirty_two_bytes, write_hex, parse_hex};
+use super::digest::{ParseHexError, parse_hex, thirty_two_bytes, write_hex};
 use std::fmt;
 use std::str::FromStr;
 
