@@ -78,7 +78,11 @@ impl<S: Storage> Committer<S> {
         let mut is_sealed = true;
         let failed = |failure: LogFailure| stop.set(StopError::from(failure));
         loop {
-            let first = if is_sealed { blocks.recv().map_err(|_| RecvTimeoutError::Disconnected) } else { blocks.recv_timeout(IDLE) };
+            let first = if is_sealed {
+                blocks.recv().map_err(|_| RecvTimeoutError::Disconnected)
+            } else {
+                blocks.recv_timeout(IDLE)
+            };
             let group = match first {
                 Ok(first) => take_group(first, blocks, group_bytes_max),
                 Err(RecvTimeoutError::Disconnected) => return log.close().unwrap_or_else(failed),

@@ -111,7 +111,8 @@ impl Engine {
         let common = Arc::new(Common { stop: stop.clone(), budget: budget.clone(), stats: stats.clone() });
         let (queue, intake_out) = unbounded::<Batch>();
         let (snapshots, snapshots_out) = unbounded();
-        let intake = Arc::new(Intake { queue: RwLock::new(Some(queue)), budget, stop: stop.clone(), stats: stats.clone() });
+        let intake =
+            Arc::new(Intake { queue: RwLock::new(Some(queue)), budget, stop: stop.clone(), stats: stats.clone() });
         let start = Start {
             check: SignatureCheck::new(ledger.clone(), config.trust_signatures),
             state: replayer.state,
@@ -308,7 +309,8 @@ fn open_log(
     match opened {
         Ok((log, recovered)) => Ok((log, Digest(recovered.hash), done)),
         Err(log::OpenError::NoLedger { .. }) => {
-            let log = SegmentLog::create(OsStorage, directory, id, ledger.name().as_bytes(), config).map_err(complain)?;
+            let log =
+                SegmentLog::create(OsStorage, directory, id, ledger.name().as_bytes(), config).map_err(complain)?;
             Ok((log, Digest(id), done))
         }
         Err(error) => Err(complain(error)),

@@ -61,7 +61,9 @@ pub enum SubmitError {
         reason: Malformed,
     },
     /// The submission alone is larger than the queue; cut it up.
-    #[error("a submission has at most {transactions_max} transactions and {bytes_max} bytes, found {transactions} and {bytes}")]
+    #[error(
+        "a submission has at most {transactions_max} transactions and {bytes_max} bytes, found {transactions} and {bytes}"
+    )]
     TooLarge {
         /// Limit of transactions.
         transactions_max: usize,

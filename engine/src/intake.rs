@@ -168,8 +168,8 @@ fn cut(bytes: &[u8]) -> Result<Vec<Cut<'_>>, SubmitError> {
     let mut rest = bytes;
     while !rest.is_empty() {
         let offset = bytes.len() - rest.len();
-        let (transaction, after) = TransactionRef::decode_prefix(rest)
-            .map_err(|reason| SubmitError::Malformed { index, offset, reason })?;
+        let (transaction, after) =
+            TransactionRef::decode_prefix(rest).map_err(|reason| SubmitError::Malformed { index, offset, reason })?;
         rest = after;
         count += 1;
         index += 1;

@@ -20,6 +20,7 @@
 //! - A transaction is applied at most once.
 //! - After a failed write the engine says so, accepts nothing more, and still answers reads of what is durable.
 
+mod audit;
 mod block;
 mod clock;
 mod commit;
@@ -43,6 +44,7 @@ mod types;
 mod verify;
 mod wire;
 
+pub use audit::{AuditError, AuditReport, LedgerSummary, VisitError, audit_ledger, ledger_name, read_ledger};
 pub use config::{ConfigError, EngineConfig};
 pub use engine::{Engine, OpenProgress};
 pub use error::{OpenError, ReadError, StopError, SubmitError, WaitError};
@@ -50,14 +52,15 @@ pub use intake::{Submitter, Ticket, Tickets};
 pub use keys::{KeyPair, Signature};
 pub use ledger::{Ledger, LedgerNameError};
 pub use ops::{OPERATIONS, Operation, OperationKind, RegisterAsset, Transfer};
-pub use query::{Blocks, Holding, Snapshot, StoredBlock};
+pub use query::{BlockRef, Blocks, Holding, Snapshot, StoredBlock};
 pub use state::Asset;
 pub use stats::{EngineStats, Stage, StageStats};
 pub use transaction::{
-    SignError, SignedMessage, TRANSACTION_BYTES_MAX, Transaction, TransactionBuilder, TransactionRef, UnsignedTransaction,
+    SignError, SignedMessage, TRANSACTION_BYTES_MAX, Transaction, TransactionBuilder, TransactionRef,
+    UnsignedTransaction,
 };
 pub use types::{
-    Address, Amount, AmountOverflow, AssetCode, AssetCodeError, AssetId, BlockHeader, Digest, Height, LedgerId, Outcome,
-    ParseHexError, Receipt, Receipts, Refusal, Rejection, RejectionCode, Time, TransactionId,
+    Address, Amount, AmountOverflow, AssetCode, AssetCodeError, AssetId, BlockHeader, Digest, Height, LedgerId,
+    Outcome, ParseHexError, Receipt, Receipts, Refusal, Rejection, RejectionCode, Time, TransactionId,
 };
 pub use wire::Malformed;

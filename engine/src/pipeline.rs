@@ -15,10 +15,10 @@
 //! 4. Nothing blocks inside the pool: a task computes and puts its result into a place that is kept for it.
 //! 5. When a thread ends, the channels on both sides of it close; what is dropped tells its submitter why.
 
-use crate::clock;
-use crate::completion::Budget;
-use crate::commit::{Committer, Executed, Part, rejection_bytes_max};
 use crate::block::Block;
+use crate::clock;
+use crate::commit::{Committer, Executed, Part, rejection_bytes_max};
+use crate::completion::Budget;
 use crate::config::EngineConfig;
 use crate::error::{Stop, StopError};
 use crate::execute::{Scratch, settle};
@@ -87,9 +87,14 @@ pub(crate) struct Start<S: Storage> {
 }
 
 /// Starts the threads. They end, one after the other, when the intake closes.
-pub(crate) fn start<S: Storage>(start: Start<S>, config: &EngineConfig, common: &Arc<Common>) -> io::Result<Vec<JoinHandle<()>>> {
+pub(crate) fn start<S: Storage>(
+    start: Start<S>,
+    config: &EngineConfig,
+    common: &Arc<Common>,
+) -> io::Result<Vec<JoinHandle<()>>> {
     let threads = config.verify_threads();
-    let pool = rayon::ThreadPoolBuilder::new().num_threads(threads).thread_name(|n| format!("nostro-verify-{n}")).build();
+    let pool =
+        rayon::ThreadPoolBuilder::new().num_threads(threads).thread_name(|n| format!("nostro-verify-{n}")).build();
     let pool = pool.map_err(io::Error::other)?;
     // One chunk being verified per thread, one waiting, and one being taken.
     let (chunks_in, chunks_out) = bounded(threads.saturating_mul(2).saturating_add(1));

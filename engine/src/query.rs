@@ -1,11 +1,11 @@
 //! Reading: snapshots of the state, and blocks from the log.
 
+use crate::block::Transactions;
 use crate::error::ReadError;
 use crate::ledger::Ledger;
 use crate::log::{LogReader, Record, Records};
-use crate::block::Transactions;
 use crate::pipeline::Executing;
-use crate::replay::Body;
+use crate::replay::{Body, ReplayError};
 use crate::state::{Asset, Balance, StateSnapshot};
 use crate::transaction::TransactionRef;
 use crate::types::{Address, Amount, AssetCode, AssetId, BlockHeader, Digest, Height, Outcome, Rejection, Time};
@@ -125,33 +125,74 @@ impl Snapshot {
 }
 
 fn holdings(balances: Vec<(AssetId, Balance)>) -> Vec<Holding> {
-    let holding = |(asset, balance): (AssetId, Balance)| Holding {
-        asset,
-        available: balance.available,
-        held: balance.held,
-    };
+    let holding =
+        |(asset, balance): (AssetId, Balance)| Holding { asset, available: balance.available, held: balance.held };
     balances.into_iter().map(holding).collect()
 }
 
-/// A durable block, with its bytes where they lie in the log.
+/// A block as it lies in the log.
+#[derive(Clone, Debug)]
+pub struct BlockRef<'a> {
+    header: BlockHeader,
+    hash: Digest,
+    body: &'a [u8],
+    transactions: &'a [u8],
+    rejections: Vec<(u32, Rejection)>,
+}
+
+impl<'a> BlockRef<'a> {
+    pub(crate) fn new(header: BlockHeader, hash: Digest, body: &'a [u8]) -> Result<Self, ReplayError> {
+        let Body { transactions, rejections } = Body::decode(&header, body)?;
+        Ok(Self { header, hash, body, transactions, rejections })
+    }
+
+    /// Its header.
+    #[must_use]
+    pub const fn header(&self) -> &BlockHeader {
+        &self.header
+    }
+
+    /// Its hash, which the next block names.
+    #[must_use]
+    pub const fn hash(&self) -> Digest {
+        self.hash
+    }
+
+    /// Its whole body: the transactions, then the rejections.
+    pub(crate) const fn body(&self) -> &'a [u8] {
+        self.body
+    }
+
+    /// Its transactions in order, with what became of each.
+    pub fn transactions(&self) -> impl Iterator<Item = (TransactionRef<'a>, Outcome)> {
+        let mut rejections = self.rejections.iter().peekable();
+        Transactions(self.transactions).zip(0_u32..).map(move |(transaction, position)| {
+            let rejection = rejections.next_if(|&&(place, _)| place == position);
+            (transaction, rejection.map_or(Outcome::Applied, |&(_, rejection)| Outcome::Rejected(rejection)))
+        })
+    }
+
+    /// The bytes of its transactions, back to back.
+    #[must_use]
+    pub const fn encoded_transactions(&self) -> &'a [u8] {
+        self.transactions
+    }
+}
+
+/// A durable block that keeps its bytes readable, where they lie in the log, for as long as it lives.
 #[derive(Clone, Debug)]
 pub struct StoredBlock {
     header: BlockHeader,
     record: Record,
-    transactions: std::ops::Range<usize>,
-    rejections: Vec<(u32, Rejection)>,
 }
 
 impl StoredBlock {
     fn new(record: Record) -> Result<Self, ReadError> {
         let stored = record.header();
-        let height = Height(stored.height);
-        let error = |reason: String| ReadError { height, reason };
+        let error = |reason: String| ReadError { height: Height(stored.height), reason };
         let header = BlockHeader::from_log(stored.height, stored.previous, stored.body_hash, &stored.meta)
             .ok_or_else(|| error("reserved bytes of the header: expected zeros, found others".to_owned()))?;
-        let body = Body::decode(&header, record.body()).map_err(|problem| error(problem.to_string()))?;
-        let (transactions, rejections) = (0..body.transactions.len(), body.rejections);
-        Ok(Self { header, transactions, rejections, record })
+        Ok(Self { header, record })
     }
 
     /// Its header.
@@ -166,25 +207,18 @@ impl StoredBlock {
         Digest(*self.record.hash())
     }
 
-    /// Its whole body: the transactions, then the rejections.
+    /// The block itself. Costs a walk over its transactions.
+    ///
+    /// # Errors
+    /// [`ReadError`] if its bytes aren't what a ledger writes.
+    pub fn view(&self) -> Result<BlockRef<'_>, ReadError> {
+        let height = self.header.height;
+        let block = BlockRef::new(self.header, self.hash(), self.record.body());
+        block.map_err(|problem| ReadError { height, reason: problem.to_string() })
+    }
+
     pub(crate) fn body(&self) -> &[u8] {
         self.record.body()
-    }
-
-    /// Its transactions in order, with what became of each.
-    pub fn transactions(&self) -> impl Iterator<Item = (TransactionRef<'_>, Outcome)> {
-        let bytes = self.record.body().get(self.transactions.clone()).unwrap_or_default();
-        let mut rejections = self.rejections.iter().peekable();
-        Transactions(bytes).zip(0_u32..).map(move |(transaction, position)| {
-            let rejection = rejections.next_if(|&&(place, _)| place == position);
-            (transaction, rejection.map_or(Outcome::Applied, |&(_, rejection)| Outcome::Rejected(rejection)))
-        })
-    }
-
-    /// The bytes of its transactions, back to back.
-    #[must_use]
-    pub fn encoded_transactions(&self) -> &[u8] {
-        self.record.body().get(self.transactions.clone()).unwrap_or_default()
     }
 }
 

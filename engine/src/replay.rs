@@ -101,7 +101,12 @@ impl Replayer {
 }
 
 /// What execution gives against what the header says.
-fn compare<T: PartialEq + std::fmt::Display>(height: Height, what: &'static str, own: T, recorded: T) -> Result<(), ReplayError> {
+fn compare<T: PartialEq + std::fmt::Display>(
+    height: Height,
+    what: &'static str,
+    own: T,
+    recorded: T,
+) -> Result<(), ReplayError> {
     if own == recorded {
         return Ok(());
     }

@@ -26,7 +26,8 @@ use crate::types::{Address, Amount, AssetCode, AssetId, Time, TransactionId};
 use crate::wire::{Malformed, Reader};
 
 /// The longest transaction in bytes: sixteen signers and 256 transfers fit.
-pub const TRANSACTION_BYTES_MAX: usize = HEADER_BYTES + 15 * 32 + OPERATIONS_MAX as usize * Transfer::BYTES + 16 * SIGNATURE_BYTES;
+pub const TRANSACTION_BYTES_MAX: usize =
+    HEADER_BYTES + 15 * 32 + OPERATIONS_MAX as usize * Transfer::BYTES + 16 * SIGNATURE_BYTES;
 
 const FORMAT: u8 = 1;
 const HEADER_BYTES: usize = 56;

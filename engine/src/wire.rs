@@ -58,7 +58,9 @@ pub enum Malformed {
         offset: usize,
     },
     /// 106: further signers aren't in ascending order, or one of them is the account.
-    #[error("106 further signers: expected ascending addresses without the account, found otherwise at offset {offset}")]
+    #[error(
+        "106 further signers: expected ascending addresses without the account, found otherwise at offset {offset}"
+    )]
     SignerOrder {
         /// Where the first one out of order stands.
         offset: usize,

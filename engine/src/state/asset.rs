@@ -26,8 +26,12 @@ impl Asset {
     pub(crate) fn issued_after(&self, amount: Amount) -> Result<Amount, Rejection> {
         let room = Amount(self.maximum_supply.0.saturating_sub(self.issued.0));
         match amount.0.checked_sub(room.0) {
-            None | Some(0) => self.issued.plus(amount).map_err(|_| Rejection::new(RejectionCode::SupplyExceeded, u64::MAX)),
-            Some(beyond) => Err(Rejection::new(RejectionCode::SupplyExceeded, u64::try_from(beyond).unwrap_or(u64::MAX))),
+            None | Some(0) => {
+                self.issued.plus(amount).map_err(|_| Rejection::new(RejectionCode::SupplyExceeded, u64::MAX))
+            }
+            Some(beyond) => {
+                Err(Rejection::new(RejectionCode::SupplyExceeded, u64::try_from(beyond).unwrap_or(u64::MAX)))
+            }
         }
     }
 

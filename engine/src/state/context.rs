@@ -4,9 +4,9 @@
 //! journal is undone backwards and nothing remains. A transaction with one operation needs no journal, since an operation checks
 //! everything before it changes anything.
 
-use super::{Asset, Slot, State};
 use super::account::Balance;
 use super::slots::SlotSet;
+use super::{Asset, Slot, State};
 use crate::ops::{RegisterAsset, Source};
 use crate::types::{Address, Amount, AssetId, Rejection, RejectionCode};
 
@@ -84,7 +84,12 @@ impl<'a> Context<'a> {
 
     /// The account a source pays from and what it has left afterwards.
     #[inline]
-    pub(crate) fn payer(&self, source: Source<'_>, asset: AssetId, amount: Amount) -> Result<(Slot, Amount), Rejection> {
+    pub(crate) fn payer(
+        &self,
+        source: Source<'_>,
+        asset: AssetId,
+        amount: Amount,
+    ) -> Result<(Slot, Amount), Rejection> {
         let available = source.slot.map_or(Amount::ZERO, |slot| self.state.available(slot, asset));
         match (source.slot, available.minus(amount)) {
             (Some(slot), Ok(rest)) => Ok((slot, rest)),

@@ -39,7 +39,10 @@ impl Window {
     #[must_use]
     pub(crate) fn with(self, sequence: u64) -> Self {
         match sequence.checked_sub(self.top) {
-            Some(above) => Self { top: sequence, bits: u32::try_from(above).ok().and_then(|above| self.bits.checked_shl(above)).unwrap_or(0) | 1 },
+            Some(above) => Self {
+                top: sequence,
+                bits: u32::try_from(above).ok().and_then(|above| self.bits.checked_shl(above)).unwrap_or(0) | 1,
+            },
             None => Self { top: self.top, bits: self.bits | 1 << (self.top - sequence) },
         }
     }

@@ -55,7 +55,12 @@ impl BlockHeader {
     }
 
     /// Reads a header back from what the log stored. `None` if the reserved bytes aren't zero.
-    pub(crate) fn from_log(height: u64, previous: [u8; 32], body: [u8; 32], meta: &[u8; Self::META_BYTES]) -> Option<Self> {
+    pub(crate) fn from_log(
+        height: u64,
+        previous: [u8; 32],
+        body: [u8; 32],
+        meta: &[u8; Self::META_BYTES],
+    ) -> Option<Self> {
         let mut reader = crate::wire::Reader::new(meta);
         let header = Self {
             height: Height(height),

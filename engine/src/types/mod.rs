@@ -19,8 +19,8 @@ pub use header::BlockHeader;
 pub use outcome::{Outcome, Rejection, RejectionCode};
 pub use receipt::{Receipt, Receipts, Refusal};
 
-pub(crate) use outcome::REJECTION_BYTES;
 pub(crate) use digest::write_hex;
+pub(crate) use outcome::REJECTION_BYTES;
 pub(crate) use receipt::{Settlement, Span};
 
 /// Number of a block. The first block of a ledger has height 1; 0 stands for "before the first block".

@@ -108,7 +108,8 @@ fn release_refused(batch: Batch, ids: &[TransactionId], refused: &[(usize, Refus
     let index = |place: usize| first.saturating_add(u32::try_from(place).unwrap_or(u32::MAX));
     let is_kept = |place: &usize| refused.binary_search_by_key(place, |&(place, _)| place).is_err();
     let kept = Transactions(&bytes).enumerate().filter(|(place, _)| is_kept(place));
-    let kept_bytes: Vec<u8> = kept.flat_map(|(_, transaction): (usize, TransactionRef<'_>)| transaction.bytes()).copied().collect();
+    let kept_bytes: Vec<u8> =
+        kept.flat_map(|(_, transaction): (usize, TransactionRef<'_>)| transaction.bytes()).copied().collect();
     bytes = kept_bytes;
     let kept_ids: Arc<[TransactionId]> =
         ids.iter().enumerate().filter(|(place, _)| is_kept(place)).map(|(_, id)| *id).collect();
