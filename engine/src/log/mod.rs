@@ -41,6 +41,9 @@ mod reader;
 mod recovery;
 mod scan;
 mod segment;
+#[cfg(any(test, feature = "sim"))]
+#[expect(unreachable_pub, reason = "the engine gives the simulated disk out with the feature `sim`")]
+mod sim;
 mod storage;
 #[cfg(test)]
 mod tests;
@@ -343,6 +346,9 @@ impl<S: Storage> SegmentLog<S> {
         }
         (self.height, self.hash) = (last.height(), *last.hash());
         (self.unsynced, self.sealed) = (true, false);
+        if self.storage.planted(Planted::AcknowledgedEarly) {
+            self.shared.publish(self.height);
+        }
         Ok(())
     }
 

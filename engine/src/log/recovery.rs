@@ -15,8 +15,8 @@
 //!    *h* or above proves that *h* was durable: **refuse**. So does the very record *h* in another place.
 //! 4. Otherwise the rest was never acknowledged: a **torn tail**. It is zeroed, durably, and the epoch is raised.
 //!
-//! What is read is what is on the medium: each file is synced first, then dropped from the cache, then read with
-//! `pread`, so that an error is an error and not a signal.
+//! What is read is what is on the medium: the directory and each file are synced first, then the file is dropped from
+//! the cache, then read with `pread`, so that an error is an error and not a signal.
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -165,6 +165,11 @@ fn headers<S: Storage>(
     ledger: &Ledger,
     purpose: Purpose,
 ) -> Result<Vec<SegmentHeader>, OpenError> {
+    // A name that a crash could still take away must not be built upon.
+    if purpose == Purpose::Open && !storage.planted(Planted::NoDirectorySyncAtOpen) {
+        let synced = storage.sync_dir(directory).map_err(DiskError::on("sync the directory", directory, None));
+        synced.map_err(|error| OpenError::writing(directory, error))?;
+    }
     let names = storage.list(directory).map_err(DiskError::on("list the directory", directory, None))?;
     let mut ids: Vec<u32> = names.iter().filter_map(|name| segment_id(name.to_str()?)).collect();
     ids.sort_unstable();
@@ -200,7 +205,7 @@ fn segment_header<S: Storage>(
     if length != ledger.segment_bytes {
         return Err(OpenError::Length { file: name, expected: ledger.segment_bytes, found: length });
     }
-    if purpose == Purpose::Open && !storage.planted(Planted::NoSyncBeforeRead) {
+    if purpose == Purpose::Open {
         storage.fdatasync(&file).map_err(DiskError::on("sync before reading", &path, None))?;
     }
     if !storage.planted(Planted::CacheTrusted) {
