@@ -35,6 +35,8 @@ pub struct SimDisk {
 pub struct Faults {
     /// The power goes in the middle of this call.
     pub power_cut_at: Option<u64>,
+    /// The power goes in the middle of this write. Counts writes, not calls.
+    pub power_cut_at_write: Option<u64>,
     /// This call fails with an input/output error, once.
     pub fails_at: Option<u64>,
     /// This sync of a file fails and drops what it was to write, once. Counts syncs, not calls.
@@ -59,6 +61,7 @@ struct State {
     power: bool,
     faults: Faults,
     calls: u64,
+    writes: u64,
     syncs: u64,
     next_file: u64,
     planted: BTreeSet<Planted>,
@@ -109,6 +112,7 @@ impl SimDisk {
             power: true,
             faults: Faults::default(),
             calls: 0,
+            writes: 0,
             syncs: 0,
             next_file: 1,
             planted: BTreeSet::new(),
@@ -125,7 +129,7 @@ impl SimDisk {
     /// Sets what is to go wrong from now on, and begins to count calls and syncs anew.
     pub fn arm(&self, faults: Faults) {
         let mut state = self.state.lock();
-        (state.faults, state.calls, state.syncs) = (faults, 0, 0);
+        (state.faults, state.calls, state.writes, state.syncs) = (faults, 0, 0, 0);
     }
 
     /// Cuts the power, unless it is off, and brings it back. What is left is what the medium has.
@@ -349,7 +353,11 @@ impl Storage for SimDisk {
         if file.access == Access::Read {
             return Err(io::ErrorKind::PermissionDenied.into());
         }
-        let cut = Self::call(state)?;
+        let mut cut = Self::call(state)?;
+        if state.faults.power_cut_at_write == Some(state.writes) {
+            (cut, state.power) = (true, false);
+        }
+        state.writes += 1;
         let mut bytes = buffers.iter().flat_map(|buffer| buffer.iter().copied()).collect::<Vec<u8>>();
         if state.chance.one_in(64) {
             return Err(io::ErrorKind::Interrupted.into());

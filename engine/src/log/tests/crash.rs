@@ -108,8 +108,12 @@ struct World {
     disk: SimDisk,
     config: LogConfig,
     body_bytes: Option<u64>,
-    /// Bodies by height, of the history that is still possible.
+    /// Bodies and hashes by height, of the history that is still possible.
     submitted: Vec<Vec<u8>>,
+    hashes: Vec<Hash>,
+    /// Below this height the log may have been retired: a snapshot of it is durable elsewhere.
+    retired: u64,
+    retires: bool,
     /// Payments that were lost with the power, to be submitted again.
     lost: Vec<u64>,
     created: bool,
@@ -143,6 +147,9 @@ fn run(seed: u64, planted: &[Planted]) -> Result<Tally, Violation> {
         config: LogConfig { segment_bytes, reserve_bytes, group_bytes_max: 64 << 10 },
         body_bytes,
         submitted: Vec::new(),
+        hashes: Vec::new(),
+        retired: 0,
+        retires: chance.one_in(3),
         lost: Vec::new(),
         created: false,
         acknowledged: 0,
@@ -157,6 +164,17 @@ fn run(seed: u64, planted: &[Planted]) -> Result<Tally, Violation> {
             world.work(log)?;
         }
         world.die();
+        // Recovery may die too, again and again.
+        for _ in 0..world.chance.below(4) {
+            let mut faults = Faults::default();
+            match world.chance.below(2) {
+                0 => faults.power_cut_at = Some(world.chance.below(90)),
+                _ => faults.power_cut_at_write = Some(world.chance.below(4)),
+            }
+            world.disk.arm(faults);
+            drop(world.open()?);
+            world.die();
+        }
         let unharmed = match world.trouble {
             Trouble::Rot => world.rot()?,
             Trouble::Forgery => world.forge()?,
@@ -202,8 +220,12 @@ impl World {
 
     /// Opens the log, or creates it, and checks what it shows.
     fn open(&mut self) -> Result<Option<SegmentLog<SimDisk>>, Violation> {
-        let (mut books, mut hash, mut height, mut broken) = (Books::default(), LEDGER, 0, None);
+        let from = self.checkpoint();
+        let (mut books, mut hash, mut height, mut broken) = (Books::default(), from.hash, from.height, None);
         let submitted = &self.submitted;
+        for body in &submitted[..height as usize] {
+            books.pay(u64::from_le_bytes(*body.first_chunk().unwrap()))?;
+        }
         let mut visit = |record: RecordRef<'_>| {
             let check = || {
                 height += 1;
@@ -233,7 +255,8 @@ impl World {
                 text.into()
             })
         };
-        let opened = SegmentLog::open(self.disk.clone(), self.path(), Some(LEDGER), self.config, &mut visit);
+        let from = (from.height > 0).then_some(from);
+        let opened = SegmentLog::open_from(self.disk.clone(), self.path(), Some(LEDGER), from, self.config, &mut visit);
         if let Some(broken) = broken {
             return Err(broken);
         }
@@ -244,6 +267,20 @@ impl World {
             }
             Err(error) => self.not_opened(&error),
         }
+    }
+
+    /// Where the next opening starts: at the beginning, or at any height that is there and proven.
+    fn checkpoint(&mut self) -> Checkpoint {
+        let mut height = 0;
+        if self.retired > 0 || self.chance.one_in(3) {
+            height = self.retired + self.chance.below(self.proven - self.retired + 1);
+        }
+        self.checkpoint_at(height)
+    }
+
+    fn checkpoint_at(&self, height: u64) -> Checkpoint {
+        let hash = height.checked_sub(1).map_or(LEDGER, |place| self.hashes[place as usize]);
+        Checkpoint { height, hash }
     }
 
     fn check_recovered(&mut self, recovered: &Recovered, seen: u64) -> Result<(), Violation> {
@@ -262,6 +299,7 @@ impl World {
         }
         // What did not survive may be submitted again.
         let kept = usize::try_from(recovered.height).unwrap();
+        self.hashes.truncate(kept);
         for body in self.submitted.drain(kept..) {
             self.tally.lost += 1;
             self.lost.push(u64::from_le_bytes(*body.first_chunk().unwrap()));
@@ -320,7 +358,9 @@ impl World {
         let mut builder = FrameBuilder::with_buffer(Vec::new(), body_bytes_max);
         builder.extend(&body).map_err(|error| error.to_string())?;
         self.submitted.push(body);
-        Ok(builder.seal(log.0 + 1, log.1, &meta))
+        let frame = builder.seal(log.0 + 1, log.1, &meta);
+        self.hashes.push(*frame.hash());
+        Ok(frame)
     }
 
     /// Appends, syncs and seals until something happens.
@@ -341,7 +381,7 @@ impl World {
             let (action, watermark, rolls) = (self.chance.below(10), reader.watermark(), log.counters().rolls);
             let result = log.append(&mut group).and_then(|log| match action {
                 0 => log.seal(),
-                1..=2 => Ok(log),
+                1..=3 => Ok(log),
                 _ => log.sync(),
             });
             self.acknowledged = self.acknowledged.max(reader.watermark());
@@ -353,7 +393,7 @@ impl World {
             self.proven = self.proven.max(log.segment.first_height - 1);
             match action {
                 0 => self.proven = log.tip().0,
-                1..=2 => {}
+                1..=3 => {}
                 _ => self.proven = self.proven.max(if group.is_empty() { 0 } else { watermark }),
             }
             if self.chance.one_in(6) {
@@ -362,6 +402,11 @@ impl World {
             }
             if self.chance.one_in(8) && !self.disk.is_off() {
                 self.read_back(&reader)?;
+            }
+            if self.retires && self.chance.one_in(12) {
+                // A snapshot is durable; from now on the log need not reach further back.
+                self.retired = self.retired.max(self.chance.below(self.proven + 1));
+                let _ = log.retire(self.retired + 1);
             }
         }
         if self.chance.one_in(2) {
@@ -392,13 +437,15 @@ impl World {
     /// What is below the watermark can be read while the engine runs.
     fn read_back(&self, reader: &LogReader) -> Result<(), Violation> {
         let watermark = reader.watermark();
-        let mut height = watermark.saturating_sub(40);
+        let mut height = watermark.saturating_sub(40).max(reader.first_height() - 1);
         for record in reader.records_from(height + 1) {
             match record {
                 Ok(record) if self.submitted.get(height as usize).map(Vec::as_slice) == Some(record.body()) => {}
                 Ok(_) => return violation(format!("A7: a reader saw wrong data at height {}", height + 1)),
                 // The armed call may be one of ours.
                 Err(ReadError::Disk(_)) => return Ok(()),
+                // What opening did not walk, a reader finds.
+                Err(_) if !self.honest() || (self.trouble == Trouble::Rot && self.retired > 0) => return Ok(()),
                 Err(error) => return violation(format!("A1: a reader could not read: {error}")),
             }
             height += 1;
@@ -428,7 +475,9 @@ impl World {
         let (offset, bit) = (self.chance.index(length), self.chance.below(8) as u32);
         self.disk.rot(path, offset, bit);
         let refused = self.tally.refused;
-        let opened = SegmentLog::open(self.disk.clone(), self.path(), Some(LEDGER), self.config, &mut |_| Ok(()));
+        let from = (self.retired > 0).then(|| self.checkpoint_at(self.retired));
+        let opened =
+            SegmentLog::open_from(self.disk.clone(), self.path(), Some(LEDGER), from, self.config, &mut |_| Ok(()));
         let name = path.file_name().unwrap().to_string_lossy().into_owned();
         match opened {
             Ok((log, _)) => {
@@ -447,7 +496,7 @@ impl World {
 
     /// Rewrites a record and its sums; only the chain can tell. False: the life is over.
     fn forge(&mut self) -> Result<bool, Violation> {
-        if !self.created || self.chance.one_in(2) {
+        if !self.created || self.retired > 0 || self.chance.one_in(2) {
             return Ok(true);
         }
         match self.open()? {
@@ -504,7 +553,8 @@ impl World {
             self.disk.power_cycle();
         }
         let all = self.submitted.len() as u64;
-        match scan(&self.disk, self.path(), &mut |_| Ok(())) {
+        let from = (self.retired > 0).then(|| self.checkpoint_at(self.retired));
+        match scan_from(&self.disk, self.path(), from, &mut |_| Ok(())) {
             Ok(scanned) if scanned.height == all && scanned.torn.is_none() && scanned.sealed => Ok(()),
             Ok(scanned) => violation(format!("A5: expected {all} records at rest, a scan shows {scanned:?}")),
             Err(_) if !self.honest() => Ok(()),
