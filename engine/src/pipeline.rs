@@ -283,7 +283,8 @@ fn split(part: Part, room: BlockLimits, is_first: bool) -> (Option<Part>, Option
     while let Some((transaction, after)) = TransactionRef::next_checked(rest) {
         let fits = (count as usize) < room.transactions
             && needs(bytes + transaction.bytes().len(), count as usize + 1) <= room.bytes;
-        if !fits && !(is_first && count == 0) {
+        let must = is_first && count == 0;
+        if !(fits || must) {
             break;
         }
         bytes += transaction.bytes().len();

@@ -289,7 +289,6 @@ pub struct Transaction {
 
 impl Transaction {
     /// Begins a transaction of this account, on lane 0 with sequence 0, valid for ever, without operations.
-    #[must_use]
     pub const fn builder(account: Address) -> TransactionBuilder {
         TransactionBuilder { account, lane: 0, sequence: 0, valid_until: None, operations: Vec::new() }
     }

@@ -72,9 +72,7 @@ pub(crate) fn settle(block: &Block<'_>, state: &mut State, scratch: &mut Scratch
         }
     }
     assert_eq!(position, block.count, "a block executes as many transactions as it counts");
-    if let Some(asset) = scratch.changes.unconserved() {
-        panic!("block {} broke the conservation of asset {asset}", block.height);
-    }
+    assert_eq!(scratch.changes.unconserved(), None, "a block makes no asset of nothing and loses none");
     let outcomes = outcomes_digest(block.count, &rejections);
     let effects = effects_digest(state, scratch);
     Settled { rejections, outcomes, effects }

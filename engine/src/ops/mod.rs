@@ -12,8 +12,8 @@
 //! 2  words   u16   its length in words of eight bytes, these four bytes included
 //! ```
 
-pub mod asset;
-pub mod transfer;
+mod asset;
+mod transfer;
 
 pub use asset::RegisterAsset;
 pub use transfer::Transfer;
