@@ -1,4 +1,67 @@
-//! Placeholder.
-#![allow(dead_code, unused_imports)]
+//! Nostro is a settlement engine: signed transactions go in; verified, ordered, executed and durable blocks come out, at the
+//! speed of the machine.
+//!
+//! ```text
+//! bytes ──► Transaction ──► Verified ──► Block ──► Settled ──► Sealed ──► durable ──► Receipt
+//!        decode         verify       assemble   execute     seal       append+sync   release
+//! ```
+//!
+//! Start with [`Engine`]: open one on a directory, [submit](Engine::submit) transactions, wait for their receipts, read
+//! [snapshots](Engine::snapshot) and [blocks](Engine::blocks_from).
+//!
+//! # Promises
+//!
+//! - The result is that of applying transactions one by one in order of admission, whatever the threads and the block sizes.
+//! - A verdict on a signature depends on that transaction's bytes alone.
+//! - A receipt is handed out only after the block that holds it is on the disk; after a crash every receipt still holds.
+//! - For every asset, all holdings together equal what was issued.
+//! - A flipped bit in a durable block is reported with its place.
+//! - Any bytes at all give a clear error, never a panic.
+//! - A transaction is applied at most once.
+//! - After a failed write the engine says so, accepts nothing more, and still answers reads of what is durable.
 
+mod audit;
+mod block;
+mod clock;
+mod commit;
+mod completion;
+mod config;
+mod engine;
+mod error;
+mod execute;
+mod intake;
+mod keys;
+mod ledger;
 mod log;
+mod ops;
+mod pipeline;
+mod query;
+mod replay;
+mod state;
+mod stats;
+mod transaction;
+mod types;
+mod verify;
+mod wide_hash;
+mod wire;
+
+pub use audit::{AuditError, AuditReport, LedgerSummary, VisitError, audit_ledger, ledger_name, read_ledger};
+pub use config::{ConfigError, EngineConfig};
+pub use engine::{Engine, OpenProgress};
+pub use error::{OpenError, ReadError, StopError, SubmitError, WaitError};
+pub use intake::{Submitter, Ticket, Tickets};
+pub use keys::{KeyPair, Signature};
+pub use ledger::{Ledger, LedgerNameError};
+pub use ops::{OPERATIONS, Operation, OperationKind, RegisterAsset, Transfer};
+pub use query::{BlockRef, Blocks, Holding, Snapshot, StoredBlock};
+pub use state::Asset;
+pub use stats::{EngineStats, Stage, StageStats};
+pub use transaction::{
+    SignError, SignedMessage, TRANSACTION_BYTES_MAX, Transaction, TransactionBuilder, TransactionRef,
+    UnsignedTransaction,
+};
+pub use types::{
+    Address, Amount, AmountOverflow, AssetCode, AssetCodeError, AssetId, BlockHeader, Digest, Height, LedgerId,
+    Outcome, ParseHexError, Receipt, Receipts, Refusal, Rejection, RejectionCode, Time, TransactionId,
+};
+pub use wire::Malformed;

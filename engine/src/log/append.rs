@@ -209,19 +209,20 @@ impl<S: Storage> SegmentLog<S> {
         self.pool.fill(&self.storage, self.config.reserve_bytes, bytes)
     }
 
-    /// Unlinks the segments that hold no height from `below` on; gives their number. Heights from `below` on stay
-    /// readable, and so do records that somebody still holds.
+    /// Unlinks the segments that hold nothing from a checkpoint's height on; gives their number. The checkpoint's own
+    /// record stays, and everything above; records that somebody still holds stay readable.
     ///
-    /// The caller must have a durable checkpoint at or above `below - 1` first: only from there can the log be opened
-    /// again. Files are unlinked and never overwritten, since readers may have them mapped; the reserve is filled anew.
+    /// The checkpoint must be durable first: only from there, or from a later one, can the log be opened again. Files
+    /// are unlinked and never overwritten, since readers may have them mapped; the reserve is filled anew.
     ///
     /// # Errors
     ///
     /// [`DiskError`]; the log goes on, and segments that are left over are ignored by later openings.
-    pub(crate) fn retire(&mut self, below: u64) -> Result<u64, DiskError> {
+    #[cfg_attr(not(test), allow(dead_code, reason = "comes into use with snapshots"))]
+    pub(crate) fn retire(&mut self, checkpoint: u64) -> Result<u64, DiskError> {
         let retired: Vec<Arc<Segment>> = {
             let mut segments = self.shared.segments.write();
-            let later = segments.iter().skip(1).take_while(|segment| segment.first_height <= below).count();
+            let later = segments.iter().skip(1).take_while(|segment| segment.first_height <= checkpoint).count();
             segments.drain(..later).collect()
         };
         for segment in &retired {

@@ -11,9 +11,9 @@ use super::storage::{Access, Planted, Storage};
 
 /// The segments of a directory, in order and without a gap, each checked by itself.
 pub(super) struct Headers {
-    /// Wholly at or below the checkpoint: not walked, but there to be read.
+    /// Wholly below the checkpoint: not walked, but there to be read.
     pub(super) retained: Vec<SegmentHeader>,
-    /// From the one on in which the record behind the checkpoint is, or has its place. Never empty.
+    /// From the one on that has the record of the checkpoint. Never empty.
     pub(super) needed: Vec<SegmentHeader>,
 }
 
@@ -48,10 +48,10 @@ pub(super) fn headers<S: Storage>(
             needed.push(segment_header(storage, directory, ledger, purpose, there(id)?)?);
         }
     } else {
-        // From the last one back to the one in which the record behind the checkpoint is, or has its place.
+        // From the last one back to the one that has the record of the checkpoint.
         for id in (1..=last).rev() {
             let header = segment_header(storage, directory, ledger, purpose, there(id)?)?;
-            let enough = header.first_height <= from.height.saturating_add(1);
+            let enough = header.first_height <= from.height;
             needed.push(header);
             if enough {
                 break;

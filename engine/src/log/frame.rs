@@ -346,6 +346,11 @@ impl Sealed {
         self.buffer.get(FRAME_HEADER_BYTES..).and_then(|rest| rest.get(..self.body_bytes as usize)).unwrap_or_default()
     }
 
+    /// Bytes of the whole frame, padded.
+    pub(crate) fn frame_bytes(&self) -> usize {
+        self.buffer.len()
+    }
+
     /// The whole frame, padded.
     pub(super) fn bytes(&self) -> &[u8] {
         &self.buffer

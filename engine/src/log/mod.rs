@@ -44,6 +44,7 @@ mod recovery;
 mod scan;
 mod segment;
 #[cfg(any(test, feature = "sim"))]
+#[cfg_attr(not(test), allow(dead_code, reason = "until an engine can be opened on it"))]
 #[expect(unreachable_pub, reason = "the engine gives the simulated disk out with the feature `sim`")]
 mod sim;
 mod storage;
@@ -57,22 +58,27 @@ use std::sync::atomic::{AtomicBool, AtomicU64};
 use parking_lot::{Condvar, Mutex, RwLock};
 
 pub(crate) use config::{LogConfig, LogCounters, Recovered};
-pub(crate) use error::{Damage, DiskError, LogFailure, OpenError, ReadError, VisitError};
-pub(crate) use frame::{BodyTooLarge, FrameBuilder, Hash, META_BYTES, RecordHeader, Sealed};
-pub(crate) use ledger::GENESIS_BYTES_MAX;
+pub(crate) use error::{DiskError, LogFailure, OpenError};
+pub(crate) use frame::{FrameBuilder, Hash, Sealed};
 pub(crate) use reader::{LogReader, Record, Records};
-pub(crate) use recovery::{Checkpoint, RecordRef, TornTail, Visit};
-pub(crate) use scan::{Scanned, scan, scan_from};
+pub(crate) use recovery::{Checkpoint, RecordRef, Visit};
+pub(crate) use scan::{genesis, scan};
 pub(crate) use storage::{OsStorage, Storage};
+#[cfg(test)]
+use {
+    error::ReadError,
+    frame::META_BYTES,
+    ledger::GENESIS_BYTES_MAX,
+    scan::{Scanned, scan_from},
+};
 
-use create::begin_segment;
 use frame::{FRAME_HEADER_BYTES, Kind, PAGE_BYTES, SaltedCrc, Stamp, seal_page};
 use ledger::Ledger;
 use pool::Pool;
 use reader::Shared;
 use recovery::{Purpose, Unmarked, Walked, cut_tail, walk};
-use segment::{SEGMENT_HEADER_BYTES, Segment, SegmentHeader, segment_name};
-use storage::{Access, LockError, Planted, write_all_at};
+use segment::{SEGMENT_HEADER_BYTES, Segment, segment_name};
+use storage::{Access, LockError, write_all_at};
 
 /// Of a larger group so many bytes at a time are sent on their way to the disk.
 pub(crate) const WRITEBACK_BYTES: usize = 2 << 20;
@@ -258,17 +264,14 @@ impl<S: Storage> SegmentLog<S> {
         }
     }
 
-    /// The ledger's id, the `previous` of its first record.
-    pub(crate) fn ledger_id(&self) -> &Hash {
-        &self.ledger.id
-    }
-
     /// The bytes that the ledger was created with.
+    #[cfg(test)]
     pub(crate) fn genesis(&self) -> &[u8] {
         &self.ledger.genesis
     }
 
     /// Height and hash of the last record, durable or not.
+    #[cfg(test)]
     pub(crate) fn tip(&self) -> (u64, Hash) {
         (self.height, self.hash)
     }
@@ -279,11 +282,8 @@ impl<S: Storage> SegmentLog<S> {
         u32::try_from(room.saturating_sub(FRAME_HEADER_BYTES as u64)).unwrap_or(u32::MAX)
     }
 
-    /// What a committer should put into one group at most, in bytes.
-    pub(crate) fn group_bytes_max(&self) -> usize {
-        self.config.group_bytes_max
-    }
-
+    /// What this log has done.
+    #[cfg(test)]
     pub(crate) fn counters(&self) -> LogCounters {
         self.counters
     }

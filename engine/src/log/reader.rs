@@ -58,6 +58,12 @@ pub(crate) struct LogReader {
     pub(super) shared: Arc<Shared>,
 }
 
+impl std::fmt::Debug for LogReader {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "LogReader({}, watermark {})", self.shared.directory.display(), self.watermark())
+    }
+}
+
 /// A durable record. Its bytes stay readable for as long as the value lives.
 #[derive(Clone, Debug)]
 pub(crate) struct Record {
@@ -96,6 +102,7 @@ impl LogReader {
     }
 
     /// The first height that is still there; 1 unless segments were retired.
+    #[cfg_attr(not(test), allow(dead_code, reason = "comes into use with snapshots"))]
     pub(crate) fn first_height(&self) -> u64 {
         self.shared.segments.read().first().map_or(1, |segment| segment.first_height)
     }
@@ -110,6 +117,7 @@ impl LogReader {
     /// # Errors
     ///
     /// [`ReadError::Damaged`] if the record is not as it was written, [`ReadError::Disk`] if it can't be mapped.
+    #[cfg_attr(not(test), allow(dead_code, reason = "comes into use with proofs"))]
     pub(crate) fn read(&self, height: u64) -> Result<Option<Record>, ReadError> {
         match self.seek(height) {
             Some(mut cursor) => self.next(&mut cursor, height),

@@ -31,6 +31,15 @@ pub(crate) struct Scanned {
     pub(crate) torn: Option<TornTail>,
 }
 
+/// The bytes a ledger was created with.
+///
+/// # Errors
+///
+/// [`OpenError`] if there is no ledger or its file can't be read.
+pub(crate) fn genesis<S: Storage>(storage: &S, directory: &Path) -> Result<Vec<u8>, OpenError> {
+    Ledger::read(storage, directory).map(|ledger| ledger.genesis)
+}
+
 /// Checks everything in a log and shows every record to `visit`, in order.
 ///
 /// # Errors

@@ -129,16 +129,20 @@ pub(crate) struct Map {
 enum MapSource {
     Mapped(Arc<MmapRaw>),
     /// For a disk that has no pages to share: every slice is a copy.
+    #[cfg(any(test, feature = "sim"))]
+    #[cfg_attr(not(test), allow(dead_code, reason = "until an engine can be opened on the simulated disk"))]
     Copied(Box<ReadAt>),
 }
 
 /// Fills a buffer from an offset of a file.
+#[cfg(any(test, feature = "sim"))]
 type ReadAt = dyn Fn(&mut [u8], u64) -> io::Result<()> + Send + Sync;
 
 impl std::fmt::Debug for MapSource {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.write_str(match self {
             Self::Mapped(_) => "Mapped",
+            #[cfg(any(test, feature = "sim"))]
             Self::Copied(_) => "Copied",
         })
     }
@@ -157,6 +161,7 @@ impl Map {
 
     /// Stands in for a map where there is none.
     #[cfg(any(test, feature = "sim"))]
+    #[cfg_attr(not(test), allow(dead_code, reason = "until an engine can be opened on the simulated disk"))]
     pub(super) fn of_reads(
         bytes: u64,
         read: impl Fn(&mut [u8], u64) -> io::Result<()> + Send + Sync + 'static,
@@ -176,6 +181,7 @@ pub(crate) struct Slice {
 #[derive(Clone, Debug)]
 enum SliceSource {
     Mapped(Arc<MmapRaw>),
+    #[cfg(any(test, feature = "sim"))]
     Copied(Arc<[u8]>),
 }
 
@@ -196,6 +202,7 @@ impl std::ops::Deref for Slice {
                     std::slice::from_raw_parts(map.as_ptr().add(self.offset), self.bytes)
                 }
             }
+            #[cfg(any(test, feature = "sim"))]
             SliceSource::Copied(bytes) => bytes,
         }
     }
@@ -285,6 +292,7 @@ impl Segment {
             MapSource::Mapped(map) => {
                 Slice { source: SliceSource::Mapped(Arc::clone(map)), offset: start, bytes: length }
             }
+            #[cfg(any(test, feature = "sim"))]
             MapSource::Copied(read) => {
                 let mut copy = vec![0; length];
                 read(&mut copy, offset)?;

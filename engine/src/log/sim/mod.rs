@@ -37,10 +37,14 @@ pub struct Faults {
     pub power_cut_at: Option<u64>,
     /// The power goes in the middle of this write. Counts writes, not calls.
     pub power_cut_at_write: Option<u64>,
+    /// The power goes instead of this sync of a directory. Counts those, not calls.
+    pub power_cut_at_directory_sync: Option<u64>,
     /// This call fails with an input/output error, once.
     pub fails_at: Option<u64>,
     /// This sync of a file fails and drops what it was to write, once. Counts syncs, not calls.
     pub sync_fails_at: Option<u64>,
+    /// This sync of a directory fails, once. Counts those, not calls.
+    pub directory_sync_fails_at: Option<u64>,
     /// In this sync one page is written to the wrong place. Counts syncs, not calls.
     pub misplaces_at: Option<u64>,
     /// All files together can have so many bytes.
@@ -63,6 +67,7 @@ struct State {
     calls: u64,
     writes: u64,
     syncs: u64,
+    directory_syncs: u64,
     next_file: u64,
     planted: BTreeSet<Planted>,
     misplaced: bool,
@@ -114,6 +119,7 @@ impl SimDisk {
             calls: 0,
             writes: 0,
             syncs: 0,
+            directory_syncs: 0,
             next_file: 1,
             planted: BTreeSet::new(),
             misplaced: false,
@@ -129,7 +135,8 @@ impl SimDisk {
     /// Sets what is to go wrong from now on, and begins to count calls and syncs anew.
     pub fn arm(&self, faults: Faults) {
         let mut state = self.state.lock();
-        (state.faults, state.calls, state.writes, state.syncs) = (faults, 0, 0, 0);
+        state.faults = faults;
+        (state.calls, state.writes, state.syncs, state.directory_syncs) = (0, 0, 0, 0);
     }
 
     /// Cuts the power, unless it is off, and brings it back. What is left is what the medium has.
@@ -315,6 +322,14 @@ impl Storage for SimDisk {
     fn sync_dir(&self, path: &Path) -> io::Result<()> {
         let mut state = self.state.lock();
         Self::whole_call(&mut state)?;
+        if state.faults.power_cut_at_directory_sync == Some(state.directory_syncs) {
+            state.power = false;
+            return Err(no_power());
+        }
+        state.directory_syncs += 1;
+        if state.faults.directory_sync_fails_at == Some(state.directory_syncs - 1) {
+            return Err(io::Error::from_raw_os_error(libc::EIO));
+        }
         let (now, later) =
             std::mem::take(&mut state.pending_names).into_iter().partition(|(name, _)| name.parent() == Some(path));
         state.pending_names = later;

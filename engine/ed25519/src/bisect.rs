@@ -1,0 +1,75 @@
+//! From one verdict on a batch to a verdict per signature, at a bounded cost.
+//!
+//! A batch whose sum vanishes is valid throughout. One that doesn't is cut in two: the left half is summed again, the
+//! right half's sum is the whole less the left. Where few signatures are invalid this finds them in a few half-batches;
+//! where many are it would cost ten batches, so it stops when its budget is spent, and what is still open is
+//! verified one by one.
+//!
+//! # Invariants
+//!
+//! 1. Every position ends valid by a vanishing sum that covers it, or by its own single check.
+//! 2. No position is found invalid by anything but its own single check.
+//! 3. The terms summed again are at most `BUDGET` times those of the batch.
+
+use std::ops::Range;
+
+/// What can be summed and checked in ranges.
+pub(crate) trait Sums {
+    /// The sum of a range's terms; `Sub` gives the rest of a larger range.
+    type Sum: Copy;
+
+    /// The sum over a range of positions.
+    fn sum(&mut self, range: Range<usize>) -> Self::Sum;
+
+    /// The sum over what remains of `whole` without `part`.
+    fn rest(&mut self, whole: Self::Sum, part: Self::Sum) -> Self::Sum;
+
+    /// Whether eight times the sum is the identity.
+    fn vanishes(&mut self, sum: Self::Sum) -> bool;
+
+    /// Decides every position of the range on its own.
+    fn decide_singly(&mut self, range: Range<usize>);
+
+    /// Records that every signature of the range is valid.
+    fn accept(&mut self, range: Range<usize>);
+
+    /// The length below which single checks cost no more than another sum.
+    fn leaf(&self) -> usize;
+}
+
+/// Times the batch that may be summed again before the rest is verified one by one.
+const BUDGET: usize = 2;
+
+/// Decides all of `0..length`.
+pub(crate) fn decide(sums: &mut impl Sums, length: usize) {
+    if length <= sums.leaf() {
+        sums.decide_singly(0..length);
+        return;
+    }
+    let sum = sums.sum(0..length);
+    if sums.vanishes(sum) {
+        sums.accept(0..length);
+        return;
+    }
+    let mut budget = length.saturating_mul(BUDGET);
+    // Widest first, so that a spent budget has cleared the largest clean ranges it could.
+    let mut open = std::collections::VecDeque::from([(0..length, sum)]);
+    while let Some((range, sum)) = open.pop_front() {
+        let middle = range.start.midpoint(range.end);
+        let left = range.start..middle;
+        if range.len() <= sums.leaf() || left.len() > budget {
+            sums.decide_singly(range);
+            continue;
+        }
+        budget -= left.len();
+        let left_sum = sums.sum(left.clone());
+        let right_sum = sums.rest(sum, left_sum);
+        for (half, sum) in [(left, left_sum), (middle..range.end, right_sum)] {
+            if sums.vanishes(sum) {
+                sums.accept(half);
+            } else {
+                open.push_back((half, sum));
+            }
+        }
+    }
+}

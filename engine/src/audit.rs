@@ -1,0 +1,191 @@
+//! Looking at a ledger's directory without opening it: reading every block, and checking everything that can be checked.
+//!
+//! Nothing is written and no lock is taken, so the end of a ledger that an engine has open may look torn.
+
+use crate::commit::transactions_hasher;
+use crate::ledger::Ledger;
+use crate::log::{self, OsStorage, RecordRef};
+use crate::query::BlockRef;
+use crate::replay::{ReplayError, Replayer};
+use crate::transaction::{TransactionRef, signed_message};
+use crate::types::{BlockHeader, Digest, Height, TransactionId};
+use nostro_ed25519::{Item, Verifier, VerifierConfig};
+use rayon::prelude::*;
+use std::path::Path;
+
+/// The first thing that is wrong with a ledger's directory. The text names file, place, expectation and finding.
+#[derive(Debug, thiserror::Error)]
+#[error("{0}")]
+pub struct AuditError(String);
+
+/// An error of whoever looks at blocks, which ends the reading.
+pub type VisitError = Box<dyn std::error::Error + Send + Sync>;
+
+/// What a directory holds.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct LedgerSummary {
+    /// Name of the ledger.
+    pub name: String,
+    /// Height of its last block, 0 if there is none.
+    pub height: Height,
+    /// Hash of its last block, the ledger's id if there is none.
+    pub hash: Digest,
+    /// Bytes of all blocks, headers and padding included.
+    pub bytes: u64,
+    /// Segment files.
+    pub segments: u64,
+    /// Transactions, rejected ones included.
+    pub transactions: u64,
+    /// Whether the log was closed, or has rested since its last block.
+    pub sealed: bool,
+    /// The end that the next opening would cut off, as text with its place.
+    pub torn: Option<String>,
+}
+
+/// What checking everything has found to be right.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct AuditReport {
+    /// What the directory holds.
+    pub summary: LedgerSummary,
+    /// Rejected transactions.
+    pub rejected: u64,
+    /// Signatures verified again; 0 if that wasn't asked for.
+    pub signatures: u64,
+    /// The state digest that all blocks lead to.
+    pub state: Digest,
+}
+
+/// The name of the ledger in a directory.
+///
+/// # Errors
+/// [`AuditError`] if there is none, or it can't be read.
+pub fn ledger_name(directory: &Path) -> Result<String, AuditError> {
+    let genesis = log::genesis(&OsStorage, directory).map_err(|error| AuditError(error.to_string()))?;
+    String::from_utf8(genesis).map_err(|_| {
+        AuditError(format!("{}: the ledger's name: expected printable ASCII, found other bytes", directory.display()))
+    })
+}
+
+/// Shows every block in order, with its chain and its hashes checked.
+///
+/// # Errors
+/// [`AuditError`], the first thing that is wrong, or what `visit` says is.
+pub fn read_ledger(
+    directory: &Path,
+    visit: &mut dyn FnMut(&BlockRef<'_>) -> Result<(), VisitError>,
+) -> Result<LedgerSummary, AuditError> {
+    let mut transactions = 0_u64;
+    let scanned = log::scan(&OsStorage, directory, &mut |record| {
+        let block = block_of(&record)?;
+        transactions = transactions.saturating_add(u64::from(block.header().count));
+        visit(&block).map_err(|error| format!("{}, offset {}: {error}", record.file, record.offset))?;
+        Ok(())
+    });
+    let scanned = scanned.map_err(|error| AuditError(error.to_string()))?;
+    let torn = scanned
+        .torn
+        .map(|torn| format!("{}: {} bytes from offset {}: {}", torn.file, torn.bytes, torn.offset, torn.found));
+    Ok(LedgerSummary {
+        name: String::from_utf8_lossy(&scanned.genesis).into_owned(),
+        height: Height(scanned.height),
+        hash: Digest(scanned.hash),
+        bytes: scanned.bytes,
+        segments: scanned.segments,
+        transactions,
+        sealed: scanned.sealed,
+        torn,
+    })
+}
+
+fn block_of<'a>(record: &RecordRef<'a>) -> Result<BlockRef<'a>, VisitError> {
+    let stored = record.header;
+    let header = BlockHeader::from_log(stored.height, stored.previous, stored.body_hash, &stored.meta)
+        .ok_or("reserved bytes of the header: expected zeros, found others")?;
+    Ok(BlockRef::new(header, Digest(*record.hash), record.body)?)
+}
+
+/// Checks every hash, the chain, every id, and every outcome by executing every block again; with `signatures` every signature
+/// too, on all cores. `progress` hears the height and the transactions so far.
+///
+/// # Errors
+/// [`AuditError`], the first thing that is wrong.
+pub fn audit_ledger(
+    directory: &Path,
+    signatures: bool,
+    progress: &mut dyn FnMut(Height, u64),
+) -> Result<AuditReport, AuditError> {
+    let name = ledger_name(directory)?;
+    let ledger = Ledger::new(&name).map_err(|error| AuditError(format!("{}: {error}", directory.display())))?;
+    let mut replayer =
+        Replayer::new().map_err(|error| AuditError(format!("the operating system gives no randomness: {error}")))?;
+    let verifier = Verifier::new(VerifierConfig::default());
+    let (mut rejected, mut verified) = (0_u64, 0_u64);
+    let summary = read_ledger(directory, &mut |block| {
+        let header = block.header();
+        let transactions: Vec<TransactionRef<'_>> = block.transactions().map(|(transaction, _)| transaction).collect();
+        let bodies = transactions.iter().map(TransactionRef::body);
+        let mut ids: Vec<TransactionId> = Vec::with_capacity(transactions.len());
+        ledger.transaction_ids(bodies, &mut ids);
+        let mut hasher = transactions_hasher();
+        ids.iter().for_each(|id| {
+            hasher.update(&id.0);
+        });
+        let found = Digest(hasher.finalize().into());
+        if found != header.transactions {
+            let (expected, found) = (header.transactions.to_string(), found.to_string());
+            return Err(ReplayError { height: header.height, what: "transactions", expected, found }.into());
+        }
+        if signatures {
+            verified = verified.saturating_add(check_signatures(header.height, &transactions, &ids, &verifier)?);
+        }
+        replayer.block(header, block.body())?;
+        rejected = rejected.saturating_add(u64::from(header.rejected));
+        progress(header.height, replayer.tip.transactions);
+        Ok(())
+    })?;
+    let state = replayer.state.share().digest();
+    Ok(AuditReport { summary, rejected, signatures: verified, state })
+}
+
+/// Verifies all signatures of a block; gives how many there are.
+fn check_signatures(
+    height: Height,
+    transactions: &[TransactionRef<'_>],
+    ids: &[TransactionId],
+    verifier: &Verifier,
+) -> Result<u64, ReplayError> {
+    const CHUNK: usize = 4096;
+    let chunks: Vec<Result<u64, (usize, u8)>> = transactions
+        .par_chunks(CHUNK)
+        .zip(ids.par_chunks(CHUNK))
+        .enumerate()
+        .map(|(chunk, (transactions, ids))| {
+            let messages: Vec<_> = ids.iter().map(signed_message).collect();
+            let signers: Vec<_> =
+                transactions.iter().map(|transaction| transaction.signers().collect::<Vec<_>>()).collect();
+            let mut items = Vec::new();
+            let mut places = Vec::new();
+            for (place, ((transaction, message), keys)) in transactions.iter().zip(&messages).zip(&signers).enumerate()
+            {
+                for (signer, (signature, key)) in (0_u8..).zip(transaction.signatures().zip(keys)) {
+                    items.push(Item { key: &key.0, message, signature });
+                    places.push((chunk * CHUNK + place, signer));
+                }
+            }
+            let mut verdicts = vec![false; items.len()];
+            verifier.verify_batch(&items, &mut verdicts);
+            match places.iter().zip(&verdicts).find(|&(_, &valid)| !valid) {
+                Some((&place, _)) => Err(place),
+                None => Ok(items.len() as u64),
+            }
+        })
+        .collect();
+    chunks.into_iter().try_fold(0, |sum, chunk| chunk.map(|count| sum + count)).map_err(|(position, signer)| {
+        ReplayError {
+            height,
+            what: "a signature",
+            expected: "valid signatures".to_owned(),
+            found: format!("an invalid one by signer {signer} of the transaction at position {position}"),
+        }
+    })
+}

@@ -1,0 +1,213 @@
+//! Seal, append, sync, release: what makes an executed block durable and lets its receipts go.
+//!
+//! One thread does it. Whatever has been executed when the last sync returns is sealed and goes out together with one sync, up
+//! to a limit of bytes: no timer, small groups when idle and large ones when busy. Receipts go out after the sync and never
+//! before. A write or a sync that fails ends it for good: nothing is retried, nothing more is acknowledged.
+
+use crate::block::Block;
+use crate::error::{Stop, StopError};
+use crate::execute::Settled;
+use crate::log::{FrameBuilder, LogFailure, Sealed, SegmentLog, Storage};
+use crate::stats::{Stage, Stats};
+use crate::types::{BlockHeader, Digest, Height, REJECTION_BYTES, Settlement, Time, TransactionId};
+use crate::verify::Verified;
+use crossbeam::channel::{Receiver, RecvTimeoutError};
+use std::sync::Arc;
+use std::time::Duration;
+
+/// How long the log stays without a seal frame when there is nothing to do.
+const IDLE: Duration = Duration::from_millis(20);
+
+/// Zeros written at once towards the reserve: what a block that comes in between has to wait for.
+const REFILL_BYTES: u64 = 1 << 20;
+
+/// Some transactions of a verified batch that one block holds.
+#[derive(Debug)]
+pub(crate) struct Part {
+    pub verified: Arc<Verified>,
+    /// Bytes of the batch.
+    pub bytes: std::ops::Range<usize>,
+    /// Its first transaction in the batch.
+    pub start: u32,
+    pub count: u32,
+}
+
+impl Part {
+    pub(crate) fn run(&self) -> &[u8] {
+        self.verified.bytes.get(self.bytes.clone()).unwrap_or_default()
+    }
+
+    fn ids(&self) -> &[TransactionId] {
+        self.verified.ids.get(self.start as usize..).and_then(|ids| ids.get(..self.count as usize)).unwrap_or_default()
+    }
+}
+
+/// A block with its parts, executed and not yet durable.
+#[derive(Debug)]
+pub(crate) struct Executed {
+    pub height: Height,
+    pub time: Time,
+    pub first: u64,
+    pub count: u32,
+    pub parts: Vec<Part>,
+    pub settled: Settled,
+}
+
+impl Executed {
+    fn block(&self) -> Block<'_> {
+        let runs = self.parts.iter().map(Part::run).collect();
+        Block::assemble(self.height, self.time, self.first, self.count, runs)
+    }
+
+    fn bytes(&self) -> usize {
+        self.parts.iter().map(|part| part.bytes.len()).sum()
+    }
+}
+
+/// The committing thread.
+pub(crate) struct Committer<S: Storage> {
+    pub log: SegmentLog<S>,
+    pub tip: Digest,
+    pub group_bytes_max: usize,
+    pub stats: Arc<Stats>,
+    pub stop: Arc<Stop>,
+}
+
+impl<S: Storage> Committer<S> {
+    /// Commits blocks until there are no more, then closes the log.
+    pub(crate) fn run(self, blocks: &Receiver<Executed>) {
+        let Self { mut log, mut tip, group_bytes_max, stats, stop } = self;
+        let mut buffers = Vec::new();
+        let mut is_sealed = true;
+        let failed = |failure: LogFailure| stop.set(StopError::from(failure));
+        loop {
+            let first = if is_sealed {
+                blocks.recv().map_err(|_| RecvTimeoutError::Disconnected)
+            } else {
+                blocks.recv_timeout(IDLE)
+            };
+            let group = match first {
+                Ok(first) => take_group(first, blocks, group_bytes_max),
+                Err(RecvTimeoutError::Disconnected) => return log.close().unwrap_or_else(failed),
+                Err(RecvTimeoutError::Timeout) => {
+                    match log.seal() {
+                        Ok(sealed) => log = sealed,
+                        Err(failure) => return failed(failure),
+                    }
+                    is_sealed = true;
+                    refill(&mut log, blocks);
+                    continue;
+                }
+            };
+            is_sealed = false;
+            match commit(log, &mut tip, &group, &mut buffers, &stats) {
+                Ok(durable) => log = durable,
+                // The cause stands before the group is dropped, so that every batch in it tells its submitter.
+                Err(failure) => return failed(failure),
+            }
+            let meter = stats.meter();
+            let count = group.iter().map(|block| block.count as usize).sum();
+            group.into_iter().for_each(release);
+            stats.record(Stage::Release, meter, count);
+        }
+    }
+}
+
+/// Fills the reserve of segments in small steps for as long as there is nothing to commit. One that can't be filled is no failure:
+/// the next segment is then filled when it is needed, and stops the log there if the disk is still full.
+fn refill<S: Storage>(log: &mut SegmentLog<S>, blocks: &Receiver<Executed>) {
+    while blocks.is_empty() && matches!(log.fill_reserve(REFILL_BYTES), Ok(false)) {}
+}
+
+fn take_group(first: Executed, blocks: &Receiver<Executed>, bytes_max: usize) -> Vec<Executed> {
+    let mut bytes = first.bytes();
+    let mut group = vec![first];
+    while bytes < bytes_max
+        && let Ok(next) = blocks.try_recv()
+    {
+        bytes += next.bytes();
+        group.push(next);
+    }
+    group
+}
+
+/// Makes a group of blocks durable with one sync.
+fn commit<S: Storage>(
+    log: SegmentLog<S>,
+    tip: &mut Digest,
+    group: &[Executed],
+    buffers: &mut Vec<Vec<u8>>,
+    stats: &Stats,
+) -> Result<SegmentLog<S>, LogFailure> {
+    let meter = stats.meter();
+    let count = group.iter().map(|block| block.count as usize).sum();
+    let mut frames = Vec::with_capacity(group.len());
+    for block in group {
+        let builder = FrameBuilder::with_buffer(buffers.pop().unwrap_or_default(), log.body_bytes_max());
+        let sealed = seal(block, *tip, builder)?;
+        *tip = Digest(*sealed.hash());
+        frames.push(sealed);
+    }
+    stats.record(Stage::Seal, meter, count);
+
+    let meter = stats.meter();
+    let log = log.append(&mut frames)?.sync()?;
+    stats.record(Stage::Sync, meter, count);
+    let bytes = frames.iter().map(|frame| frame.frame_bytes() as u64).sum();
+    stats.record_blocks(group.len(), bytes);
+    buffers.extend(frames.into_iter().map(Sealed::into_buffer));
+    Ok(log)
+}
+
+/// Fixes a block's bytes and hash: the transactions as received, then the rejections.
+fn seal(executed: &Executed, previous: Digest, mut builder: FrameBuilder) -> Result<Sealed, LogFailure> {
+    let block = executed.block();
+    for run in block.runs() {
+        builder.extend(run)?;
+    }
+    for (position, rejection) in &executed.settled.rejections {
+        builder.extend(&rejection.encode(*position))?;
+    }
+    let mut ids = transactions_hasher();
+    for id in executed.parts.iter().flat_map(Part::ids) {
+        ids.update(&id.0);
+    }
+    let header = BlockHeader {
+        height: block.height,
+        previous,
+        body: Digest::default(),
+        time: block.time,
+        first: block.first,
+        count: block.count,
+        rejected: u32::try_from(executed.settled.rejections.len()).unwrap_or(u32::MAX),
+        transactions: Digest(ids.finalize().into()),
+        outcomes: executed.settled.outcomes,
+        effects: executed.settled.effects,
+    };
+    Ok(builder.seal(block.height.0, previous.0, &header.meta()))
+}
+
+/// The hash over a block's transactions takes their ids in order.
+pub(crate) fn transactions_hasher() -> blake3::Hasher {
+    blake3::Hasher::new_derive_key("nostro 1 transactions")
+}
+
+/// The most bytes a block's rejections can take beside its transactions.
+pub(crate) const fn rejection_bytes_max(transactions: usize) -> usize {
+    transactions.saturating_mul(REJECTION_BYTES)
+}
+
+/// Hands out the receipts of a durable block.
+fn release(block: Executed) {
+    let mut rejections = block.settled.rejections.into_iter().peekable();
+    let mut position = 0_u32;
+    for part in block.parts {
+        let end = position.saturating_add(part.count);
+        let own = std::iter::from_fn(|| rejections.next_if(|&(place, _)| place < end));
+        let rejections = own.map(|(place, rejection)| (place - position, rejection)).collect();
+        let span = part.verified.span(part.start, part.count);
+        let settlement = Settlement { span, height: block.height, time: block.time, position, rejections };
+        part.verified.delivery.settle(settlement);
+        position = end;
+    }
+}

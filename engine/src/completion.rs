@@ -1,0 +1,216 @@
+//! How a caller learns what became of a submission: one completion for many transactions.
+//!
+//! A submission is cut into batches; each batch carries a [`Delivery`], and each delivery is either told what became of all its
+//! transactions or, when it is dropped before that, tells its completion that the engine stopped. So nobody waits for ever,
+//! whatever happens to the threads in between.
+
+use crate::error::{Stop, StopError};
+use crate::types::{Receipts, Refusal, Settlement};
+use parking_lot::{Condvar, Mutex};
+use std::sync::Arc;
+use std::time::Instant;
+
+/// Room for transactions that are admitted and not yet durable.
+#[derive(Debug)]
+pub(crate) struct Budget {
+    used: Mutex<Room>,
+    freed: Condvar,
+    max: Room,
+}
+
+/// A number of transactions with their bytes.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct Room {
+    pub transactions: usize,
+    pub bytes: usize,
+}
+
+impl Room {
+    const fn plus(self, other: Self) -> Self {
+        Self { transactions: self.transactions + other.transactions, bytes: self.bytes + other.bytes }
+    }
+
+    const fn fits(self, max: Self) -> bool {
+        self.transactions <= max.transactions && self.bytes <= max.bytes
+    }
+}
+
+impl Budget {
+    pub(crate) fn new(max: Room) -> Self {
+        Self { used: Mutex::default(), freed: Condvar::new(), max }
+    }
+
+    pub(crate) const fn max(&self) -> Room {
+        self.max
+    }
+
+    /// What is taken now.
+    pub(crate) fn used(&self) -> Room {
+        *self.used.lock()
+    }
+
+    /// Takes room if there is any.
+    pub(crate) fn try_take(&self, room: Room) -> bool {
+        let mut used = self.used.lock();
+        let after = used.plus(room);
+        let fits = after.fits(self.max);
+        if fits {
+            *used = after;
+        }
+        fits
+    }
+
+    /// Takes room when there is some; `false` if the engine stops before that.
+    pub(crate) fn take(&self, room: Room, stop: &Stop) -> bool {
+        let mut used = self.used.lock();
+        loop {
+            if stop.cause().is_some() {
+                return false;
+            }
+            let after = used.plus(room);
+            if after.fits(self.max) {
+                *used = after;
+                return true;
+            }
+            self.freed.wait(&mut used);
+        }
+    }
+
+    fn give_back(&self, room: Room) {
+        let mut used = self.used.lock();
+        used.transactions = used.transactions.saturating_sub(room.transactions);
+        used.bytes = used.bytes.saturating_sub(room.bytes);
+        drop(used);
+        self.freed.notify_all();
+    }
+
+    /// Lets everybody who waits for room see that the engine stopped.
+    pub(crate) fn wake_all(&self) {
+        // Under the lock, so that nobody can be between looking and waiting.
+        let _used = self.used.lock();
+        self.freed.notify_all();
+    }
+}
+
+/// What became of one submission so far.
+#[derive(Debug)]
+pub(crate) struct Completion {
+    state: Mutex<Progress>,
+    changed: Condvar,
+}
+
+#[derive(Debug, Default)]
+struct Progress {
+    len: usize,
+    /// Transactions whose fate isn't known yet.
+    open: usize,
+    settlements: Vec<Settlement>,
+    refusals: Vec<(u32, Refusal)>,
+    failure: Option<StopError>,
+}
+
+impl Progress {
+    const fn is_done(&self) -> bool {
+        self.open == 0 || self.failure.is_some()
+    }
+}
+
+impl Completion {
+    pub(crate) fn new(len: usize) -> Arc<Self> {
+        let state = Mutex::new(Progress { len, open: len, ..Progress::default() });
+        Arc::new(Self { state, changed: Condvar::new() })
+    }
+
+    fn update(&self, change: impl FnOnce(&mut Progress)) {
+        let mut state = self.state.lock();
+        change(&mut state);
+        let done = state.is_done();
+        drop(state);
+        if done {
+            self.changed.notify_all();
+        }
+    }
+
+    pub(crate) fn is_done(&self) -> bool {
+        self.state.lock().is_done()
+    }
+
+    /// Waits until everything is known, or until `deadline`; `None` then.
+    pub(crate) fn wait(&self, deadline: Option<Instant>) -> Option<Result<Receipts, StopError>> {
+        let mut state = self.state.lock();
+        while !state.is_done() {
+            match deadline {
+                None => self.changed.wait(&mut state),
+                Some(deadline) => {
+                    if self.changed.wait_until(&mut state, deadline).timed_out() && !state.is_done() {
+                        return None;
+                    }
+                }
+            }
+        }
+        if let Some(failure) = &state.failure {
+            return Some(Err(failure.clone()));
+        }
+        let progress = std::mem::take(&mut *state);
+        // What was taken stays done, for whoever asks again.
+        state.len = progress.len;
+        Some(Ok(Receipts::new(progress.len, progress.settlements, progress.refusals)))
+    }
+}
+
+/// The duty to tell a completion what became of a batch.
+#[derive(Debug)]
+pub(crate) struct Delivery {
+    completion: Arc<Completion>,
+    budget: Arc<Budget>,
+    stop: Arc<Stop>,
+    open: Mutex<Room>,
+}
+
+impl Delivery {
+    /// For a batch that has taken `room`.
+    pub(crate) const fn new(completion: Arc<Completion>, budget: Arc<Budget>, stop: Arc<Stop>, room: Room) -> Self {
+        Self { completion, budget, stop, open: Mutex::new(room) }
+    }
+
+    /// Tells that these are refused.
+    pub(crate) fn refuse(&self, refusals: Vec<(u32, Refusal)>) {
+        let count = refusals.len();
+        self.completion.update(|progress| {
+            progress.open = progress.open.saturating_sub(count);
+            progress.refusals.extend(refusals);
+        });
+        self.close(count);
+    }
+
+    /// Tells that these are durable.
+    pub(crate) fn settle(&self, settlement: Settlement) {
+        let count = settlement.span.count as usize;
+        self.completion.update(|progress| {
+            progress.open = progress.open.saturating_sub(count);
+            progress.settlements.push(settlement);
+        });
+        self.close(count);
+    }
+
+    fn close(&self, count: usize) {
+        let mut open = self.open.lock();
+        let rest = open.transactions.saturating_sub(count);
+        // The bytes are given back with the batch's last transaction.
+        let bytes = if rest == 0 { std::mem::take(&mut open.bytes) } else { 0 };
+        open.transactions = rest;
+        drop(open);
+        self.budget.give_back(Room { transactions: count, bytes });
+    }
+}
+
+impl Drop for Delivery {
+    fn drop(&mut self) {
+        let open = *self.open.get_mut();
+        if open.transactions > 0 {
+            let cause = self.stop.cause_or_lost();
+            self.completion.update(|progress| progress.failure = Some(cause));
+            self.budget.give_back(open);
+        }
+    }
+}

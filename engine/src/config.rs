@@ -1,0 +1,118 @@
+//! How an engine is set up: limits, each with its unit and interval. None of them changes a result.
+
+use std::num::NonZeroUsize;
+
+/// Limits of an engine. Start from the default and change what you need.
+///
+/// ```
+/// let config = nostro::EngineConfig { threads: 2, ..Default::default() };
+/// assert_eq!(config.block_transactions_max, 16_384);
+/// ```
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct EngineConfig {
+    /// Name of the ledger, 1 to 64 printable ASCII characters. Its hash is what transactions are signed for. Counts when a
+    /// ledger is created; an existing one must have the same name.
+    pub ledger: String,
+    /// Threads that verify. In [0, 1024]; 0 takes one per core.
+    pub threads: usize,
+    /// Transactions admitted and not yet durable. In [1, 16,777,216]. Beyond it submission answers `Full`.
+    pub intake_transactions_max: usize,
+    /// The same in bytes. In [32 KiB, 16 GiB].
+    pub intake_bytes_max: usize,
+    /// Transactions per block. In [1, 1,048,576].
+    pub block_transactions_max: usize,
+    /// Bytes of transactions per block. In [32 KiB, 64 MiB], and at most a quarter of `segment_bytes`.
+    pub block_bytes_max: usize,
+    /// Bytes of blocks made durable by one sync; a single larger block still goes alone. In [4 KiB, 64 MiB].
+    pub group_bytes_max: usize,
+    /// Size of a segment file. In [1 MiB, 4 GiB], whole pages of 4 KiB. Counts when a ledger is created.
+    pub segment_bytes: u64,
+    /// Bytes of segments written full of zeros when the engine opens, so that commits needn't. In [0, 1 TiB].
+    pub log_reserve_bytes: u64,
+    /// **Verifies no signature at all.** For measuring the rest, and for transactions whose signatures were verified before.
+    pub trust_signatures: bool,
+}
+
+impl Default for EngineConfig {
+    fn default() -> Self {
+        Self {
+            ledger: "nostro".to_owned(),
+            threads: 0,
+            intake_transactions_max: 65_536,
+            intake_bytes_max: 64 << 20,
+            block_transactions_max: 16_384,
+            block_bytes_max: 4 << 20,
+            group_bytes_max: 4 << 20,
+            segment_bytes: 256 << 20,
+            log_reserve_bytes: 256 << 20,
+            trust_signatures: false,
+        }
+    }
+}
+
+/// A limit outside its interval.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("{field}: expected {expected}, found {found}")]
+pub struct ConfigError {
+    field: &'static str,
+    expected: String,
+    found: String,
+}
+
+impl EngineConfig {
+    /// Checks every limit, once.
+    pub(crate) fn check(&self) -> Result<(), ConfigError> {
+        let bytes = |value: u64, field, low: u64, high: u64| {
+            let complaint = || ConfigError { field, expected: format!("{low} to {high}"), found: value.to_string() };
+            if (low..=high).contains(&value) { Ok(()) } else { Err(complaint()) }
+        };
+        bytes(self.threads as u64, "threads", 0, 1024)?;
+        bytes(self.intake_transactions_max as u64, "intake_transactions_max", 1, 1 << 24)?;
+        bytes(self.intake_bytes_max as u64, "intake_bytes_max", 32 << 10, 16 << 30)?;
+        bytes(self.block_transactions_max as u64, "block_transactions_max", 1, 1 << 20)?;
+        bytes(self.segment_bytes, "segment_bytes", 1 << 20, 4 << 30)?;
+        bytes(self.block_bytes_max as u64, "block_bytes_max", 32 << 10, (64 << 20).min(self.segment_bytes / 4))?;
+        bytes(self.group_bytes_max as u64, "group_bytes_max", 4 << 10, 64 << 20)?;
+        bytes(self.log_reserve_bytes, "log_reserve_bytes", 0, 1 << 40)?;
+        if !self.segment_bytes.is_multiple_of(4096) {
+            let expected = "a multiple of 4096".to_owned();
+            return Err(ConfigError { field: "segment_bytes", expected, found: self.segment_bytes.to_string() });
+        }
+        Ok(())
+    }
+
+    /// Threads to verify with on this machine.
+    pub(crate) fn verify_threads(&self) -> usize {
+        match self.threads {
+            0 => std::thread::available_parallelism().map_or(1, NonZeroUsize::get),
+            threads => threads,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_default_is_allowed_and_every_limit_is_checked() {
+        assert_eq!(EngineConfig::default().check(), Ok(()));
+        let wrong: [(&str, fn(&mut EngineConfig)); 9] = [
+            ("threads", |c| c.threads = 1025),
+            ("intake_transactions_max", |c| c.intake_transactions_max = 0),
+            ("intake_bytes_max", |c| c.intake_bytes_max = 100),
+            ("block_transactions_max", |c| c.block_transactions_max = 0),
+            ("block_bytes_max", |c| c.block_bytes_max = 65 << 20),
+            ("group_bytes_max", |c| c.group_bytes_max = 0),
+            ("segment_bytes", |c| c.segment_bytes = 4096),
+            ("segment_bytes", |c| c.segment_bytes += 1),
+            ("log_reserve_bytes", |c| c.log_reserve_bytes = u64::MAX),
+        ];
+        for (field, change) in wrong {
+            let mut config = EngineConfig::default();
+            change(&mut config);
+            let error = config.check().unwrap_err();
+            assert!(error.to_string().starts_with(field), "{field}: {error}");
+        }
+    }
+}

@@ -1,0 +1,298 @@
+//! The path of a transaction: admit, verify, assemble, settle, seal, append, sync, release.
+//!
+//! ```text
+//! callers ──► [intake] ──► verify thread ──► rayon pool ──► execute thread ──► commit thread ──► callers
+//!  decode     batches      chunks what         verifies      assembles a         seals a group,
+//!  admit      in order     is ready            chunks        block, settles      syncs once, releases
+//! ```
+//!
+//! # Rules
+//!
+//! 1. Order is the order of admission. Chunks are verified side by side and taken in the order they were cut: the execute
+//!    thread waits for the oldest, whichever is done first.
+//! 2. Every stage takes whatever is ready, so that blocks are small and quick when little is going on and large when much is.
+//! 3. Every queue is bounded: the intake by the budget of what is admitted and not yet durable, the others by their length.
+//! 4. Nothing blocks inside the pool: a task computes and puts its result into a place that is kept for it.
+//! 5. When a thread ends, the channels on both sides of it close; what is dropped tells its submitter why.
+
+use crate::block::Block;
+use crate::clock;
+use crate::commit::{Committer, Executed, Part, rejection_bytes_max};
+use crate::completion::Budget;
+use crate::config::EngineConfig;
+use crate::error::{Stop, StopError};
+use crate::execute::{Scratch, settle};
+use crate::intake::Batch;
+use crate::log::Storage;
+use crate::state::{State, StateSnapshot};
+use crate::stats::{Stage, Stats};
+use crate::transaction::TransactionRef;
+use crate::types::{Height, Time};
+use crate::verify::{SignatureCheck, Verified};
+use crossbeam::channel::{Receiver, Sender, bounded, never, select};
+use std::collections::VecDeque;
+use std::io;
+use std::sync::Arc;
+use std::thread::JoinHandle;
+
+/// Transactions verified together by one task: enough for the merged batch to be near its best.
+const CHUNK_TRANSACTIONS: u32 = 4096;
+
+/// Below this a chunk is verified at once by the verify thread: waking another would take longer.
+const INLINE_TRANSACTIONS: u32 = 8;
+
+/// Blocks executed and not yet taken by the commit thread.
+const EXECUTED_BLOCKS: usize = 2;
+
+/// A chunk in the making: its verified batches will be put here, once.
+type Chunk = Receiver<Vec<Verified>>;
+
+/// Asks the execute thread for a snapshot at the next block boundary.
+pub(crate) type SnapshotRequest = Sender<Executing>;
+
+/// The state between two blocks.
+#[derive(Clone, Debug)]
+pub(crate) struct Executing {
+    pub height: Height,
+    pub time: Time,
+    pub transactions: u64,
+    pub state: StateSnapshot,
+}
+
+/// Where a ledger stands, as recovered.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct Tip {
+    pub height: Height,
+    pub time: Time,
+    /// Transactions in all blocks so far.
+    pub transactions: u64,
+}
+
+/// What the threads have in common.
+#[derive(Debug)]
+pub(crate) struct Common {
+    pub stop: Arc<Stop>,
+    pub budget: Arc<Budget>,
+    pub stats: Arc<Stats>,
+}
+
+/// Everything the threads start with.
+pub(crate) struct Start<S: Storage> {
+    pub check: SignatureCheck,
+    pub state: State,
+    pub tip: Tip,
+    pub committer: Committer<S>,
+    pub intake: Receiver<Batch>,
+    pub snapshots: Receiver<SnapshotRequest>,
+}
+
+/// Starts the threads. They end, one after the other, when the intake closes.
+pub(crate) fn start<S: Storage>(
+    start: Start<S>,
+    config: &EngineConfig,
+    common: &Arc<Common>,
+) -> io::Result<Vec<JoinHandle<()>>> {
+    let threads = config.verify_threads();
+    let pool =
+        rayon::ThreadPoolBuilder::new().num_threads(threads).thread_name(|n| format!("nostro-verify-{n}")).build();
+    let pool = pool.map_err(io::Error::other)?;
+    // One chunk being verified per thread, one waiting, and one being taken.
+    let (chunks_in, chunks_out) = bounded(threads.saturating_mul(2).saturating_add(1));
+    let (blocks_in, blocks_out) = bounded(EXECUTED_BLOCKS);
+    let Start { check, state, tip, committer, intake, snapshots } = start;
+    let verifying = Verifying { check: Arc::new(check), pool, common: common.clone() };
+    let limits = BlockLimits { transactions: config.block_transactions_max, bytes: config.block_bytes_max };
+    let executing = ExecuteThread { state, tip, limits, scratch: Scratch::default(), common: common.clone() };
+    Ok(vec![
+        spawn("nostro-verify", common, move || verifying.run(&intake, &chunks_in))?,
+        spawn("nostro-execute", common, move || executing.run(&chunks_out, snapshots, &blocks_in))?,
+        spawn("nostro-commit", common, move || committer.run(&blocks_out))?,
+    ])
+}
+
+/// Runs a thread whose panic stops the engine.
+fn spawn(name: &str, common: &Arc<Common>, run: impl FnOnce() + Send + 'static) -> io::Result<JoinHandle<()>> {
+    let (common, own_name) = (common.clone(), name.to_owned());
+    std::thread::Builder::new().name(name.to_owned()).spawn(move || {
+        // What the thread owned is dropped by the panic, and never looked at again.
+        if let Err(panic) = std::panic::catch_unwind(std::panic::AssertUnwindSafe(run)) {
+            common.stop.set(StopError::Panicked(format!("{own_name}: {}", panic_text(&*panic)).into()));
+        }
+        common.budget.wake_all();
+    })
+}
+
+fn panic_text(panic: &(dyn std::any::Any + Send)) -> &str {
+    let text = panic.downcast_ref::<&str>().copied();
+    text.or_else(|| panic.downcast_ref::<String>().map(String::as_str)).unwrap_or("no message")
+}
+
+struct Verifying {
+    check: Arc<SignatureCheck>,
+    pool: rayon::ThreadPool,
+    common: Arc<Common>,
+}
+
+impl Verifying {
+    fn run(&self, intake: &Receiver<Batch>, chunks: &Sender<Chunk>) {
+        while let Ok(first) = intake.recv() {
+            let mut batches = vec![first];
+            let mut count = batches.iter().map(|batch| batch.count).sum::<u32>();
+            while count < CHUNK_TRANSACTIONS
+                && let Ok(next) = intake.try_recv()
+            {
+                count = count.saturating_add(next.count);
+                batches.push(next);
+            }
+            let (place, chunk) = bounded(1);
+            let work = {
+                let (check, common) = (self.check.clone(), self.common.clone());
+                move || {
+                    let meter = common.stats.meter();
+                    let verified = check.verify(batches);
+                    common.stats.record(Stage::Verify, meter, count as usize);
+                    // Nobody waits for it any more if the engine stopped.
+                    let _ = place.send(verified);
+                }
+            };
+            if count <= INLINE_TRANSACTIONS {
+                work();
+            } else {
+                self.pool.spawn(work);
+            }
+            if chunks.send(chunk).is_err() {
+                return;
+            }
+        }
+    }
+}
+
+#[derive(Clone, Copy)]
+struct BlockLimits {
+    transactions: usize,
+    bytes: usize,
+}
+
+struct ExecuteThread {
+    state: State,
+    tip: Tip,
+    limits: BlockLimits,
+    scratch: Scratch,
+    common: Arc<Common>,
+}
+
+impl ExecuteThread {
+    fn run(mut self, chunks: &Receiver<Chunk>, mut snapshots: Receiver<SnapshotRequest>, blocks: &Sender<Executed>) {
+        let mut ready: VecDeque<Part> = VecDeque::new();
+        loop {
+            if ready.is_empty() {
+                select! {
+                    recv(chunks) -> chunk => match chunk {
+                        Ok(chunk) => if !take_chunk(&chunk, &mut ready) { return },
+                        Err(_) => return,
+                    },
+                    recv(snapshots) -> request => match request {
+                        Ok(request) => self.answer(&request),
+                        Err(_) => snapshots = never(),
+                    },
+                }
+            }
+            while ready_transactions(&ready) < self.limits.transactions
+                && let Ok(chunk) = chunks.try_recv()
+            {
+                if !take_chunk(&chunk, &mut ready) {
+                    return;
+                }
+            }
+            snapshots.try_iter().for_each(|request| self.answer(&request));
+            if ready.is_empty() {
+                continue;
+            }
+            let executed = self.execute(&mut ready);
+            if blocks.send(executed).is_err() {
+                return;
+            }
+        }
+    }
+
+    /// Assembles the next block of what is ready and settles it.
+    fn execute(&mut self, ready: &mut VecDeque<Part>) -> Executed {
+        let meter = self.common.stats.meter();
+        let asked = ready.front().and_then(|part| part.verified.time);
+        let parts = take_block(ready, asked, self.limits);
+        let count: u32 = parts.iter().map(|part| part.count).sum();
+        let time = asked.unwrap_or_else(clock::now).max(self.tip.time);
+        let (height, first) = (self.tip.height.next(), self.tip.transactions);
+        let block = Block::assemble(height, time, first, count, parts.iter().map(Part::run).collect());
+        let settled = settle(&block, &mut self.state, &mut self.scratch);
+        self.tip = Tip { height, time, transactions: first.saturating_add(u64::from(count)) };
+        self.common.stats.record(Stage::Execute, meter, count as usize);
+        Executed { height, time, first, count, parts, settled }
+    }
+
+    fn answer(&mut self, request: &SnapshotRequest) {
+        let Tip { height, time, transactions } = self.tip;
+        // Nobody waits for it any more if this fails.
+        let _ = request.send(Executing { height, time, transactions, state: self.state.share() });
+    }
+}
+
+/// Waits for the oldest chunk. `false` if it got lost, which is when the engine is stopping.
+fn take_chunk(chunk: &Chunk, ready: &mut VecDeque<Part>) -> bool {
+    let Ok(batches) = chunk.recv() else { return false };
+    ready.extend(batches.into_iter().map(|verified| {
+        let (bytes, count) = (0..verified.bytes.len(), u32::try_from(verified.ids.len()).unwrap_or(u32::MAX));
+        Part { verified: Arc::new(verified), bytes, start: 0, count }
+    }));
+    true
+}
+
+fn ready_transactions(ready: &VecDeque<Part>) -> usize {
+    ready.iter().map(|part| part.count as usize).sum()
+}
+
+/// Takes the parts of the next block: transactions in order, of one asked time, within the limits; at least one.
+fn take_block(ready: &mut VecDeque<Part>, asked: Option<Time>, limits: BlockLimits) -> Vec<Part> {
+    let mut parts = Vec::new();
+    let mut room = Some(limits);
+    while let Some(left) = room
+        && let Some(part) = ready.pop_front_if(|part| part.verified.time == asked)
+    {
+        let (own, rest, after) = split(part, left, parts.is_empty());
+        parts.extend(own);
+        room = after;
+        if let Some(rest) = rest {
+            ready.push_front(rest);
+            room = None;
+        }
+    }
+    parts
+}
+
+/// What of a part fits, what is left of it, and what room is left.
+fn split(part: Part, room: BlockLimits, is_first: bool) -> (Option<Part>, Option<Part>, Option<BlockLimits>) {
+    let needs = |bytes: usize, count: usize| bytes.saturating_add(rejection_bytes_max(count));
+    if part.count as usize <= room.transactions && needs(part.bytes.len(), part.count as usize) <= room.bytes {
+        let transactions = room.transactions - part.count as usize;
+        let bytes = room.bytes - needs(part.bytes.len(), part.count as usize);
+        let left = (transactions > 0).then_some(BlockLimits { transactions, bytes });
+        return (Some(part), None, left);
+    }
+    let (mut bytes, mut count) = (0, 0_u32);
+    let mut rest = part.run();
+    while let Some((transaction, after)) = TransactionRef::next_checked(rest) {
+        let fits = (count as usize) < room.transactions
+            && needs(bytes + transaction.bytes().len(), count as usize + 1) <= room.bytes;
+        let must = is_first && count == 0;
+        if !(fits || must) {
+            break;
+        }
+        bytes += transaction.bytes().len();
+        count += 1;
+        rest = after;
+    }
+    let middle = part.bytes.start + bytes;
+    let own = Part { verified: part.verified.clone(), bytes: part.bytes.start..middle, start: part.start, count };
+    let left = Part { bytes: middle..part.bytes.end, start: part.start + count, count: part.count - count, ..part };
+    ((own.count > 0).then_some(own), (left.count > 0).then_some(left), None)
+}

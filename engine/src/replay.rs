@@ -1,0 +1,114 @@
+//! From the log to the state, by the same [`settle`] that ran live.
+//!
+//! Signatures aren't verified again: they were before the block was sealed, and the hash chain proves that nothing has changed
+//! since. What a block gives when it is executed again is compared with what its header says; a difference is an error with its
+//! place, never a silent repair.
+
+use crate::block::Block;
+use crate::execute::{Scratch, settle};
+use crate::pipeline::Tip;
+use crate::state::State;
+use crate::transaction::TransactionRef;
+use crate::types::{BlockHeader, Height, REJECTION_BYTES, Rejection};
+
+/// A record that isn't what a ledger writes.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("block {height}: {what}: expected {expected}, found {found}")]
+pub(crate) struct ReplayError {
+    pub height: Height,
+    pub what: &'static str,
+    pub expected: String,
+    pub found: String,
+}
+
+/// A block's body, taken apart.
+#[derive(Debug)]
+pub(crate) struct Body<'a> {
+    /// The transactions back to back.
+    pub transactions: &'a [u8],
+    pub rejections: Vec<(u32, Rejection)>,
+}
+
+impl<'a> Body<'a> {
+    /// Takes apart what the header says is there: every byte belongs to a transaction or a rejection.
+    pub(crate) fn decode(header: &BlockHeader, body: &'a [u8]) -> Result<Self, ReplayError> {
+        let height = header.height;
+        let mut rest = body;
+        for position in 0..header.count {
+            let (_, after) = TransactionRef::decode_prefix(rest).map_err(|reason| ReplayError {
+                height,
+                what: "a transaction",
+                expected: format!("{} transactions", header.count),
+                found: format!("at position {position}, byte {} of the body: {reason}", body.len() - rest.len()),
+            })?;
+            rest = after;
+        }
+        let transactions = body.get(..body.len() - rest.len()).unwrap_or_default();
+        let wrong = |expected: String, found: String| ReplayError { height, what: "rejections", expected, found };
+        let (entries, odd) = rest.as_chunks::<REJECTION_BYTES>();
+        if entries.len() != header.rejected as usize || !odd.is_empty() {
+            let expected = format!("{} of {REJECTION_BYTES} bytes", header.rejected);
+            return Err(wrong(expected, format!("{} bytes", rest.len())));
+        }
+        let mut rejections: Vec<(u32, Rejection)> = Vec::with_capacity(entries.len());
+        for entry in entries {
+            let decoded = Rejection::decode(entry).filter(|&(position, _)| {
+                position < header.count && rejections.last().is_none_or(|&(last, _)| last < position)
+            });
+            let complaint = || wrong("a known code at an ascending position".to_owned(), format!("{entry:02x?}"));
+            rejections.push(decoded.ok_or_else(complaint)?);
+        }
+        Ok(Self { transactions, rejections })
+    }
+}
+
+/// Executes recorded blocks on a state, in order.
+#[derive(Debug)]
+pub(crate) struct Replayer {
+    pub state: State,
+    pub tip: Tip,
+    scratch: Scratch,
+}
+
+impl Replayer {
+    pub(crate) fn new() -> std::io::Result<Self> {
+        Ok(Self { state: State::new()?, tip: Tip::default(), scratch: Scratch::default() })
+    }
+
+    /// Executes the next block.
+    pub(crate) fn block(&mut self, header: &BlockHeader, body: &[u8]) -> Result<(), ReplayError> {
+        let height = header.height;
+        compare(height, "number of transactions before it", &self.tip.transactions, &header.first)?;
+        if header.time < self.tip.time {
+            let (expected, found) = (format!("{} or later", self.tip.time), header.time.to_string());
+            return Err(ReplayError { height, what: "time", expected, found });
+        }
+        let body = Body::decode(header, body)?;
+        let block = Block::assemble(height, header.time, header.first, header.count, vec![body.transactions]);
+        let settled = settle(&block, &mut self.state, &mut self.scratch);
+        compare(height, "outcomes", &settled.outcomes, &header.outcomes)?;
+        compare(height, "effects", &settled.effects, &header.effects)?;
+        let differs = settled.rejections.iter().zip(&body.rejections).find(|(own, recorded)| own != recorded);
+        if let Some(((position, own), (other_position, recorded))) = differs {
+            let expected = format!("{own} at position {position}");
+            let found = format!("{recorded} at position {other_position}");
+            return Err(ReplayError { height, what: "a rejection", expected, found });
+        }
+        let transactions = header.first.saturating_add(u64::from(header.count));
+        self.tip = Tip { height, time: header.time, transactions };
+        Ok(())
+    }
+}
+
+/// What execution gives against what the header says.
+fn compare<T: PartialEq + std::fmt::Display>(
+    height: Height,
+    what: &'static str,
+    own: &T,
+    recorded: &T,
+) -> Result<(), ReplayError> {
+    if own == recorded {
+        return Ok(());
+    }
+    Err(ReplayError { height, what, expected: own.to_string(), found: recorded.to_string() })
+}

@@ -1,0 +1,290 @@
+//! An account's record, and the side tables for what few accounts have.
+
+use super::index::Slot;
+use super::pages::{Pages, SharedPages};
+use super::window::{Use, Window};
+use crate::types::{Address, Amount, AssetId};
+
+/// What an account holds of one asset.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Balance {
+    /// Free to be spent.
+    pub available: Amount,
+    /// Reserved.
+    pub held: Amount,
+}
+
+impl Balance {
+    const ZERO: Self = Self { available: Amount::ZERO, held: Amount::ZERO };
+}
+
+/// An account with one asset and one lane, which is what most have. Further ones stand in side tables.
+#[derive(Clone, Debug)]
+#[repr(C)]
+pub(crate) struct Account {
+    pub(super) address: Address,
+    /// Replay window of lane 0.
+    window: Window,
+    /// Balance in `asset`.
+    balance: Balance,
+    /// The first asset the account ever held; `NO_ASSET` before that.
+    asset: AssetId,
+    /// 1 + place in the table of further balances; 0 = none.
+    balances: u32,
+    /// 1 + place in the table of further lanes; 0 = none.
+    lanes: u32,
+    _reserved: u32,
+}
+
+// With the index this leaves an account well below its budget of 128 bytes.
+const _: () = assert!(size_of::<Account>() == 96);
+
+/// Never registered.
+pub(super) const NO_ASSET: AssetId = AssetId(u32::MAX);
+
+impl Default for Account {
+    fn default() -> Self {
+        Self::new(Address::default())
+    }
+}
+
+impl Account {
+    const fn new(address: Address) -> Self {
+        let window = Window { top: 0, bits: 0 };
+        Self { address, window, balance: Balance::ZERO, asset: NO_ASSET, balances: 0, lanes: 0, _reserved: 0 }
+    }
+}
+
+/// Accounts per page: large enough that the table of pages stays small, small enough to be copied in microseconds.
+const ACCOUNT_PAGE_BITS: u32 = 10;
+const SIDE_PAGE_BITS: u32 = 8;
+
+/// How many lanes an account may open beside lane 0.
+const FURTHER_LANES_MAX: usize = 63;
+
+type FurtherBalances = Vec<(AssetId, Balance)>;
+type FurtherLanes = Vec<(u16, Window)>;
+
+/// All accounts by slot, with their side tables. An entry of a side table is sorted by asset or by lane.
+#[derive(Debug)]
+pub(super) struct Accounts {
+    records: Pages<Account, ACCOUNT_PAGE_BITS>,
+    balances: Pages<FurtherBalances, SIDE_PAGE_BITS>,
+    lanes: Pages<FurtherLanes, SIDE_PAGE_BITS>,
+}
+
+/// The account can't open a further lane.
+pub(super) struct LanesFull;
+
+impl Accounts {
+    pub(super) const fn new() -> Self {
+        Self { records: Pages::new(), balances: Pages::new(), lanes: Pages::new() }
+    }
+
+    pub(super) const fn len(&self) -> u32 {
+        self.records.len()
+    }
+
+    pub(super) fn push(&mut self, address: &Address) -> Option<Slot> {
+        // The largest slot is the index's mark for a free place.
+        if self.records.len() == u32::MAX - 1 {
+            return None;
+        }
+        self.records.push(Account::new(*address)).map(Slot)
+    }
+
+    /// Takes the newest account away. Its side entries, if it has any, stay empty.
+    pub(super) fn pop(&mut self) {
+        self.records.pop();
+    }
+
+    #[inline]
+    pub(super) fn get(&self, slot: Slot) -> Option<&Account> {
+        self.records.get(slot.0)
+    }
+
+    #[inline]
+    pub(super) fn balance(&self, slot: Slot, asset: AssetId) -> Balance {
+        balance(self.get(slot), asset, |place| self.balances.get(place))
+    }
+
+    #[inline]
+    pub(super) fn set_balance(&mut self, slot: Slot, asset: AssetId, balance: Balance) {
+        let Some(account) = self.records.get_mut(slot.0) else { return };
+        if account.asset == asset {
+            account.balance = balance;
+        } else if account.asset == NO_ASSET {
+            (account.asset, account.balance) = (asset, balance);
+        } else {
+            self.set_further_balance(slot, asset, balance);
+        }
+    }
+
+    fn set_further_balance(&mut self, slot: Slot, asset: AssetId, balance: Balance) {
+        let Some(account) = self.records.get_mut(slot.0) else { return };
+        let place = open_side_entry(&mut account.balances, &mut self.balances);
+        let Some(balances) = place.and_then(|place| self.balances.get_mut(place)) else { return };
+        match balances.binary_search_by_key(&asset, |&(asset, _)| asset) {
+            Ok(found) => balances[found].1 = balance,
+            Err(at) => balances.insert(at, (asset, balance)),
+        }
+    }
+
+    /// What the window of a lane says of a sequence, and which window it is.
+    #[inline]
+    pub(super) fn check_sequence(&self, slot: Slot, lane: u16, sequence: u64) -> Result<(Window, Use), LanesFull> {
+        let Some(account) = self.get(slot) else { return Err(LanesFull) };
+        let window = if lane == 0 {
+            account.window
+        } else {
+            let lanes = side_entry(account.lanes, |place| self.lanes.get(place));
+            match lanes.binary_search_by_key(&lane, |&(lane, _)| lane) {
+                Ok(found) => lanes[found].1,
+                Err(_) if lanes.len() >= FURTHER_LANES_MAX => return Err(LanesFull),
+                Err(_) => Window::default(),
+            }
+        };
+        Ok((window, window.check(sequence)))
+    }
+
+    #[inline]
+    pub(super) fn set_window(&mut self, slot: Slot, lane: u16, window: Window) {
+        let Some(account) = self.records.get_mut(slot.0) else { return };
+        if lane == 0 {
+            account.window = window;
+            return;
+        }
+        let place = open_side_entry(&mut account.lanes, &mut self.lanes);
+        let Some(lanes) = place.and_then(|place| self.lanes.get_mut(place)) else { return };
+        match lanes.binary_search_by_key(&lane, |&(lane, _)| lane) {
+            Ok(found) => lanes[found].1 = window,
+            Err(at) => lanes.insert(at, (lane, window)),
+        }
+    }
+
+    /// Canonical bytes of an account, appended: what the digests are made of.
+    pub(super) fn encode(&self, slot: Slot, out: &mut Vec<u8>) {
+        encode(self.get(slot), |place| self.balances.get(place), |place| self.lanes.get(place), out);
+    }
+
+    pub(super) fn share(&mut self) -> SharedAccounts {
+        SharedAccounts { records: self.records.share(), balances: self.balances.share(), lanes: self.lanes.share() }
+    }
+}
+
+/// What a reader keeps of [`Accounts`].
+#[derive(Clone, Debug)]
+pub(super) struct SharedAccounts {
+    records: SharedPages<Account, ACCOUNT_PAGE_BITS>,
+    balances: SharedPages<FurtherBalances, SIDE_PAGE_BITS>,
+    lanes: SharedPages<FurtherLanes, SIDE_PAGE_BITS>,
+}
+
+impl SharedAccounts {
+    pub(super) const fn len(&self) -> u32 {
+        self.records.len()
+    }
+
+    pub(super) fn get(&self, slot: Slot) -> Option<&Account> {
+        self.records.get(slot.0)
+    }
+
+    pub(super) fn balance(&self, slot: Slot, asset: AssetId) -> Balance {
+        balance(self.get(slot), asset, |place| self.balances.get(place))
+    }
+
+    /// Everything the account ever held, by ascending asset, zeros left out.
+    pub(super) fn balances(&self, slot: Slot) -> Vec<(AssetId, Balance)> {
+        holdings(self.get(slot), |place| self.balances.get(place)).collect()
+    }
+
+    /// Highest sequence of a lane; `None` if none was used.
+    pub(super) fn sequence(&self, slot: Slot, lane: u16) -> Option<u64> {
+        let account = self.get(slot)?;
+        let lanes = side_entry(account.lanes, |place| self.lanes.get(place));
+        let window = if lane == 0 {
+            account.window
+        } else {
+            lanes[lanes.binary_search_by_key(&lane, |&(lane, _)| lane).ok()?].1
+        };
+        (window.bits != 0).then_some(window.top)
+    }
+
+    pub(super) fn encode(&self, slot: Slot, out: &mut Vec<u8>) {
+        encode(self.get(slot), |place| self.balances.get(place), |place| self.lanes.get(place), out);
+    }
+}
+
+/// Place of a record's side entry, opened if it has none.
+fn open_side_entry<T: Clone + Default, const BITS: u32>(link: &mut u32, table: &mut Pages<T, BITS>) -> Option<u32> {
+    if *link == 0 {
+        *link = table.push(T::default())?.checked_add(1)?;
+    }
+    link.checked_sub(1)
+}
+
+#[inline]
+fn side_entry<'a, T>(link: u32, get: impl FnOnce(u32) -> Option<&'a Vec<T>>) -> &'a [T] {
+    link.checked_sub(1).and_then(get).map(Vec::as_slice).unwrap_or_default()
+}
+
+#[inline]
+fn balance<'a>(
+    account: Option<&Account>,
+    asset: AssetId,
+    further: impl FnOnce(u32) -> Option<&'a FurtherBalances>,
+) -> Balance {
+    let Some(account) = account else { return Balance::ZERO };
+    if account.asset == asset {
+        return account.balance;
+    }
+    let balances = side_entry(account.balances, further);
+    balances.binary_search_by_key(&asset, |&(asset, _)| asset).map_or(Balance::ZERO, |found| balances[found].1)
+}
+
+/// What an account holds by ascending asset, zeros left out.
+fn holdings<'a>(
+    account: Option<&Account>,
+    further: impl FnOnce(u32) -> Option<&'a FurtherBalances>,
+) -> impl Iterator<Item = (AssetId, Balance)> {
+    let first = account.map(|account| (account.asset, account.balance));
+    let rest = account.map(|account| side_entry(account.balances, further)).unwrap_or_default();
+    let before = rest.partition_point(|&(asset, _)| first.is_some_and(|(first, _)| asset < first));
+    let (before, after) = rest.split_at(before);
+    let all = before.iter().copied().chain(first).chain(after.iter().copied());
+    all.filter(|&(_, balance)| balance != Balance::ZERO)
+}
+
+/// ```text
+/// address [32], lane 0: top u64, bits u64,
+/// number of further lanes u32, each: lane u16, top u64, bits u64, ascending,
+/// number of holdings that aren't zero u32, each: asset u32, available u128, held u128, ascending
+/// ```
+fn encode<'a>(
+    account: Option<&'a Account>,
+    balances: impl FnOnce(u32) -> Option<&'a FurtherBalances>,
+    lanes: impl FnOnce(u32) -> Option<&'a FurtherLanes>,
+    out: &mut Vec<u8>,
+) {
+    let Some(record) = account else { return };
+    out.extend_from_slice(&record.address.0);
+    out.extend_from_slice(&record.window.top.to_le_bytes());
+    out.extend_from_slice(&record.window.bits.to_le_bytes());
+    let lanes = side_entry(record.lanes, lanes);
+    out.extend_from_slice(&u32::try_from(lanes.len()).unwrap_or(u32::MAX).to_le_bytes());
+    for (lane, window) in lanes {
+        out.extend_from_slice(&lane.to_le_bytes());
+        out.extend_from_slice(&window.top.to_le_bytes());
+        out.extend_from_slice(&window.bits.to_le_bytes());
+    }
+    let count_at = out.len();
+    out.extend_from_slice(&[0; 4]);
+    let mut count = 0_u32;
+    for (asset, balance) in holdings(account, balances) {
+        out.extend_from_slice(&asset.0.to_le_bytes());
+        out.extend_from_slice(&balance.available.0.to_le_bytes());
+        out.extend_from_slice(&balance.held.0.to_le_bytes());
+        count = count.saturating_add(1);
+    }
+    out[count_at..count_at + 4].copy_from_slice(&count.to_le_bytes());
+}

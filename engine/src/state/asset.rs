@@ -1,0 +1,136 @@
+//! The table of assets.
+
+use super::account::NO_ASSET;
+use super::pages::{Pages, SharedPages};
+use crate::types::{Address, Amount, AssetCode, AssetId, Rejection, RejectionCode};
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+/// What is known of an asset.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Asset {
+    /// Who issues it.
+    pub issuer: Address,
+    /// Its short name, unique per issuer.
+    pub code: AssetCode,
+    /// How many decimal places its smallest unit is away from a whole. 0 to 30.
+    pub scale: u8,
+    /// The most that may be issued at one time.
+    pub maximum_supply: Amount,
+    /// How much is issued now: what all holders have together.
+    pub issued: Amount,
+}
+
+impl Asset {
+    /// What is issued after a mint.
+    pub(crate) fn issued_after(&self, amount: Amount) -> Result<Amount, Rejection> {
+        let room = Amount(self.maximum_supply.0.saturating_sub(self.issued.0));
+        match amount.0.checked_sub(room.0) {
+            None | Some(0) => {
+                self.issued.plus(amount).map_err(|_| Rejection::new(RejectionCode::SupplyExceeded, u64::MAX))
+            }
+            Some(beyond) => {
+                Err(Rejection::new(RejectionCode::SupplyExceeded, u64::try_from(beyond).unwrap_or(u64::MAX)))
+            }
+        }
+    }
+
+    /// Canonical bytes, appended: issuer, code, scale, maximum supply, issued.
+    fn encode(&self, out: &mut Vec<u8>) {
+        out.extend_from_slice(&self.issuer.0);
+        out.extend_from_slice(self.code.field());
+        out.extend_from_slice(&[self.scale]);
+        out.extend_from_slice(&self.maximum_supply.0.to_le_bytes());
+        out.extend_from_slice(&self.issued.0.to_le_bytes());
+    }
+}
+
+const PAGE_BITS: u32 = 6;
+type ByCode = BTreeMap<(Address, AssetCode), AssetId>;
+
+#[derive(Debug)]
+pub(super) struct Assets {
+    // An `Option` only because a page is filled with defaults; every place below the length is `Some`.
+    records: Pages<Option<Asset>, PAGE_BITS>,
+    by_code: Arc<ByCode>,
+}
+
+impl Assets {
+    pub(super) fn new() -> Self {
+        Self { records: Pages::new(), by_code: Arc::default() }
+    }
+
+    pub(super) const fn len(&self) -> u32 {
+        self.records.len()
+    }
+
+    #[inline]
+    pub(super) fn get(&self, asset: AssetId) -> Option<&Asset> {
+        self.records.get(asset.0)?.as_ref()
+    }
+
+    pub(super) fn find(&self, issuer: &Address, code: AssetCode) -> Option<AssetId> {
+        self.by_code.get(&(*issuer, code)).copied()
+    }
+
+    pub(super) fn push(&mut self, asset: Asset) -> Option<AssetId> {
+        if self.records.len() == NO_ASSET.0 {
+            return None;
+        }
+        let id = self.records.push(Some(asset)).map(AssetId)?;
+        Arc::make_mut(&mut self.by_code).insert((asset.issuer, asset.code), id);
+        Some(id)
+    }
+
+    /// Takes the newest asset away.
+    pub(super) fn pop(&mut self) {
+        let newest = self.records.len().checked_sub(1).and_then(|last| self.get(AssetId(last)).copied());
+        if let Some(asset) = newest {
+            Arc::make_mut(&mut self.by_code).remove(&(asset.issuer, asset.code));
+            self.records.pop();
+        }
+    }
+
+    pub(super) fn set_issued(&mut self, asset: AssetId, issued: Amount) {
+        if let Some(Some(record)) = self.records.get_mut(asset.0) {
+            record.issued = issued;
+        }
+    }
+
+    pub(super) fn encode(&self, asset: AssetId, out: &mut Vec<u8>) {
+        if let Some(record) = self.get(asset) {
+            record.encode(out);
+        }
+    }
+
+    pub(super) fn share(&mut self) -> SharedAssets {
+        SharedAssets { records: self.records.share(), by_code: self.by_code.clone() }
+    }
+}
+
+/// What a reader keeps of [`Assets`].
+#[derive(Clone, Debug)]
+pub(super) struct SharedAssets {
+    records: SharedPages<Option<Asset>, PAGE_BITS>,
+    by_code: Arc<ByCode>,
+}
+
+impl SharedAssets {
+    pub(super) const fn len(&self) -> u32 {
+        self.records.len()
+    }
+
+    pub(super) fn get(&self, asset: AssetId) -> Option<&Asset> {
+        if asset.0 < self.records.len() { self.records.get(asset.0)?.as_ref() } else { None }
+    }
+
+    pub(super) fn find(&self, issuer: &Address, code: AssetCode) -> Option<AssetId> {
+        self.by_code.get(&(*issuer, code)).copied()
+    }
+
+    pub(super) fn encode(&self, asset: AssetId, out: &mut Vec<u8>) {
+        if let Some(record) = self.get(asset) {
+            record.encode(out);
+        }
+    }
+}

@@ -1,0 +1,209 @@
+//! What an operation can see and change.
+//!
+//! Changes are made in place and journalled while a transaction has further operations to come; if one of those is rejected the
+//! journal is undone backwards and nothing remains. A transaction with one operation needs no journal, since an operation checks
+//! everything before it changes anything.
+
+use super::account::Balance;
+use super::slots::SlotSet;
+use super::{Asset, Slot, State};
+use crate::ops::{RegisterAsset, Source};
+use crate::types::{Address, Amount, AssetId, Rejection, RejectionCode};
+
+/// What a block has changed so far, and whether money was made of nothing.
+#[derive(Debug, Default)]
+pub(crate) struct Changes {
+    pub accounts: SlotSet,
+    pub assets: SlotSet,
+    /// By asset: the sum of all changes of balances less the change of what is issued, modulo 2¹²⁸. Zero when money is conserved.
+    drift: Vec<u128>,
+    /// Assets whose drift was touched.
+    flowed: SlotSet,
+}
+
+impl Changes {
+    #[inline]
+    fn enter(&mut self, undo: &Undo) {
+        match undo {
+            Undo::Balance { slot, .. } | Undo::Account { slot, .. } => self.accounts.insert(slot.0),
+            Undo::Issued { asset, .. } | Undo::Asset { asset } => self.assets.insert(asset.0),
+        }
+    }
+
+    #[inline]
+    fn flow(&mut self, asset: AssetId, before: Amount, after: Amount) {
+        let place = asset.0 as usize;
+        if place >= self.drift.len() {
+            self.drift.resize(place + 1, 0);
+        }
+        self.flowed.insert(asset.0);
+        self.drift[place] = self.drift[place].wrapping_add(after.0).wrapping_sub(before.0);
+    }
+
+    /// The first asset that moved in this block and whose balances no longer add up to what is issued.
+    pub(crate) fn unconserved(&mut self) -> Option<AssetId> {
+        let mut found = None;
+        let drift = &self.drift;
+        self.flowed.drain(|asset| {
+            if found.is_none() && drift.get(asset as usize).is_some_and(|&drift| drift != 0) {
+                found = Some(AssetId(asset));
+            }
+        });
+        found
+    }
+}
+
+#[derive(Debug)]
+enum Undo {
+    Balance { slot: Slot, asset: AssetId, before: Balance },
+    Issued { asset: AssetId, before: Amount },
+    Account { address: Address, slot: Slot },
+    Asset { asset: AssetId },
+}
+
+#[derive(Debug)]
+pub(crate) struct Context<'a> {
+    state: &'a mut State,
+    changes: &'a mut Changes,
+    journal: Option<Vec<Undo>>,
+    /// An account that will most likely be asked for: looked up ahead.
+    expected: Option<Slot>,
+}
+
+impl<'a> Context<'a> {
+    /// A context for one transaction. `journalled` when more than one operation is to come.
+    #[inline]
+    pub(crate) fn new(state: &'a mut State, changes: &'a mut Changes, journalled: bool) -> Self {
+        Self { state, changes, journal: journalled.then(Vec::new), expected: None }
+    }
+
+    /// Spares the search for an account that was looked up ahead.
+    #[inline]
+    pub(crate) const fn expect(&mut self, slot: Option<Slot>) {
+        self.expected = slot;
+    }
+
+    /// What is known of an asset.
+    #[inline]
+    pub(crate) fn asset(&self, asset: AssetId) -> Result<Asset, Rejection> {
+        let missing = Rejection::new(RejectionCode::NoAsset, u64::from(asset.0));
+        self.state.assets.get(asset).copied().ok_or(missing)
+    }
+
+    /// The account a source pays from and what it has left afterwards.
+    #[inline]
+    pub(crate) fn payer(
+        &self,
+        source: Source<'_>,
+        asset: AssetId,
+        amount: Amount,
+    ) -> Result<(Slot, Amount), Rejection> {
+        let available = source.slot.map_or(Amount::ZERO, |slot| self.state.available(slot, asset));
+        match (source.slot, available.minus(amount)) {
+            (Some(slot), Ok(rest)) => Ok((slot, rest)),
+            _ => {
+                let missing = amount.0.saturating_sub(available.0);
+                Err(Rejection::new(RejectionCode::InsufficientFunds, u64::try_from(missing).unwrap_or(u64::MAX)))
+            }
+        }
+    }
+
+    /// The slot of an account, if it has come into being.
+    pub(crate) fn find_account(&self, address: &Address) -> Option<Slot> {
+        self.state.find(address, self.state.index.hash(address))
+    }
+
+    /// The slot of an account, which comes into being if it hasn't.
+    #[inline]
+    pub(crate) fn open_account(&mut self, address: &Address) -> Result<Slot, Rejection> {
+        if let Some(slot) = self.expected.filter(|&slot| self.state.is_at(address, slot)) {
+            return Ok(slot);
+        }
+        let hash = self.state.index.hash(address);
+        if let Some(slot) = self.state.find(address, hash) {
+            return Ok(slot);
+        }
+        let slot = self.state.open(address, hash)?;
+        self.record(Undo::Account { address: *address, slot });
+        Ok(slot)
+    }
+
+    /// Changes what an account can spend.
+    #[inline]
+    pub(crate) fn set_available(&mut self, slot: Slot, asset: AssetId, available: Amount) {
+        let before = self.state.accounts.balance(slot, asset);
+        self.record(Undo::Balance { slot, asset, before });
+        self.changes.flow(asset, before.available, available);
+        self.state.accounts.set_balance(slot, asset, Balance { available, ..before });
+    }
+
+    /// Adds to what an account can spend. Can't overflow, since all balances together are at most the maximum supply.
+    #[inline]
+    pub(crate) fn credit(&mut self, slot: Slot, asset: AssetId, amount: Amount) {
+        let before = self.state.available(slot, asset);
+        debug_assert!(before.plus(amount).is_ok(), "balances are part of what is issued");
+        self.set_available(slot, asset, Amount(before.0.saturating_add(amount.0)));
+    }
+
+    /// Changes what is issued of an asset.
+    pub(crate) fn set_issued(&mut self, asset: AssetId, issued: Amount) {
+        let before = self.state.assets.get(asset).map_or(Amount::ZERO, |record| record.issued);
+        self.record(Undo::Issued { asset, before });
+        self.changes.flow(asset, issued, before);
+        self.state.assets.set_issued(asset, issued);
+    }
+
+    /// Enters a new asset under the next number.
+    pub(crate) fn register_asset(&mut self, issuer: &Address, order: &RegisterAsset) -> Result<(), Rejection> {
+        if let Some(found) = self.state.assets.find(issuer, order.code) {
+            return Err(Rejection::new(RejectionCode::AssetExists, u64::from(found.0)));
+        }
+        let RegisterAsset { code, scale, maximum_supply } = *order;
+        let asset = Asset { issuer: *issuer, code, scale, maximum_supply, issued: Amount::ZERO };
+        let full = Rejection::new(RejectionCode::TooManyAssets, u64::from(self.state.assets.len()));
+        let id = self.state.assets.push(asset).ok_or(full)?;
+        self.record(Undo::Asset { asset: id });
+        Ok(())
+    }
+
+    #[inline]
+    fn record(&mut self, undo: Undo) {
+        match &mut self.journal {
+            Some(journal) => journal.push(undo),
+            None => self.changes.enter(&undo),
+        }
+    }
+
+    /// Keeps everything this transaction did.
+    #[inline]
+    pub(crate) fn keep(self) {
+        for undo in self.journal.iter().flatten() {
+            self.changes.enter(undo);
+        }
+    }
+
+    /// Undoes everything this transaction did.
+    pub(crate) fn roll_back(self) {
+        let Self { state, changes, journal, .. } = self;
+        for undo in journal.into_iter().flatten().rev() {
+            match undo {
+                Undo::Balance { slot, asset, before } => {
+                    let after = state.available(slot, asset);
+                    changes.flow(asset, after, before.available);
+                    state.accounts.set_balance(slot, asset, before);
+                }
+                Undo::Issued { asset, before } => {
+                    let after = state.assets.get(asset).map_or(Amount::ZERO, |record| record.issued);
+                    changes.flow(asset, before, after);
+                    state.assets.set_issued(asset, before);
+                }
+                Undo::Account { address, slot } => {
+                    let hash = state.index.hash(&address);
+                    state.index.remove_newest(hash, slot);
+                    state.accounts.pop();
+                }
+                Undo::Asset { .. } => state.assets.pop(),
+            }
+        }
+    }
+}

@@ -1,0 +1,121 @@
+//! What the ledger knows: accounts, balances, replay windows, assets.
+//!
+//! One thread owns it and changes it through a [`Context`], one transaction at a time. Everything lies in dense arrays by slot
+//! or by asset number, in pages which a snapshot can keep. Nothing here knows a thread, a clock or a disk.
+//!
+//! # Invariants
+//!
+//! 1. An account has one slot for ever: the n-th account to come into being has slot n.
+//! 2. For every asset the sum over all holders of available and held equals what is issued, which is at most the maximum supply.
+//!    So no balance ever overflows.
+//! 3. The digest is a function of what transactions did: not of where they were cut into blocks, nor of what a rejected one tried.
+
+mod account;
+mod asset;
+mod context;
+mod index;
+mod pages;
+mod prefetch;
+mod slots;
+mod snapshot;
+mod window;
+
+pub(crate) use account::Balance;
+pub use asset::Asset;
+pub(crate) use context::{Changes, Context};
+pub(crate) use index::{Hash, Slot};
+pub(crate) use snapshot::StateSnapshot;
+
+use crate::types::{Address, Amount, AssetId, Rejection, RejectionCode};
+use account::Accounts;
+use asset::Assets;
+use index::Index;
+use prefetch::prefetch;
+use window::Use;
+
+#[derive(Debug)]
+pub(crate) struct State {
+    accounts: Accounts,
+    index: Index,
+    assets: Assets,
+}
+
+impl State {
+    /// An empty state. Fails only if the operating system has no randomness for the index's secret.
+    pub(crate) fn new() -> std::io::Result<Self> {
+        Ok(Self { accounts: Accounts::new(), index: Index::new()?, assets: Assets::new() })
+    }
+
+    /// Hashes an address and brings its bucket closer: the first of three passes over a group.
+    #[inline]
+    pub(crate) fn look_ahead(&self, address: &Address) -> Hash {
+        let hash = self.index.hash(address);
+        self.index.prefetch(hash);
+        hash
+    }
+
+    /// Brings the record closer that a hash most likely leads to: the second pass.
+    #[inline]
+    pub(crate) fn look_closer(&self, hash: Hash) {
+        if let Some(account) = self.index.guess(hash).and_then(|slot| self.accounts.get(slot)) {
+            prefetch(account);
+        }
+    }
+
+    /// The account's slot, if it has come into being: the third pass.
+    #[inline]
+    pub(crate) fn find(&self, address: &Address, hash: Hash) -> Option<Slot> {
+        self.index.find(hash, |slot| self.is_at(address, slot))
+    }
+
+    /// Whether this account has this slot.
+    #[inline]
+    fn is_at(&self, address: &Address, slot: Slot) -> bool {
+        self.accounts.get(slot).is_some_and(|account| account.address == *address)
+    }
+
+    /// Uses up a sequence of an account. `Err` says why it can't be used; then nothing has changed.
+    #[inline]
+    pub(crate) fn use_sequence(&mut self, slot: Slot, lane: u16, sequence: u64) -> Result<(), Rejection> {
+        match self.accounts.check_sequence(slot, lane, sequence) {
+            Err(account::LanesFull) => Err(Rejection::new(RejectionCode::TooManyLanes, 64)),
+            Ok((_, Use::Duplicate)) => Err(Rejection::new(RejectionCode::Duplicate, sequence)),
+            Ok((_, Use::OutOfWindow(lowest))) => Err(Rejection::new(RejectionCode::OutOfWindow, lowest)),
+            Ok((window, Use::Fresh)) => {
+                self.accounts.set_window(slot, lane, window.with(sequence));
+                Ok(())
+            }
+        }
+    }
+
+    fn open(&mut self, address: &Address, hash: Hash) -> Result<Slot, Rejection> {
+        let full = Rejection::new(RejectionCode::TooManyAccounts, u64::from(self.accounts.len()));
+        let slot = self.accounts.push(address).ok_or(full)?;
+        let accounts = &self.accounts;
+        self.index.insert(hash, slot, |index, older| {
+            index.hash(&accounts.get(older).map(|account| account.address).unwrap_or_default())
+        });
+        Ok(slot)
+    }
+
+    /// Canonical bytes of a changed account: slot, then the record.
+    pub(crate) fn encode_account(&self, slot: u32, out: &mut Vec<u8>) {
+        out.extend_from_slice(&slot.to_le_bytes());
+        self.accounts.encode(Slot(slot), out);
+    }
+
+    /// Canonical bytes of a changed asset: number, then the record.
+    pub(crate) fn encode_asset(&self, asset: u32, out: &mut Vec<u8>) {
+        out.extend_from_slice(&asset.to_le_bytes());
+        self.assets.encode(AssetId(asset), out);
+    }
+
+    /// The state as it is now, for readers. The owner's next writes copy what the reader still holds, page by page.
+    pub(crate) fn share(&mut self) -> StateSnapshot {
+        StateSnapshot { accounts: self.accounts.share(), index: self.index.share(), assets: self.assets.share() }
+    }
+
+    fn available(&self, slot: Slot, asset: AssetId) -> Amount {
+        self.accounts.balance(slot, asset).available
+    }
+}

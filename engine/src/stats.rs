@@ -1,0 +1,134 @@
+//! What each stage costs: processor time, busy time, transactions.
+
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Instant;
+
+/// A stage of the pipeline.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Stage {
+    /// Decoding, bounds, the copy; in the caller's thread.
+    Admit,
+    /// Ids and signatures; on all verifying threads.
+    Verify,
+    /// Assembly and execution; one thread.
+    Execute,
+    /// Hashing and laying out the block; the committing thread.
+    Seal,
+    /// Writing and syncing; the committing thread.
+    Sync,
+    /// Telling callers; the committing thread.
+    Release,
+}
+
+impl Stage {
+    /// Every stage, in the order a transaction meets them.
+    pub const ALL: [Self; 6] = [Self::Admit, Self::Verify, Self::Execute, Self::Seal, Self::Sync, Self::Release];
+
+    /// Its name in reports.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        ["admit", "verify", "execute", "seal", "sync", "release"][self as usize]
+    }
+}
+
+/// What a stage has done since the engine was opened.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct StageStats {
+    /// Processor time of all its threads, in nanoseconds.
+    pub cpu_ns: u64,
+    /// Time its threads were at it, waiting for the disk included, in nanoseconds.
+    pub busy_ns: u64,
+    /// Transactions it was done with.
+    pub transactions: u64,
+    /// Batches or blocks it took them in.
+    pub pieces: u64,
+}
+
+/// What an engine has done since it was opened. Counters only grow.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct EngineStats {
+    stages: [StageStats; 6],
+    /// Threads that verify.
+    pub verify_threads: usize,
+    /// Transactions admitted and not yet durable.
+    pub waiting_transactions: usize,
+    /// Blocks made durable.
+    pub blocks: u64,
+    /// Bytes written to the log for them, headers and padding included.
+    pub log_bytes: u64,
+}
+
+impl EngineStats {
+    /// What one stage has done.
+    #[must_use]
+    pub const fn stage(&self, stage: Stage) -> StageStats {
+        self.stages[stage as usize]
+    }
+}
+
+#[derive(Debug, Default)]
+struct Counters {
+    cpu_ns: AtomicU64,
+    busy_ns: AtomicU64,
+    transactions: AtomicU64,
+    pieces: AtomicU64,
+}
+
+/// Counters that the threads of the engine add to.
+#[derive(Debug, Default)]
+pub(crate) struct Stats {
+    stages: [Counters; 6],
+    blocks: AtomicU64,
+    log_bytes: AtomicU64,
+}
+
+/// When a piece of work began, by the wall and by this thread's processor time.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Meter {
+    wall: Instant,
+    cpu_ns: u64,
+}
+
+fn thread_cpu_ns() -> u64 {
+    let time = rustix::time::clock_gettime(rustix::time::ClockId::ThreadCPUTime);
+    let seconds = u64::try_from(time.tv_sec).unwrap_or(0);
+    let nanoseconds = u64::try_from(time.tv_nsec).unwrap_or(0);
+    seconds.saturating_mul(1_000_000_000).saturating_add(nanoseconds)
+}
+
+impl Stats {
+    #[expect(clippy::unused_self, reason = "reads as what it is for")]
+    pub(crate) fn meter(&self) -> Meter {
+        Meter { wall: Instant::now(), cpu_ns: thread_cpu_ns() }
+    }
+
+    /// Counts a piece of work that began at `meter` and ends now.
+    pub(crate) fn record(&self, stage: Stage, meter: Meter, transactions: usize) {
+        let counters = &self.stages[stage as usize];
+        let busy = u64::try_from(meter.wall.elapsed().as_nanos()).unwrap_or(u64::MAX);
+        counters.busy_ns.fetch_add(busy, Ordering::Relaxed);
+        counters.cpu_ns.fetch_add(thread_cpu_ns().saturating_sub(meter.cpu_ns), Ordering::Relaxed);
+        counters.transactions.fetch_add(transactions as u64, Ordering::Relaxed);
+        counters.pieces.fetch_add(1, Ordering::Relaxed);
+    }
+
+    pub(crate) fn record_blocks(&self, blocks: usize, log_bytes: u64) {
+        self.blocks.fetch_add(blocks as u64, Ordering::Relaxed);
+        self.log_bytes.fetch_add(log_bytes, Ordering::Relaxed);
+    }
+
+    pub(crate) fn read(&self, verify_threads: usize, waiting_transactions: usize) -> EngineStats {
+        let read = |counter: &AtomicU64| counter.load(Ordering::Relaxed);
+        let stages = std::array::from_fn(|stage| {
+            let counters = &self.stages[stage];
+            StageStats {
+                cpu_ns: read(&counters.cpu_ns),
+                busy_ns: read(&counters.busy_ns),
+                transactions: read(&counters.transactions),
+                pieces: read(&counters.pieces),
+            }
+        });
+        let (blocks, log_bytes) = (read(&self.blocks), read(&self.log_bytes));
+        EngineStats { stages, verify_threads, waiting_transactions, blocks, log_bytes }
+    }
+}

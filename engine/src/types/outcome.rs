@@ -1,0 +1,168 @@
+//! What became of a transaction in a block.
+
+use std::fmt;
+
+/// Bytes of one rejection in a block's body.
+pub(crate) const REJECTION_BYTES: usize = 16;
+
+macro_rules! rejection_codes {
+    ($($(#[$doc:meta])* $code:literal $name:ident $text:literal,)*) => {
+        /// Why a transaction in a block changed nothing. Numbers are stable: never renumbered, never reused; where several
+        /// reasons apply the smallest number wins, operation by operation, so that every replica answers alike.
+        #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+        #[non_exhaustive]
+        #[repr(u16)]
+        pub enum RejectionCode {
+            $($(#[$doc])* $name = $code,)*
+        }
+
+        impl RejectionCode {
+            /// Every code, ascending.
+            pub const ALL: &[Self] = &[$(Self::$name,)*];
+
+            /// The code of a number, if there is one.
+            #[must_use]
+            pub const fn from_number(number: u16) -> Option<Self> {
+                match number {
+                    $($code => Some(Self::$name),)*
+                    _ => None,
+                }
+            }
+
+            /// The number, as written to the log.
+            #[must_use]
+            pub const fn number(self) -> u16 {
+                self as u16
+            }
+
+            /// What it means, for a person.
+            #[must_use]
+            pub const fn text(self) -> &'static str {
+                match self {
+                    $(Self::$name => $text,)*
+                }
+            }
+        }
+    };
+}
+
+rejection_codes! {
+    /// The block's time is past `valid_until`. Detail: the block's time.
+    301 Expired "the transaction was valid until an earlier time than the block's",
+    /// The sequence was used before on this lane. Detail: the sequence.
+    303 Duplicate "the sequence was used before",
+    /// The sequence is too far below the highest one seen. Detail: the lowest that would do.
+    304 OutOfWindow "the sequence is below the replay window",
+    /// The account already has as many lanes as it may have. Detail: that number.
+    305 TooManyLanes "the account can't open a further lane",
+    /// No asset has this number. Detail: the number.
+    401 NoAsset "the asset is not registered",
+    /// The issuer has registered this code before. Detail: the number of that asset.
+    402 AssetExists "the issuer has registered this code before",
+    /// Every asset number is taken. Detail: how many assets there are.
+    403 TooManyAssets "no asset number is left",
+    /// The payer is the payee.
+    410 SelfTransfer "payer and payee are the same account",
+    /// The amount is zero.
+    411 ZeroAmount "the amount is zero",
+    /// The payer has too little. Detail: what is missing, or 2⁶⁴ − 1 if it is more than that.
+    412 InsufficientFunds "the payer's available balance is too small",
+    /// The issue would pass the asset's maximum supply. Detail: by how much, or 2⁶⁴ − 1 if it is more than that.
+    413 SupplyExceeded "the issue would pass the asset's maximum supply",
+    /// The ledger can't take a further account. Detail: how many it has.
+    420 TooManyAccounts "the ledger can't take a further account",
+}
+
+impl fmt::Display for RejectionCode {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} {:?}: {}", self.number(), self, self.text())
+    }
+}
+
+/// A transaction that is in a block, used its sequence number up and changed nothing else.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct Rejection {
+    /// Why.
+    pub code: RejectionCode,
+    /// Which operation of the transaction it was, from 0. 0 for the reasons of a whole transaction (3xx).
+    pub operation: u16,
+    /// A number that belongs to the code, as told there.
+    pub detail: u64,
+}
+
+impl Rejection {
+    /// A rejection of the whole transaction, or of the operation that [`Rejection::at`] names.
+    pub(crate) const fn new(code: RejectionCode, detail: u64) -> Self {
+        Self { code, operation: 0, detail }
+    }
+
+    /// The same, said of an operation.
+    pub(crate) const fn at(self, operation: u16) -> Self {
+        Self { operation, ..self }
+    }
+
+    /// Sixteen bytes: position, code, operation, detail.
+    pub(crate) fn encode(&self, position: u32) -> [u8; REJECTION_BYTES] {
+        let mut bytes = [0; REJECTION_BYTES];
+        bytes[..4].copy_from_slice(&position.to_le_bytes());
+        bytes[4..6].copy_from_slice(&self.code.number().to_le_bytes());
+        bytes[6..8].copy_from_slice(&self.operation.to_le_bytes());
+        bytes[8..].copy_from_slice(&self.detail.to_le_bytes());
+        bytes
+    }
+
+    /// Reads one back, with its position. `None` for a code this version doesn't know.
+    pub(crate) fn decode(bytes: &[u8; REJECTION_BYTES]) -> Option<(u32, Self)> {
+        let mut reader = crate::wire::Reader::new(bytes);
+        let position = reader.u32().ok()?;
+        let code = RejectionCode::from_number(reader.u16().ok()?)?;
+        Some((position, Self { code, operation: reader.u16().ok()?, detail: reader.u64().ok()? }))
+    }
+}
+
+impl fmt::Display for Rejection {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} (operation {}, detail {})", self.code, self.operation, self.detail)
+    }
+}
+
+/// What became of a transaction in a block.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Outcome {
+    /// All its operations took effect.
+    Applied,
+    /// None did.
+    Rejected(Rejection),
+}
+
+impl Outcome {
+    /// Whether it took effect.
+    #[must_use]
+    pub const fn is_applied(&self) -> bool {
+        matches!(self, Self::Applied)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn codes_ascend_and_come_back_from_their_numbers() {
+        for pair in RejectionCode::ALL.windows(2) {
+            assert!(pair[0].number() < pair[1].number(), "{} comes before {}", pair[0], pair[1]);
+        }
+        for &code in RejectionCode::ALL {
+            assert_eq!(RejectionCode::from_number(code.number()), Some(code));
+        }
+    }
+
+    #[test]
+    fn a_rejection_comes_back_from_its_bytes() {
+        for &code in RejectionCode::ALL {
+            let rejection = Rejection { code, operation: 513, detail: u64::MAX - 7 };
+            assert_eq!(Rejection::decode(&rejection.encode(70_000)), Some((70_000, rejection)));
+        }
+        assert_eq!(Rejection::decode(&[0xff; REJECTION_BYTES]), None);
+    }
+}
