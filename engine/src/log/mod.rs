@@ -38,6 +38,8 @@ mod directory;
 mod error;
 mod frame;
 mod ledger;
+#[cfg(feature = "measure")]
+pub(crate) mod measure;
 mod pool;
 mod reader;
 mod recovery;
