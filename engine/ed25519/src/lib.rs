@@ -38,6 +38,9 @@ mod coefficients;
 mod item;
 mod portable;
 mod rule;
+mod scalar;
+#[cfg(target_arch = "x86_64")]
+mod vector;
 mod verifier;
 
 pub use item::Item;
