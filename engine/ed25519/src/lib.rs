@@ -45,4 +45,4 @@ mod verifier;
 
 pub use item::Item;
 pub use rule::{is_low_order, verify};
-pub use verifier::{Verifier, VerifierConfig};
+pub use verifier::{Path, Verifier, VerifierConfig};

@@ -141,6 +141,12 @@ impl Products {
         }
     }
 
+    /// Whether nothing but zeros was added.
+    #[inline(always)]
+    pub(crate) fn is_zero(&self) -> bool {
+        self.0 == [0; 7]
+    }
+
     /// The sum below `l`.
     pub(crate) fn reduced(&self) -> Scalar {
         let [a, b, c, d, e, f, g] = self.0;

@@ -16,14 +16,27 @@
 //! is a [`Field::Wide`]; sums and differences of products are taken there, so that each costs one carry pass, not two.
 
 pub(crate) mod decode;
+pub(crate) mod doubled;
 pub(crate) mod element;
 pub(crate) mod hash;
 pub(crate) mod ifma;
+pub(crate) mod merged;
+pub(crate) mod multiscalar;
 pub(crate) mod point;
+pub(crate) mod signers;
 #[cfg(test)]
 mod tests;
 
+use curve25519_dalek::constants::ED25519_BASEPOINT_COMPRESSED;
+use parking_lot::Mutex;
+
+use crate::Item;
+use decode::Decode;
+use doubled::Doubled;
 use element::Element;
+use merged::{BATCH_MAX, FIXED_ROWS, Workspace};
+use point::Points;
+use signers::KeyHash;
 
 /// Lanes of every machine.
 pub(crate) const LANES: usize = 8;
@@ -189,4 +202,50 @@ pub(crate) trait Words: Copy {
 
     /// Bits that are set in at least two.
     fn majority(first: Self, second: Self, third: Self) -> Self;
+}
+
+/// A verifier on one machine.
+#[derive(Debug)]
+pub(crate) struct VectorVerifier<M> {
+    machine: M,
+    key_hash: KeyHash,
+    /// The identity, `−B` and `−2¹²⁷·B`.
+    fixed: [NielsRow; FIXED_ROWS],
+    /// Memory of batches that are done, for those to come; as many as ever ran at once.
+    workspaces: Mutex<Vec<Workspace>>,
+}
+
+/// The rows every table begins with.
+struct FixedRows;
+
+impl<M: Machine> Work<M> for FixedRows {
+    type Output = [NielsRow; FIXED_ROWS];
+
+    #[inline(always)]
+    fn work(self, machine: M) -> [NielsRow; FIXED_ROWS] {
+        let identity = doubled::affine(machine, Points::<M::Field>::identity(machine)).store()[0];
+        let mut negative = ED25519_BASEPOINT_COMPRESSED.to_bytes();
+        negative[31] ^= 0x80;
+        let mut rows = [identity; FIXED_ROWS];
+        let [_, base, high] = &mut rows;
+        Decode { encodings: &[&negative], rows: std::slice::from_mut(base), decoded: &mut [false] }.work(machine);
+        Doubled { rows: std::slice::from_ref(base), doubled: std::slice::from_mut(high) }.work(machine);
+        rows
+    }
+}
+
+impl<M: Machine> VectorVerifier<M> {
+    /// A verifier on this machine.
+    pub(crate) fn new(machine: M) -> Self {
+        Self { machine, key_hash: KeyHash::from_system(), fixed: machine.run(FixedRows), workspaces: Mutex::default() }
+    }
+
+    /// Verifies any number of items; the slices are of equal length.
+    pub(crate) fn verify_batch(&self, items: &[Item<'_>], verdicts: &mut [bool]) {
+        let mut workspace = self.workspaces.lock().pop().unwrap_or_default();
+        for (items, verdicts) in items.chunks(BATCH_MAX).zip(verdicts.chunks_mut(BATCH_MAX)) {
+            merged::verify(self, &mut workspace, items, verdicts);
+        }
+        self.workspaces.lock().push(workspace);
+    }
 }
