@@ -34,7 +34,7 @@ impl<M: Machine> Work<M> for Decode<'_> {
             let groups: [[&[u8; 32]; LANES]; ABREAST] = std::array::from_fn(|group| {
                 std::array::from_fn(|lane| *encodings.get(group * LANES + lane).unwrap_or(first))
             });
-            let results = decode_groups::<M, ABREAST>(machine, groups);
+            let results = decode_groups(machine, groups);
             for (group, (points, valid)) in results.into_iter().enumerate() {
                 let stored = points.store();
                 for (lane, row) in stored.into_iter().enumerate() {
@@ -49,47 +49,58 @@ impl<M: Machine> Work<M> for Decode<'_> {
     }
 }
 
-/// Decodes groups side by side: the points, and the lanes that are points.
-#[inline(always)]
-fn decode_groups<M: Machine, const G: usize>(
-    machine: M,
-    encodings: [[&[u8; 32]; LANES]; G],
-) -> [(Niels<M::Field>, u8); G] {
-    let one = M::Field::splat(machine, &Element::ONE);
-    let d = M::Field::splat(machine, &Element::D);
-    let loaded = encodings.map(|encodings| M::Field::load_encodings(machine, encodings));
-    let y = loaded.map(|(y, _)| y);
-    let ratios = y.map(|y| {
-        let square = y.square();
-        (square.minus(one), square.multiply(d).plus(one))
-    });
-    let roots = roots::<M, G>(machine, ratios);
-    std::array::from_fn(|group| {
-        let (x, valid) = roots[group];
-        let other_sign = x.odds() ^ loaded[group].1;
-        let negative = M::Field::splat(machine, &Element::ZERO).minus(x);
-        let x = x.replace_where(other_sign, negative);
-        (Niels::from_affine(machine, x, y[group]), valid)
-    })
+/// A group for decoding: `y`, the signs of `x`, and `x² = u/v`.
+#[derive(Clone, Copy)]
+struct Group<F> {
+    y: F,
+    signs: u8,
+    u: F,
+    v: F,
 }
 
-/// For each `(u, v)` a square root of `u/v`, and the lanes that have one; `v` is not zero.
+impl<F: Field> Group<F> {
+    #[inline(always)]
+    fn load(machine: F::Machine, encodings: [&[u8; 32]; LANES]) -> Self {
+        let one = F::splat(machine, &Element::ONE);
+        let (y, signs) = F::load_encodings(machine, encodings);
+        let square = y.square();
+        Self { y, signs, u: square.minus(one), v: square.multiply(F::splat(machine, &Element::D)).plus(one) }
+    }
+
+    /// `u·v³`, and `u·v⁷`, whose power is to be taken.
+    #[inline(always)]
+    fn prepared(self) -> (F, F) {
+        let cube = self.v.square().multiply(self.v);
+        (self.u.multiply(cube), cube.square().multiply(self.v).multiply(self.u))
+    }
+
+    /// The points, and the lanes that are points, of `x = u·v³·(u·v⁷)^((p − 5)/8)`, right up to a root of unity.
+    #[inline(always)]
+    fn finished(self, machine: F::Machine, x: F) -> (Niels<F>, u8) {
+        let check = x.square().multiply(self.v);
+        let right = check.minus(self.u).zeros();
+        let turned = check.plus(self.u).zeros();
+        let x = x.replace_where(turned, x.multiply(F::splat(machine, &Element::SQRT_MINUS_ONE)));
+        let other_sign = x.odds() ^ self.signs;
+        let negative = F::splat(machine, &Element::ZERO).minus(x);
+        let x = x.replace_where(other_sign, negative);
+        (Niels::from_affine(machine, x, self.y), right | turned)
+    }
+}
+
+/// Decodes two groups side by side: the points, and the lanes that are points.
 #[inline(always)]
-fn roots<M: Machine, const G: usize>(machine: M, ratios: [(M::Field, M::Field); G]) -> [(M::Field, u8); G] {
-    let sqrt_minus_one = M::Field::splat(machine, &Element::SQRT_MINUS_ONE);
-    let cubes = ratios.map(|(_, v)| v.square().multiply(v));
-    let powers = power_p58(std::array::from_fn::<_, G, _>(|group| {
-        let (u, v) = ratios[group];
-        cubes[group].square().multiply(v).multiply(u)
-    }));
-    std::array::from_fn(|group| {
-        let (u, v) = ratios[group];
-        let x = u.multiply(cubes[group]).multiply(powers[group]);
-        let check = x.square().multiply(v);
-        let right = check.minus(u).zeros();
-        let turned = check.plus(u).zeros();
-        (x.replace_where(turned, x.multiply(sqrt_minus_one)), right | turned)
-    })
+fn decode_groups<M: Machine>(
+    machine: M,
+    [first, second]: [[&[u8; 32]; LANES]; ABREAST],
+) -> [(Niels<M::Field>, u8); ABREAST] {
+    let (first, second) = (Group::load(machine, first), Group::load(machine, second));
+    let ((first_scale, first_base), (second_scale, second_base)) = (first.prepared(), second.prepared());
+    let [first_power, second_power] = power_p58::<M::Field, ABREAST>([first_base, second_base]);
+    [
+        first.finished(machine, first_scale.multiply(first_power)),
+        second.finished(machine, second_scale.multiply(second_power)),
+    ]
 }
 
 /// `x` to the `(p − 5)/8 = 2²⁵² − 3`.
@@ -118,12 +129,18 @@ pub(crate) fn invert<F: Field, const G: usize>(x: [F; G]) -> [F; G] {
 #[inline(always)]
 fn squared<F: Field, const G: usize>(mut x: [F; G], times: u32) -> [F; G] {
     for _ in 0..times {
-        x = x.map(F::square);
+        for x in &mut x {
+            *x = x.square();
+        }
     }
     x
 }
 
 #[inline(always)]
 fn times<F: Field, const G: usize>(left: [F; G], right: [F; G]) -> [F; G] {
-    std::array::from_fn(|group| left[group].multiply(right[group]))
+    let mut product = left;
+    for (product, right) in product.iter_mut().zip(right) {
+        *product = product.multiply(right);
+    }
+    product
 }

@@ -65,7 +65,10 @@ impl Hash<'_, '_> {
             if taken == 0 {
                 return;
             }
-            let mut state = INITIAL.map(|word| M::Words::splat(machine, word));
+            let mut state = [M::Words::splat(machine, 0); 8];
+            for (state, word) in state.iter_mut().zip(INITIAL) {
+                *state = M::Words::splat(machine, word);
+            }
             for block in 0..blocks_each {
                 for (buffer, place) in buffers.iter_mut().zip(&places[..taken]) {
                     if let Some(item) = self.items.get(*place) {
@@ -147,8 +150,11 @@ fn compress<M: Machine>(machine: M, state: [M::Words; 8], mut schedule: [M::Word
             (h, g, f, e, d, c, b, a) = (g, f, e, d.plus(first), c, b, a, first.plus(second));
         }
     }
-    let mixed = [a, b, c, d, e, f, g, h];
-    std::array::from_fn(|index| state[index].plus(mixed[index]))
+    let mut sum = state;
+    for (sum, mixed) in sum.iter_mut().zip([a, b, c, d, e, f, g, h]) {
+        *sum = sum.plus(mixed);
+    }
+    sum
 }
 
 /// Fractions of the square roots of the first eight primes.

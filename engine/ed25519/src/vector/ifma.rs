@@ -77,6 +77,26 @@ macro_rules! instructions {
     }};
 }
 
+/// Five limbs, each by the same expression of its index.
+///
+/// In place of `array::from_fn` and `map`: a closure is a function of its own, compiled without the machine's instructions,
+/// and what is inlined into it stays a call.
+macro_rules! limbs {
+    ($index:ident => $limb:expr) => {
+        [
+            limbs!(@ $index 0 $limb),
+            limbs!(@ $index 1 $limb),
+            limbs!(@ $index 2 $limb),
+            limbs!(@ $index 3 $limb),
+            limbs!(@ $index 4 $limb),
+        ]
+    };
+    (@ $index:ident $value:literal $limb:expr) => {{
+        const $index: usize = $value;
+        $limb
+    }};
+}
+
 /// The limbs of `2¹⁰·p`: what is added to a difference so that no limb is negative.
 const BIAS: [i64; 5] = [
     ((1 << 51) - 19) << 10,
@@ -137,10 +157,21 @@ fn shift_right<const BITS: u32>(word: __m512i) -> __m512i {
 #[inline(always)]
 fn fold(columns: [__m512i; 10]) -> [__m512i; 5] {
     let nineteen = instructions!(nineteen());
-    std::array::from_fn(|index| {
-        let above = instructions!(_mm512_mullo_epi64(columns[index + 5], nineteen));
-        add(columns[index], above)
-    })
+    limbs!(I => add(columns[I], instructions!(_mm512_mullo_epi64(columns[I + 5], nineteen))))
+}
+
+/// Four words of one row and four of another.
+///
+/// # Safety
+///
+/// Both pointers are valid for reading 32 bytes. The processor has AVX-512.
+#[inline(always)]
+unsafe fn load_pair(first: *const u64, second: *const u64) -> __m512i {
+    // SAFETY: the caller vouches for the pointers and for the instructions; the loads need no alignment.
+    unsafe {
+        let low = _mm512_castsi256_si512(_mm256_loadu_si256(first.cast()));
+        _mm512_inserti64x4::<1>(low, _mm256_loadu_si256(second.cast()))
+    }
 }
 
 /// Words `4·group..4·group + 4` of eight rows, each word of all rows in one register.
@@ -152,11 +183,8 @@ fn fold(columns: [__m512i; 10]) -> [__m512i; 5] {
 unsafe fn transpose_in(rows: [*const u64; LANES]) -> [__m512i; 4] {
     // SAFETY: the caller vouches for the pointers and for the instructions; the loads need no alignment.
     unsafe {
-        let pair = |first: usize, second: usize| {
-            let low = _mm512_castsi256_si512(_mm256_loadu_si256(rows[first].cast()));
-            _mm512_inserti64x4::<1>(low, _mm256_loadu_si256(rows[second].cast()))
-        };
-        let (a, b, c, d) = (pair(0, 2), pair(1, 3), pair(4, 6), pair(5, 7));
+        let (a, b) = (load_pair(rows[0], rows[2]), load_pair(rows[1], rows[3]));
+        let (c, d) = (load_pair(rows[4], rows[6]), load_pair(rows[5], rows[7]));
         let (ab_even, ab_odd) = (_mm512_unpacklo_epi64(a, b), _mm512_unpackhi_epi64(a, b));
         let (cd_even, cd_odd) = (_mm512_unpacklo_epi64(c, d), _mm512_unpackhi_epi64(c, d));
         [
@@ -212,7 +240,7 @@ impl Field for Field8 {
 
     #[inline(always)]
     fn splat(_: Ifma, element: &Element) -> Self {
-        Self(element.0.map(|limb| all(limb.cast_signed())))
+        Self(limbs!(I => all(element.0[I].cast_signed())))
     }
 
     #[inline(always)]
@@ -229,7 +257,7 @@ impl Field for Field8 {
                 _mm512_srli_epi64::<12>(words[3]),
             ];
             let signs = _mm512_test_epi64_mask(words[3], all(i64::MIN));
-            (Self(limbs.map(|limb| and(limb, mask))), signs)
+            (Self(limbs!(I => and(limbs[I], mask))), signs)
         })
     }
 
@@ -241,7 +269,7 @@ impl Field for Field8 {
             // the instructions.
             *words = unsafe { transpose_in(rows.map(|row| row.0.as_ptr().add(4 * group))) };
         }
-        std::array::from_fn(|index| Self(std::array::from_fn(|limb| words[5 * index + limb])))
+        [Self(limbs!(I => words[I])), Self(limbs!(I => words[5 + I])), Self(limbs!(I => words[10 + I]))]
     }
 
     #[inline(always)]
@@ -267,7 +295,12 @@ impl Field for Field8 {
             // the instructions.
             *words = unsafe { transpose_in(rows.map(|row| row.0.as_ptr().add(4 * group))) };
         }
-        std::array::from_fn(|index| Self(std::array::from_fn(|limb| words[5 * index + limb])))
+        [
+            Self(limbs!(I => words[I])),
+            Self(limbs!(I => words[5 + I])),
+            Self(limbs!(I => words[10 + I])),
+            Self(limbs!(I => words[15 + I])),
+        ]
     }
 
     #[inline(always)]
@@ -342,22 +375,19 @@ impl Field for Field8 {
 
     #[inline(always)]
     fn wide_plus(left: Self::Wide, right: Self::Wide) -> Self::Wide {
-        std::array::from_fn(|index| add(left[index], right[index]))
+        limbs!(I => add(left[I], right[I]))
     }
 
     #[inline(always)]
     fn wide_minus(left: Self::Wide, right: Self::Wide) -> Self::Wide {
-        std::array::from_fn(|index| {
-            let bias = all(BIAS[index]);
-            add(left[index], instructions!(_mm512_sub_epi64(bias, right[index])))
-        })
+        limbs!(I => add(left[I], instructions!(_mm512_sub_epi64(all(BIAS[I]), right[I]))))
     }
 
     #[inline(always)]
     fn reduce(wide: Self::Wide) -> Self {
         let mask = all((1 << 51) - 1);
-        let kept = wide.map(|limb| and(limb, mask));
-        let carried = wide.map(shift_right::<51>);
+        let kept = limbs!(I => and(wide[I], mask));
+        let carried = limbs!(I => shift_right::<51>(wide[I]));
         Self([
             low(kept[0], carried[4], all(19)),
             add(kept[1], carried[0]),
@@ -389,7 +419,8 @@ impl Field for Field8 {
     #[inline(always)]
     fn frozen_zeros(self) -> u8 {
         instructions!({
-            let any = self.0.into_iter().fold(_mm512_setzero_si512(), |any, limb| _mm512_or_si512(any, limb));
+            let [a, b, c, d, e] = self.0;
+            let any = _mm512_or_si512(_mm512_or_si512(_mm512_or_si512(a, b), _mm512_or_si512(c, d)), e);
             _mm512_cmpeq_epi64_mask(any, _mm512_setzero_si512())
         })
     }
@@ -401,14 +432,12 @@ impl Field for Field8 {
 
     #[inline(always)]
     fn replace_where(self, lanes: u8, chosen: Self) -> Self {
-        Self(std::array::from_fn(|index| instructions!(_mm512_mask_blend_epi64(lanes, self.0[index], chosen.0[index]))))
+        Self(limbs!(I => instructions!(_mm512_mask_blend_epi64(lanes, self.0[I], chosen.0[I]))))
     }
 
     #[inline(always)]
     fn negate_where(self, lanes: u8) -> Self {
-        Self(std::array::from_fn(|index| {
-            instructions!(_mm512_mask_sub_epi64(self.0[index], lanes, all(TWICE_P[index]), self.0[index]))
-        }))
+        Self(limbs!(I => instructions!(_mm512_mask_sub_epi64(self.0[I], lanes, all(TWICE_P[I]), self.0[I]))))
     }
 
     #[inline(always)]
@@ -416,7 +445,7 @@ impl Field for Field8 {
         let from = from.map(u64::from);
         // SAFETY: 64 bytes are read from an array of that size; `self` proves the instructions.
         let from = unsafe { _mm512_loadu_si512(from.as_ptr().cast()) };
-        Self(self.0.map(|limb| instructions!(_mm512_permutexvar_epi64(from, limb))))
+        Self(limbs!(I => instructions!(_mm512_permutexvar_epi64(from, self.0[I]))))
     }
 }
 
@@ -458,12 +487,19 @@ impl Words for Words8 {
             // instructions.
             *words = unsafe { transpose_in(blocks.each_ref().map(|block| block.as_ptr().add(32 * group).cast())) };
         }
-        words.map(|words| Self(reverse_bytes(words)))
+        let mut reversed = [Self(words[0]); 16];
+        for (reversed, words) in reversed.iter_mut().zip(words) {
+            *reversed = Self(reverse_bytes(words));
+        }
+        reversed
     }
 
     #[inline(always)]
     fn store_digests(state: [Self; 8]) -> [[u64; 8]; LANES] {
-        let words = state.map(|words| reverse_bytes(words.0));
+        let mut words = [state[0].0; 8];
+        for (words, state) in words.iter_mut().zip(state) {
+            *words = reverse_bytes(state.0);
+        }
         let mut digests = [[0; 8]; LANES];
         for (group, words) in words.as_chunks::<4>().0.iter().enumerate() {
             // SAFETY: `group` is below 2, so 32 bytes from word `4·group` lie in a digest of 8 words, and the eight

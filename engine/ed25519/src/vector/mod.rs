@@ -8,6 +8,7 @@
 //!
 //! Everything generic is `#[inline(always)]` and ends up inside [`Machine::run`], a function compiled with the machine's
 //! instructions enabled. A piece of work that is to be one compiled function is a [`Work`].
+//! Closures are functions of their own and would not be compiled so: no vector passes through `map` or `from_fn`.
 //!
 //! # Limbs
 //!
