@@ -42,6 +42,7 @@ mod stats;
 mod transaction;
 mod types;
 mod verify;
+mod wide_hash;
 mod wire;
 
 pub use audit::{AuditError, AuditReport, LedgerSummary, VisitError, audit_ledger, ledger_name, read_ledger};

@@ -59,6 +59,8 @@ pub(crate) use reader::{LogReader, Record, Records};
 pub(crate) use recovery::{RecordRef, Visit};
 pub(crate) use scan::{genesis, scan};
 pub(crate) use storage::{OsStorage, Storage};
+#[cfg(test)]
+use {error::ReadError, frame::META_BYTES, ledger::GENESIS_BYTES_MAX, scan::Scanned};
 
 use create::begin_segment;
 use frame::{FRAME_HEADER_BYTES, Kind, PAGE_BYTES, SaltedCrc, Stamp, seal_page};
