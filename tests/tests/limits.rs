@@ -439,7 +439,7 @@ fn room_comes_back_whatever_became_of_those_who_had_it() {
     let before: Vec<Transaction> = before.into_iter().map(|step| step.transaction).collect();
     let _ = engine.submit_batch(&before).unwrap().wait().unwrap();
     let mut refused = 0;
-    for round in 0..20 {
+    for round in 0..200 {
         // Applied, rejected for its sequence, refused for its signature, in turn; the batch fills the queue to the last byte.
         let order = |n: u64| match n % 3 {
             0 => sign(payment(round * 171 + n), engine.ledger()),
@@ -448,14 +448,10 @@ fn room_comes_back_whatever_became_of_those_who_had_it() {
         };
         let receipts = engine.submit_batch(&(0..171).map(order).collect::<Vec<_>>()).unwrap().wait().unwrap();
         refused += receipts.refused();
-        // The receipts are out before the room is back.
-        let deadline = Instant::now() + Duration::from_secs(20);
-        while engine.stats().waiting_transactions > 0 {
-            assert!(Instant::now() < deadline, "round {round}: room was lost");
-            std::thread::yield_now();
-        }
+        // Whoever holds the receipts can fill the queue again at once.
+        assert_eq!(engine.stats().waiting_transactions, 0, "round {round}");
     }
-    assert_eq!(refused, 20 * 57);
+    assert_eq!(refused, 200 * 57);
 }
 
 #[test]
