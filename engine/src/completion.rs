@@ -176,23 +176,24 @@ impl Delivery {
     /// Tells that these are refused.
     pub(crate) fn refuse(&self, refusals: Vec<(u32, Refusal)>) {
         let count = refusals.len();
+        self.close(count);
         self.completion.update(|progress| {
             progress.open = progress.open.saturating_sub(count);
             progress.refusals.extend(refusals);
         });
-        self.close(count);
     }
 
     /// Tells that these are durable.
     pub(crate) fn settle(&self, settlement: Settlement) {
         let count = settlement.span.count as usize;
+        self.close(count);
         self.completion.update(|progress| {
             progress.open = progress.open.saturating_sub(count);
             progress.settlements.push(settlement);
         });
-        self.close(count);
     }
 
+    /// Gives room back; before the completion is told, so that whoever holds all receipts finds an empty queue.
     fn close(&self, count: usize) {
         let mut open = self.open.lock();
         let rest = open.transactions.saturating_sub(count);

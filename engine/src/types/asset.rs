@@ -54,7 +54,8 @@ impl FromStr for AssetCode {
         let complaint = || AssetCodeError { found: text.chars().take(40).collect() };
         let mut field = [0; 12];
         field.get_mut(..text.len()).ok_or_else(complaint)?.copy_from_slice(text.as_bytes());
-        Self::from_field(field).ok_or_else(complaint)
+        // A zero at the end of the text would pass for padding.
+        Self::from_field(field).filter(|code| code.as_str() == text).ok_or_else(complaint)
     }
 }
 
@@ -67,5 +68,20 @@ impl fmt::Display for AssetCode {
 impl fmt::Debug for AssetCode {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "AssetCode({self})")
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_code_comes_back_as_its_text_and_nothing_else_is_one() {
+        for text in ["A", "EUR", "z-9._", "ABCDEFGHIJKL"] {
+            assert_eq!(text.parse::<AssetCode>().map(|code| code.to_string()), Ok(text.to_owned()));
+        }
+        for text in ["", "ABCDEFGHIJKLM", "A B", "A\0", "\0", "A\0B", "\u{c4}"] {
+            assert!(text.parse::<AssetCode>().is_err(), "{text:?}");
+        }
     }
 }

@@ -1,0 +1,347 @@
+//! The naive model ledger: what the engine promises, said as plainly as it can be said.
+//!
+//! Transactions apply one by one. Money is a map, a replay window the set of all sequences ever used, and a transaction that is
+//! rejected gives back a copy of everything from before. Slow, and short enough to be believed.
+
+use nostro::{
+    Address, Amount, Asset, AssetId, Digest, Holding, Operation, Outcome, RegisterAsset, Rejection, RejectionCode,
+    Time, TransactionRef, Transfer,
+};
+use std::collections::{BTreeMap, BTreeSet};
+
+/// How far below the highest sequence one may still be used.
+const WINDOW: u64 = 64;
+/// Lanes per account.
+const LANES_MAX: usize = 64;
+
+/// A mistake put into the model on purpose, to see that the comparison notices.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Bug {
+    /// A rejected transaction keeps what its earlier operations did.
+    RejectedKeepsChanges,
+    /// A rejected transaction leaves behind the accounts that it opened.
+    RejectedKeepsAccounts,
+    /// A rejected transaction doesn't use its sequence up.
+    SequenceOfRejectedIsFree,
+    /// The last block time of a transaction is already too late.
+    ExpiresTooEarly,
+    /// An expired transaction doesn't use its sequence up.
+    SequenceOfExpiredIsFree,
+    /// The replay window remembers one sequence more.
+    WindowTooWide,
+    /// A window that moves far forgets what it saw.
+    WindowForgets,
+    /// An account may open 65 lanes.
+    LanesTooMany,
+    /// A transfer may not take the last of a balance.
+    LastUnitStays,
+    /// A maximum supply can be passed by one.
+    SupplyTooLarge,
+    /// A burn leaves what is issued as it was.
+    BurnForgotten,
+    /// An account that only signs further doesn't pay: the first signer does.
+    FirstSignerPays,
+    /// A payment to oneself is taken for a payment.
+    SelfTransferApplies,
+    /// Two issuers can't use one code.
+    CodesAreGlobal,
+    /// The rejection names the operation after the one that was rejected.
+    OperationOffByOne,
+    /// Time goes backwards when it is asked to.
+    TimeGoesBackwards,
+}
+
+impl Bug {
+    /// All of them.
+    pub const ALL: [Self; 16] = [
+        Self::RejectedKeepsChanges,
+        Self::RejectedKeepsAccounts,
+        Self::SequenceOfRejectedIsFree,
+        Self::ExpiresTooEarly,
+        Self::SequenceOfExpiredIsFree,
+        Self::WindowTooWide,
+        Self::WindowForgets,
+        Self::LanesTooMany,
+        Self::LastUnitStays,
+        Self::SupplyTooLarge,
+        Self::BurnForgotten,
+        Self::FirstSignerPays,
+        Self::SelfTransferApplies,
+        Self::CodesAreGlobal,
+        Self::OperationOffByOne,
+        Self::TimeGoesBackwards,
+    ];
+}
+
+#[derive(Clone, Debug, Default)]
+struct Account {
+    /// Every sequence ever used, by lane.
+    used: BTreeMap<u16, BTreeSet<u64>>,
+    /// Never holds a zero.
+    balances: BTreeMap<AssetId, u128>,
+}
+
+#[derive(Clone, Debug, Default)]
+struct State {
+    /// In the order they came into being.
+    order: Vec<Address>,
+    accounts: BTreeMap<Address, Account>,
+    assets: Vec<Asset>,
+}
+
+impl State {
+    fn open(&mut self, address: Address) -> &mut Account {
+        if !self.accounts.contains_key(&address) {
+            self.order.push(address);
+        }
+        self.accounts.entry(address).or_default()
+    }
+
+    fn balance(&self, address: &Address, asset: AssetId) -> u128 {
+        self.accounts.get(address).and_then(|account| account.balances.get(&asset)).copied().unwrap_or(0)
+    }
+
+    fn set_balance(&mut self, address: Address, asset: AssetId, balance: u128) {
+        let balances = &mut self.open(address).balances;
+        if balance == 0 {
+            balances.remove(&asset)
+        } else {
+            balances.insert(asset, balance)
+        };
+    }
+}
+
+/// The model of a ledger.
+#[derive(Clone, Debug, Default)]
+pub struct Model {
+    state: State,
+    time: Time,
+    bug: Option<Bug>,
+}
+
+fn no<T>(code: RejectionCode, detail: u64) -> Result<T, Rejection> {
+    Err(Rejection { code, operation: 0, detail })
+}
+
+fn detail(number: u128) -> u64 {
+    u64::try_from(number).unwrap_or(u64::MAX)
+}
+
+impl Model {
+    /// An empty ledger with a mistake.
+    #[must_use]
+    pub fn with_bug(bug: Bug) -> Self {
+        Self { bug: Some(bug), ..Self::default() }
+    }
+
+    fn has(&self, bug: Bug) -> bool {
+        self.bug == Some(bug)
+    }
+
+    /// Applies one transaction in a block for which this time was asked. Time never goes backwards; gives the block's time too.
+    pub fn apply(&mut self, transaction: &TransactionRef<'_>, asked: Time) -> (Time, Outcome) {
+        self.time = if self.has(Bug::TimeGoesBackwards) { asked } else { self.time.max(asked) };
+        let outcome = match self.transact(transaction) {
+            Ok(()) => Outcome::Applied,
+            Err(rejection) => Outcome::Rejected(rejection),
+        };
+        (self.time, outcome)
+    }
+
+    fn transact(&mut self, transaction: &TransactionRef<'_>) -> Result<(), Rejection> {
+        self.state.open(transaction.account());
+        let untouched = self.state.clone();
+        let fresh = self.use_sequence(transaction.account(), transaction.lane(), transaction.sequence());
+        if let Some(last) = transaction.valid_until()
+            && (self.time > last || self.has(Bug::ExpiresTooEarly) && self.time == last)
+        {
+            if self.has(Bug::SequenceOfExpiredIsFree) {
+                self.state = untouched;
+            }
+            return no(RejectionCode::Expired, self.time.0);
+        }
+        fresh?;
+
+        let before = self.state.clone();
+        let signers: Vec<Address> = transaction.signers().collect();
+        for (place, (source, operation)) in (0_u16..).zip(transaction.operations()) {
+            let source = if self.has(Bug::FirstSignerPays) { 0 } else { usize::from(source) };
+            if let Err(rejection) = self.operate(signers[source], &operation) {
+                self.roll_back(before, untouched);
+                let off = u16::from(self.has(Bug::OperationOffByOne) && place > 0);
+                return Err(Rejection { operation: place + off, ..rejection });
+            }
+        }
+        Ok(())
+    }
+
+    fn roll_back(&mut self, before: State, untouched: State) {
+        match self.bug {
+            Some(Bug::RejectedKeepsChanges) => (),
+            Some(Bug::SequenceOfRejectedIsFree) => self.state = untouched,
+            Some(Bug::RejectedKeepsAccounts) => {
+                let opened = std::mem::replace(&mut self.state, before).order;
+                for address in opened {
+                    self.state.open(address);
+                }
+            }
+            _ => self.state = before,
+        }
+    }
+
+    fn use_sequence(&mut self, account: Address, lane: u16, sequence: u64) -> Result<(), Rejection> {
+        let (wide, forgets) = (self.has(Bug::WindowTooWide), self.has(Bug::WindowForgets));
+        let lanes_max = LANES_MAX + usize::from(self.has(Bug::LanesTooMany));
+        let lanes = &mut self.state.open(account).used;
+        // Lane 0 is always there.
+        let further = lanes.keys().filter(|&&lane| lane != 0).count();
+        if lane != 0 && !lanes.contains_key(&lane) && further + 1 >= lanes_max {
+            return no(RejectionCode::TooManyLanes, LANES_MAX as u64);
+        }
+        let used = lanes.entry(lane).or_default();
+        if let Some(&top) = used.last() {
+            let below = top.saturating_sub(sequence);
+            if below >= WINDOW + u64::from(wide) {
+                return no(RejectionCode::OutOfWindow, top - (WINDOW - 1));
+            }
+            if used.contains(&sequence) {
+                return no(RejectionCode::Duplicate, sequence);
+            }
+            if forgets && sequence.saturating_sub(top) > 1 {
+                used.clear();
+            }
+        }
+        used.insert(sequence);
+        Ok(())
+    }
+
+    fn operate(&mut self, source: Address, operation: &Operation) -> Result<(), Rejection> {
+        match operation {
+            Operation::Transfer(transfer) => self.pay(source, transfer),
+            Operation::RegisterAsset(register) => self.register(source, register),
+            other => panic!("the model knows no operation {other:?}"),
+        }
+    }
+
+    fn register(&mut self, issuer: Address, order: &RegisterAsset) -> Result<(), Rejection> {
+        let global = self.has(Bug::CodesAreGlobal);
+        let same = |asset: &Asset| asset.code == order.code && (global || asset.issuer == issuer);
+        if let Some(found) = self.state.assets.iter().position(same) {
+            return no(RejectionCode::AssetExists, found as u64);
+        }
+        let RegisterAsset { code, scale, maximum_supply } = *order;
+        self.state.assets.push(Asset { issuer, code, scale, maximum_supply, issued: Amount(0) });
+        Ok(())
+    }
+
+    fn pay(&mut self, payer: Address, order: &Transfer) -> Result<(), Rejection> {
+        let Transfer { payee, asset: id, amount: Amount(amount), .. } = *order;
+        let place = usize::try_from(id.0).expect("32 bits");
+        let Some(asset) = self.state.assets.get(place).copied() else {
+            return no(RejectionCode::NoAsset, u64::from(id.0));
+        };
+        if payer == payee && !self.has(Bug::SelfTransferApplies) {
+            return no(RejectionCode::SelfTransfer, 0);
+        }
+        if amount == 0 {
+            return no(RejectionCode::ZeroAmount, 0);
+        }
+        let mut issued = asset.issued.0;
+        if payer == asset.issuer {
+            let room = asset.maximum_supply.0 - issued.min(asset.maximum_supply.0);
+            if amount > room.saturating_add(u128::from(self.has(Bug::SupplyTooLarge))) {
+                return no(RejectionCode::SupplyExceeded, detail(amount - room));
+            }
+            issued = issued.wrapping_add(amount);
+        } else {
+            let balance = self.state.balance(&payer, id);
+            if balance < amount || self.has(Bug::LastUnitStays) && balance == amount {
+                return no(RejectionCode::InsufficientFunds, detail(amount - balance));
+            }
+            self.state.set_balance(payer, id, balance - amount);
+        }
+        if payee == asset.issuer {
+            issued = if self.has(Bug::BurnForgotten) { issued } else { issued - amount };
+        } else {
+            let balance = self.state.balance(&payee, id);
+            self.state.set_balance(payee, id, balance.wrapping_add(amount));
+        }
+        self.state.assets[place].issued = Amount(issued);
+        Ok(())
+    }
+
+    /// What an account can spend.
+    #[must_use]
+    pub fn balance(&self, account: &Address, asset: AssetId) -> u128 {
+        self.state.balance(account, asset)
+    }
+
+    /// Every account in the order they came into being, with what it holds.
+    #[must_use]
+    pub fn accounts(&self) -> Vec<(Address, Vec<Holding>)> {
+        let holding =
+            |(&asset, &available): (&AssetId, &u128)| Holding { asset, available: Amount(available), held: Amount(0) };
+        let holdings = |address: &Address| self.state.accounts[address].balances.iter().map(holding).collect();
+        self.state.order.iter().map(|address| (*address, holdings(address))).collect()
+    }
+
+    /// Every asset by number.
+    #[must_use]
+    pub fn assets(&self) -> &[Asset] {
+        &self.state.assets
+    }
+
+    /// The highest sequence an account has used on a lane.
+    #[must_use]
+    pub fn sequence(&self, account: &Address, lane: u16) -> Option<u64> {
+        self.state.accounts.get(account)?.used.get(&lane)?.last().copied()
+    }
+
+    /// The state digest, written out as the documents lay it down.
+    #[must_use]
+    pub fn digest(&self) -> Digest {
+        let mut bytes = Vec::new();
+        bytes.extend_from_slice(&u32::try_from(self.state.order.len()).expect("few accounts").to_le_bytes());
+        for address in &self.state.order {
+            let account = &self.state.accounts[address];
+            bytes.extend_from_slice(&address.0);
+            bytes.extend_from_slice(&window(account.used.get(&0)));
+            let further = || account.used.iter().filter(|&(&lane, used)| lane != 0 && !used.is_empty());
+            bytes.extend_from_slice(&u32::try_from(further().count()).expect("few lanes").to_le_bytes());
+            for (lane, used) in further() {
+                bytes.extend_from_slice(&lane.to_le_bytes());
+                bytes.extend_from_slice(&window(Some(used)));
+            }
+            bytes.extend_from_slice(&u32::try_from(account.balances.len()).expect("few assets").to_le_bytes());
+            for (asset, balance) in &account.balances {
+                bytes.extend_from_slice(&asset.0.to_le_bytes());
+                bytes.extend_from_slice(&balance.to_le_bytes());
+                bytes.extend_from_slice(&0_u128.to_le_bytes());
+            }
+        }
+        bytes.extend_from_slice(&u32::try_from(self.state.assets.len()).expect("few assets").to_le_bytes());
+        for asset in &self.state.assets {
+            let mut code = [0; 12];
+            code[..asset.code.as_str().len()].copy_from_slice(asset.code.as_str().as_bytes());
+            bytes.extend_from_slice(&asset.issuer.0);
+            bytes.extend_from_slice(&code);
+            bytes.push(asset.scale);
+            bytes.extend_from_slice(&asset.maximum_supply.0.to_le_bytes());
+            bytes.extend_from_slice(&asset.issued.0.to_le_bytes());
+        }
+        Digest(blake3::derive_key("nostro 1 state", &bytes))
+    }
+}
+
+/// The highest sequence used and a bit for it and each of the 63 below.
+fn window(used: Option<&BTreeSet<u64>>) -> [u8; 16] {
+    let mut bytes = [0; 16];
+    if let Some(used) = used
+        && let Some(&top) = used.last()
+    {
+        let bits = (0..WINDOW).filter(|&below| top.checked_sub(below).is_some_and(|one| used.contains(&one)));
+        bytes[..8].copy_from_slice(&top.to_le_bytes());
+        bytes[8..].copy_from_slice(&bits.fold(0_u64, |bits, below| bits | 1 << below).to_le_bytes());
+    }
+    bytes
+}
