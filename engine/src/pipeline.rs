@@ -13,7 +13,7 @@
 //! 2. Every stage takes whatever is ready, so that blocks are small and quick when little is going on and large when much is.
 //! 3. Every queue is bounded: the intake by the budget of what is admitted and not yet durable, the others by their length.
 //! 4. Nothing blocks inside the pool: a task computes and puts its result into a place that is kept for it.
-//! 5. When a thread ends, the channels on both sides of it close; what is dropped tells its submitter why.
+//! 5. When a thread ends, its outgoing channel closes, and what still comes in is dropped: that tells its submitter why.
 
 use crate::block::Block;
 use crate::clock;
@@ -103,15 +103,24 @@ pub(crate) fn start<S: Storage>(
     let verifying = Verifying { check: Arc::new(check), pool, common: common.clone() };
     let limits = BlockLimits { transactions: config.block_transactions_max, bytes: config.block_bytes_max };
     let executing = ExecuteThread { state, tip, limits, scratch: Scratch::default(), common: common.clone() };
+    // A bounded channel keeps what is in it until its last sender goes, which may be when the engine is closed.
+    let (chunks_late, blocks_late) = (chunks_out.clone(), blocks_out.clone());
+    let execute = move || executing.run(&chunks_out, snapshots, &blocks_in);
     Ok(vec![
-        spawn("nostro-verify", common, move || verifying.run(&intake, &chunks_in))?,
-        spawn("nostro-execute", common, move || executing.run(&chunks_out, snapshots, &blocks_in))?,
-        spawn("nostro-commit", common, move || committer.run(&blocks_out))?,
+        // The intake's channel isn't bounded, and drops what is in it with its receiver.
+        spawn("nostro-verify", common, move || verifying.run(&intake, &chunks_in), || ())?,
+        spawn("nostro-execute", common, execute, move || chunks_late.iter().for_each(drop))?,
+        spawn("nostro-commit", common, move || committer.run(&blocks_out), move || blocks_late.iter().for_each(drop))?,
     ])
 }
 
-/// Runs a thread whose panic stops the engine.
-fn spawn(name: &str, common: &Arc<Common>, run: impl FnOnce() + Send + 'static) -> io::Result<JoinHandle<()>> {
+/// Runs a thread whose panic stops the engine. `after` drops what comes in when `run` has ended, however it has.
+fn spawn(
+    name: &str,
+    common: &Arc<Common>,
+    run: impl FnOnce() + Send + 'static,
+    after: impl FnOnce() + Send + 'static,
+) -> io::Result<JoinHandle<()>> {
     let (common, own_name) = (common.clone(), name.to_owned());
     std::thread::Builder::new().name(name.to_owned()).spawn(move || {
         // What the thread owned is dropped by the panic, and never looked at again.
@@ -119,6 +128,7 @@ fn spawn(name: &str, common: &Arc<Common>, run: impl FnOnce() + Send + 'static) 
             common.stop.set(StopError::Panicked(format!("{own_name}: {}", panic_text(&*panic)).into()));
         }
         common.budget.wake_all();
+        after();
     })
 }
 
