@@ -9,12 +9,12 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     let euro = AssetId(0);
 
     let issue = Transaction::builder(bank.address())
-        .register_asset("EUR".parse()?, 2, Amount(1_000_000_00))
-        .transfer(ann.address(), euro, Amount(100_00))
+        .register_asset("EUR".parse()?, 2, Amount(100_000_000))
+        .transfer(ann.address(), euro, Amount(10_000))
         .build()?
         .sign(engine.ledger(), &[&bank])?;
     let pay = Transaction::builder(ann.address())
-        .transfer(ben.address(), euro, Amount(30_00))
+        .transfer(ben.address(), euro, Amount(3_000))
         .build()?
         .sign(engine.ledger(), &[&ann])?;
     println!("issued in block {}", engine.submit(&issue)?.wait()?.height);

@@ -123,8 +123,9 @@ pub fn audit_ledger(
     let summary = read_ledger(directory, &mut |block| {
         let header = block.header();
         let transactions: Vec<TransactionRef<'_>> = block.transactions().map(|(transaction, _)| transaction).collect();
-        let ids: Vec<TransactionId> =
-            transactions.par_iter().with_min_len(256).map(|transaction| transaction.id(&ledger)).collect();
+        let bodies = transactions.iter().map(TransactionRef::body);
+        let mut ids: Vec<TransactionId> = Vec::with_capacity(transactions.len());
+        ledger.transaction_ids(bodies, &mut ids);
         let mut hasher = transactions_hasher();
         ids.iter().for_each(|id| {
             hasher.update(&id.0);

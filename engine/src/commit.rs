@@ -18,6 +18,9 @@ use std::time::Duration;
 /// How long the log stays without a seal frame when there is nothing to do.
 const IDLE: Duration = Duration::from_millis(20);
 
+/// Zeros written at once towards the reserve: what a block that comes in between has to wait for.
+const REFILL_BYTES: u64 = 1 << 20;
+
 /// Some transactions of a verified batch that one block holds.
 #[derive(Debug)]
 pub(crate) struct Part {
@@ -92,6 +95,7 @@ impl<S: Storage> Committer<S> {
                         Err(failure) => return failed(failure),
                     }
                     is_sealed = true;
+                    refill(&mut log, blocks);
                     continue;
                 }
             };
@@ -107,6 +111,12 @@ impl<S: Storage> Committer<S> {
             stats.record(Stage::Release, meter, count);
         }
     }
+}
+
+/// Fills the reserve of segments in small steps for as long as there is nothing to commit. One that can't be filled is no failure:
+/// the next segment is then filled when it is needed, and stops the log there if the disk is still full.
+fn refill<S: Storage>(log: &mut SegmentLog<S>, blocks: &Receiver<Executed>) {
+    while blocks.is_empty() && matches!(log.fill_reserve(REFILL_BYTES), Ok(false)) {}
 }
 
 fn take_group(first: Executed, blocks: &Receiver<Executed>, bytes_max: usize) -> Vec<Executed> {

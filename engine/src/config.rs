@@ -74,7 +74,7 @@ impl EngineConfig {
         bytes(self.block_bytes_max as u64, "block_bytes_max", 32 << 10, (64 << 20).min(self.segment_bytes / 4))?;
         bytes(self.group_bytes_max as u64, "group_bytes_max", 4 << 10, 64 << 20)?;
         bytes(self.log_reserve_bytes, "log_reserve_bytes", 0, 1 << 40)?;
-        if self.segment_bytes % 4096 != 0 {
+        if !self.segment_bytes.is_multiple_of(4096) {
             let expected = "a multiple of 4096".to_owned();
             return Err(ConfigError { field: "segment_bytes", expected, found: self.segment_bytes.to_string() });
         }

@@ -18,7 +18,6 @@ use crossbeam::channel::{Sender, bounded, unbounded};
 use parking_lot::{Mutex, RwLock};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
 use std::thread::JoinHandle;
 use std::time::Duration;
 
@@ -59,7 +58,6 @@ pub struct Engine {
     ledger: Ledger,
     intake: Arc<Intake>,
     submitter: Submitter,
-    submitters: AtomicU64,
     snapshots: Sender<SnapshotRequest>,
     reader: LogReader,
     common: Arc<Common>,
@@ -86,6 +84,7 @@ impl Engine {
     ///
     /// # Errors
     /// [`OpenError`].
+    #[expect(clippy::needless_pass_by_value, reason = "a caller writes it in place")]
     pub fn open_with(
         directory: impl AsRef<Path>,
         config: EngineConfig,
@@ -125,9 +124,8 @@ impl Engine {
         Ok(Self {
             directory,
             ledger,
-            submitter: Submitter::new(intake.clone(), 0),
+            submitter: Submitter::new(intake.clone()),
             intake,
-            submitters: AtomicU64::new(1),
             snapshots,
             reader,
             common,
@@ -172,11 +170,10 @@ impl Engine {
         self.submitter.submit_batch(transactions)
     }
 
-    /// A submitter of its own, for one source of traffic. It can wait for room, ask for a block time, and take encoded
-    /// transactions.
+    /// A submitter, which can wait for room, ask for a block time, and take encoded transactions.
     #[must_use]
     pub fn submitter(&self) -> Submitter {
-        Submitter::new(self.intake.clone(), self.submitters.fetch_add(1, Ordering::Relaxed))
+        self.submitter.clone()
     }
 
     /// The state after the last executed block, as soon as that is durable. It holds everything there was a receipt for.

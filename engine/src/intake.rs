@@ -25,7 +25,6 @@ pub(crate) struct Batch {
     pub first: u32,
     /// The block time asked for; `None` takes the clock's.
     pub time: Option<Time>,
-    pub submitter: u64,
     pub delivery: Delivery,
 }
 
@@ -39,20 +38,17 @@ pub(crate) struct Intake {
     pub stats: Arc<Stats>,
 }
 
-/// Submits transactions. Each source of traffic should have its own, since what one sends can cost others nothing then.
-///
-/// Cheap to clone; a clone counts as the same source.
+/// Submits transactions, in one of several ways. Cheap to clone.
 #[derive(Clone, Debug)]
 pub struct Submitter {
     intake: Arc<Intake>,
-    number: u64,
     waits: bool,
     time: Option<Time>,
 }
 
 impl Submitter {
-    pub(crate) const fn new(intake: Arc<Intake>, number: u64) -> Self {
-        Self { intake, number, waits: false, time: None }
+    pub(crate) const fn new(intake: Arc<Intake>) -> Self {
+        Self { intake, waits: false, time: None }
     }
 
     /// Waits for room instead of answering [`SubmitError::Full`].
@@ -81,7 +77,7 @@ impl Submitter {
     /// # Errors
     /// [`SubmitError`]; nothing was admitted then.
     pub fn submit_batch(&self, transactions: &[Transaction]) -> Result<Tickets, SubmitError> {
-        let bytes: Vec<u8> = transactions.iter().flat_map(|transaction| transaction.bytes()).copied().collect();
+        let bytes: Vec<u8> = transactions.iter().flat_map(Transaction::bytes).copied().collect();
         self.submit_encoded(&bytes)
     }
 
@@ -112,14 +108,12 @@ impl Submitter {
                 let room = Room { transactions: cut.count as usize, bytes: cut.bytes.len() };
                 let Intake { budget, stop, .. } = &*self.intake;
                 let delivery = Delivery::new(completion.clone(), budget.clone(), stop.clone(), room);
-                let (time, submitter) = (self.time, self.number);
                 let batch = Batch {
                     bytes: cut.bytes.to_vec(),
                     count: cut.count,
                     signatures: cut.signatures,
                     first,
-                    time,
-                    submitter,
+                    time: self.time,
                     delivery,
                 };
                 first += cut.count;

@@ -1,6 +1,7 @@
 //! The ledger a transaction is for: its name, its id, and the key its transaction ids are made with.
 
 use crate::types::{LedgerId, TransactionId};
+use crate::wide_hash;
 use blake3::hazmat::{ContextKey, HasherExt, hash_derive_key_context};
 
 /// A name that can't be a ledger's.
@@ -53,6 +54,32 @@ impl Ledger {
     /// The id of the transaction with this unsigned body.
     pub(crate) fn transaction_id(&self, body: &[u8]) -> TransactionId {
         TransactionId(*blake3::Hasher::new_from_context_key(&self.key).update(body).finalize().as_bytes())
+    }
+
+    /// The ids of many, in order. Bodies of one transfer are hashed side by side.
+    pub(crate) fn transaction_ids<'a>(&self, bodies: impl Iterator<Item = &'a [u8]>, ids: &mut Vec<TransactionId>) {
+        let mut waiting = Vec::with_capacity(wide_hash::WIDTH);
+        let mut places = Vec::with_capacity(wide_hash::WIDTH);
+        let flush = |waiting: &mut Vec<_>, places: &mut Vec<usize>, ids: &mut Vec<TransactionId>| {
+            let hashes = wide_hash::derive_keys(&self.key, waiting);
+            for (place, hash) in places.drain(..).zip(hashes) {
+                ids[place] = TransactionId(hash);
+            }
+            waiting.clear();
+        };
+        for body in bodies {
+            if let Ok(body) = <&[u8; wide_hash::MESSAGE_BYTES]>::try_from(body) {
+                waiting.push(body);
+                places.push(ids.len());
+                ids.push(TransactionId::default());
+                if waiting.len() == wide_hash::WIDTH {
+                    flush(&mut waiting, &mut places, ids);
+                }
+            } else {
+                ids.push(self.transaction_id(body));
+            }
+        }
+        flush(&mut waiting, &mut places, ids);
     }
 }
 

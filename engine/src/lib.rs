@@ -42,6 +42,7 @@ mod stats;
 mod transaction;
 mod types;
 mod verify;
+mod wide_hash;
 mod wire;
 
 pub use audit::{AuditError, AuditReport, LedgerSummary, VisitError, audit_ledger, ledger_name, read_ledger};
@@ -51,6 +52,9 @@ pub use error::{OpenError, ReadError, StopError, SubmitError, WaitError};
 pub use intake::{Submitter, Ticket, Tickets};
 pub use keys::{KeyPair, Signature};
 pub use ledger::{Ledger, LedgerNameError};
+#[cfg(feature = "measure")]
+#[doc(hidden)]
+pub use log::measure::MeasuredLog;
 pub use ops::{OPERATIONS, Operation, OperationKind, RegisterAsset, Transfer};
 pub use query::{BlockRef, Blocks, Holding, Snapshot, StoredBlock};
 pub use state::Asset;

@@ -29,7 +29,7 @@ use crate::stats::{Stage, Stats};
 use crate::transaction::TransactionRef;
 use crate::types::{Height, Time};
 use crate::verify::{SignatureCheck, Verified};
-use crossbeam::channel::{Receiver, Sender, bounded, never, select};
+use crossbeam::channel::{Receiver, Sender, TryRecvError, bounded, never, select};
 use std::collections::VecDeque;
 use std::io;
 use std::sync::Arc;
@@ -193,34 +193,51 @@ struct ExecuteThread {
 
 impl ExecuteThread {
     fn run(mut self, chunks: &Receiver<Chunk>, mut snapshots: Receiver<SnapshotRequest>, blocks: &Sender<Executed>) {
+        let (no_chunk, no_chunks) = (never(), never());
         let mut ready: VecDeque<Part> = VecDeque::new();
+        let mut oldest: Option<Chunk> = None;
         loop {
-            if ready.is_empty() {
-                select! {
-                    recv(chunks) -> chunk => match chunk {
-                        Ok(chunk) => if !take_chunk(&chunk, &mut ready) { return },
-                        Err(_) => return,
-                    },
-                    recv(snapshots) -> request => match request {
-                        Ok(request) => self.answer(&request),
-                        Err(_) => snapshots = never(),
-                    },
-                }
-            }
             while ready_transactions(&ready) < self.limits.transactions
-                && let Ok(chunk) = chunks.try_recv()
+                && let Some(chunk) = oldest.take().or_else(|| chunks.try_recv().ok())
             {
-                if !take_chunk(&chunk, &mut ready) {
-                    return;
+                match chunk.try_recv() {
+                    Ok(batches) => ready.extend(batches.into_iter().map(whole)),
+                    Err(TryRecvError::Empty) => {
+                        oldest = Some(chunk);
+                        break;
+                    }
+                    // It got lost, so the engine is stopping.
+                    Err(TryRecvError::Disconnected) => return,
                 }
             }
             snapshots.try_iter().for_each(|request| self.answer(&request));
-            if ready.is_empty() {
+            if !ready.is_empty() {
+                if blocks.send(self.execute(&mut ready)).is_err() {
+                    return;
+                }
                 continue;
             }
-            let executed = self.execute(&mut ready);
-            if blocks.send(executed).is_err() {
-                return;
+            // Nothing is verified: wait for the oldest chunk, or for the first there will be.
+            let (chunk, more) = match &oldest {
+                Some(chunk) => (chunk, &no_chunks),
+                None => (&no_chunk, chunks),
+            };
+            select! {
+                recv(chunk) -> batches => match batches {
+                    Ok(batches) => {
+                        ready.extend(batches.into_iter().map(whole));
+                        oldest = None;
+                    }
+                    Err(_) => return,
+                },
+                recv(more) -> chunk => match chunk {
+                    Ok(chunk) => oldest = Some(chunk),
+                    Err(_) => return,
+                },
+                recv(snapshots) -> request => match request {
+                    Ok(request) => self.answer(&request),
+                    Err(_) => snapshots = never(),
+                },
             }
         }
     }
@@ -247,14 +264,10 @@ impl ExecuteThread {
     }
 }
 
-/// Waits for the oldest chunk. `false` if it got lost, which is when the engine is stopping.
-fn take_chunk(chunk: &Chunk, ready: &mut VecDeque<Part>) -> bool {
-    let Ok(batches) = chunk.recv() else { return false };
-    ready.extend(batches.into_iter().map(|verified| {
-        let (bytes, count) = (0..verified.bytes.len(), u32::try_from(verified.ids.len()).unwrap_or(u32::MAX));
-        Part { verified: Arc::new(verified), bytes, start: 0, count }
-    }));
-    true
+/// All of a verified batch.
+fn whole(verified: Verified) -> Part {
+    let (bytes, count) = (0..verified.bytes.len(), u32::try_from(verified.ids.len()).unwrap_or(u32::MAX));
+    Part { verified: Arc::new(verified), bytes, start: 0, count }
 }
 
 fn ready_transactions(ready: &VecDeque<Part>) -> usize {
@@ -293,7 +306,8 @@ fn split(part: Part, room: BlockLimits, is_first: bool) -> (Option<Part>, Option
     while let Some((transaction, after)) = TransactionRef::next_checked(rest) {
         let fits = (count as usize) < room.transactions
             && needs(bytes + transaction.bytes().len(), count as usize + 1) <= room.bytes;
-        if !fits && !(is_first && count == 0) {
+        let must = is_first && count == 0;
+        if !(fits || must) {
             break;
         }
         bytes += transaction.bytes().len();

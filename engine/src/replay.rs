@@ -9,7 +9,7 @@ use crate::execute::{Scratch, settle};
 use crate::pipeline::Tip;
 use crate::state::State;
 use crate::transaction::TransactionRef;
-use crate::types::{BlockHeader, Digest, Height, REJECTION_BYTES, Rejection};
+use crate::types::{BlockHeader, Height, REJECTION_BYTES, Rejection};
 
 /// A record that isn't what a ledger writes.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -78,7 +78,7 @@ impl Replayer {
     /// Executes the next block.
     pub(crate) fn block(&mut self, header: &BlockHeader, body: &[u8]) -> Result<(), ReplayError> {
         let height = header.height;
-        compare(height, "number of transactions before it", self.tip.transactions, header.first)?;
+        compare(height, "number of transactions before it", &self.tip.transactions, &header.first)?;
         if header.time < self.tip.time {
             let (expected, found) = (format!("{} or later", self.tip.time), header.time.to_string());
             return Err(ReplayError { height, what: "time", expected, found });
@@ -86,8 +86,8 @@ impl Replayer {
         let body = Body::decode(header, body)?;
         let block = Block::assemble(height, header.time, header.first, header.count, vec![body.transactions]);
         let settled = settle(&block, &mut self.state, &mut self.scratch);
-        compare::<Digest>(height, "outcomes", settled.outcomes, header.outcomes)?;
-        compare::<Digest>(height, "effects", settled.effects, header.effects)?;
+        compare(height, "outcomes", &settled.outcomes, &header.outcomes)?;
+        compare(height, "effects", &settled.effects, &header.effects)?;
         let differs = settled.rejections.iter().zip(&body.rejections).find(|(own, recorded)| own != recorded);
         if let Some(((position, own), (other_position, recorded))) = differs {
             let expected = format!("{own} at position {position}");
@@ -104,8 +104,8 @@ impl Replayer {
 fn compare<T: PartialEq + std::fmt::Display>(
     height: Height,
     what: &'static str,
-    own: T,
-    recorded: T,
+    own: &T,
+    recorded: &T,
 ) -> Result<(), ReplayError> {
     if own == recorded {
         return Ok(());

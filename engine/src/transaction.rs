@@ -204,6 +204,13 @@ impl<'a> TransactionRef<'a> {
         (0..self.operation_count()).map_while(move |_| Operation::decode(&mut reader, signers).ok())
     }
 
+    /// The payee of the first operation, if it has one: worth looking up ahead.
+    #[inline]
+    pub(crate) fn first_payee(&self) -> Option<Address> {
+        let start = HEADER_BYTES + 32 * usize::from(self.signer_count().saturating_sub(1));
+        Operation::peek_payee(self.bytes.get(start..)?)
+    }
+
     /// The signatures, in the order of the signers.
     #[inline]
     pub fn signatures(&self) -> impl Iterator<Item = &'a [u8; 64]> + use<'a> {
@@ -282,7 +289,6 @@ pub struct Transaction {
 
 impl Transaction {
     /// Begins a transaction of this account, on lane 0 with sequence 0, valid for ever, without operations.
-    #[must_use]
     pub const fn builder(account: Address) -> TransactionBuilder {
         TransactionBuilder { account, lane: 0, sequence: 0, valid_until: None, operations: Vec::new() }
     }

@@ -1,4 +1,4 @@
-//! The coefficients `z` of the batch equation: 128 fresh, secret, uniform bits each.
+//! The coefficients `z` of the batch equation: 127 fresh, secret, uniform bits each.
 //!
 //! A batch is checked by one random linear combination of its equations. Whoever can predict a coefficient can
 //! make two wrong signatures cancel, so the generator is seeded by the operating system anew for every batch,
@@ -18,11 +18,11 @@ impl Coefficients {
         Some(Self(ChaCha12Rng::from_seed(seed)))
     }
 
-    /// The next coefficient.
+    /// The next coefficient, below 2¹²⁷.
     pub(crate) fn next(&mut self) -> u128 {
         let mut bytes = [0; 16];
         self.0.fill_bytes(&mut bytes);
-        u128::from_le_bytes(bytes)
+        u128::from_le_bytes(bytes) >> 1
     }
 }
 
@@ -50,8 +50,8 @@ mod tests {
         for _ in 0..256 {
             let z = stream.next();
             ones |= z;
-            zeros |= !z;
+            zeros |= !z & u128::MAX >> 1;
         }
-        assert_eq!((ones, zeros), (u128::MAX, u128::MAX));
+        assert_eq!((ones, zeros), (u128::MAX >> 1, u128::MAX >> 1));
     }
 }

@@ -38,8 +38,11 @@ mod coefficients;
 mod item;
 mod portable;
 mod rule;
+mod scalar;
+#[cfg(target_arch = "x86_64")]
+mod vector;
 mod verifier;
 
 pub use item::Item;
 pub use rule::{is_low_order, verify};
-pub use verifier::{Verifier, VerifierConfig};
+pub use verifier::{Path, Verifier, VerifierConfig};

@@ -15,8 +15,18 @@ use crate::bisect::{self, Sums};
 use crate::coefficients::Coefficients;
 use crate::rule;
 
-/// Verifies every item; the two slices are of equal length. Structural failures are decided first and alone.
+/// Signatures summed together at most: what bounds a batch's memory.
+const BATCH_MAX: usize = 8_192;
+
+/// Verifies every item; the two slices are of equal length.
 pub(crate) fn verify_batch(items: &[Item<'_>], verdicts: &mut [bool]) {
+    for (items, verdicts) in items.chunks(BATCH_MAX).zip(verdicts.chunks_mut(BATCH_MAX)) {
+        verify_sum(items, verdicts);
+    }
+}
+
+/// Verifies up to [`BATCH_MAX`] items. Structural failures are decided first and alone.
+fn verify_sum(items: &[Item<'_>], verdicts: &mut [bool]) {
     verdicts.fill(false);
     let Some(mut coefficients) = Coefficients::from_system() else {
         for (item, verdict) in items.iter().zip(verdicts) {

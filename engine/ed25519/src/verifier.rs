@@ -1,28 +1,82 @@
-//! The verifier: what a process keeps between batches.
+//! The verifier: what a process keeps between batches, and the choice of path.
 
+#[cfg(target_arch = "x86_64")]
+use crate::vector::{VectorVerifier, ifma::Ifma};
 use crate::{Item, portable};
+
+/// A way to compute; all give the same verdicts.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Path {
+    /// Eight lanes with AVX-512 IFMA.
+    Avx512,
+    /// curve25519-dalek's arithmetic, on any processor.
+    Portable,
+}
+
+impl Path {
+    /// Every path, fastest first.
+    pub const ALL: [Self; 2] = [Self::Avx512, Self::Portable];
+
+    /// Whether this processor can take the path.
+    #[must_use]
+    pub fn is_available(self) -> bool {
+        match self {
+            #[cfg(target_arch = "x86_64")]
+            Self::Avx512 => Ifma::detect().is_some(),
+            #[cfg(not(target_arch = "x86_64"))]
+            Self::Avx512 => false,
+            Self::Portable => true,
+        }
+    }
+}
 
 /// How a [`Verifier`] works; nothing here changes a verdict.
 #[derive(Clone, Debug, Default)]
-#[non_exhaustive]
-pub struct VerifierConfig {}
+pub struct VerifierConfig {
+    /// The path to take, for tests and comparisons; by default, and where the processor can't take it, the fastest there is.
+    pub path: Option<Path>,
+}
 
 /// Verifies signatures in bulk. Single-threaded in each call; share one between threads and give each its own batches.
 ///
 /// Every verdict is that of [`verify`](crate::verify), whatever else is in the batch.
 #[derive(Debug)]
-pub struct Verifier {}
+pub struct Verifier {
+    engine: Engine,
+}
 
-/// Signatures summed together at most: what keeps a batch's memory bounded and within the second-level cache.
-const BATCH_MAX: usize = 8_192;
+#[derive(Debug)]
+enum Engine {
+    #[cfg(target_arch = "x86_64")]
+    Avx512(Box<VectorVerifier<Ifma>>),
+    Portable,
+}
 
 impl Verifier {
-    /// A verifier for this machine.
+    /// A verifier for this processor.
     #[must_use]
-    #[expect(clippy::needless_pass_by_value, reason = "a configuration is given away, as it will be kept")]
+    #[expect(clippy::needless_pass_by_value, reason = "a configuration is given away, so that it can grow")]
     pub fn new(config: VerifierConfig) -> Self {
-        let VerifierConfig {} = config;
-        Self {}
+        let wanted = config.path.filter(|path| path.is_available());
+        let engine = match wanted {
+            #[cfg(target_arch = "x86_64")]
+            None | Some(Path::Avx512) if let Some(machine) = Ifma::detect() => {
+                Engine::Avx512(Box::new(VectorVerifier::new(machine)))
+            }
+            _ => Engine::Portable,
+        };
+        Self { engine }
+    }
+
+    /// The path taken.
+    #[must_use]
+    pub fn path(&self) -> Path {
+        match self.engine {
+            #[cfg(target_arch = "x86_64")]
+            Engine::Avx512(_) => Path::Avx512,
+            Engine::Portable => Path::Portable,
+        }
     }
 
     /// Writes the verdict on `items[i]` to `verdicts[i]`. Best from about a thousand items up; bounded memory for any number.
@@ -32,8 +86,10 @@ impl Verifier {
     /// If the slices differ in length.
     pub fn verify_batch(&self, items: &[Item<'_>], verdicts: &mut [bool]) {
         assert_eq!(items.len(), verdicts.len(), "a verdict for every item, and no other");
-        for (items, verdicts) in items.chunks(BATCH_MAX).zip(verdicts.chunks_mut(BATCH_MAX)) {
-            portable::verify_batch(items, verdicts);
+        match &self.engine {
+            #[cfg(target_arch = "x86_64")]
+            Engine::Avx512(verifier) => verifier.verify_batch(items, verdicts),
+            Engine::Portable => portable::verify_batch(items, verdicts),
         }
     }
 }

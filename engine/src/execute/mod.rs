@@ -39,6 +39,15 @@ pub(crate) struct Scratch {
     effects: Vec<u8>,
 }
 
+/// A transaction whose accounts were looked up ahead. A slot once given never changes, so what was found stays right; what
+/// wasn't found may have come into being since.
+struct Ahead<'a> {
+    transaction: TransactionRef<'a>,
+    account: (Address, Hash, Option<Slot>),
+    /// The payee of the first operation.
+    payee: Option<(Address, Hash, Option<Slot>)>,
+}
+
 /// Executes a block on a state.
 ///
 /// # Panics
@@ -46,53 +55,59 @@ pub(crate) struct Scratch {
 pub(crate) fn settle(block: &Block<'_>, state: &mut State, scratch: &mut Scratch) -> Settled {
     let mut rejections = Vec::new();
     let mut transactions = block.transactions();
-    let mut group: Vec<(TransactionRef<'_>, Hash)> = Vec::with_capacity(GROUP);
-    let mut payees: Vec<Hash> = Vec::with_capacity(GROUP);
+    let mut group = Vec::with_capacity(GROUP);
     let mut position = 0_u32;
     loop {
         group.clear();
-        payees.clear();
-        for transaction in transactions.by_ref().take(GROUP) {
-            group.push((transaction, state.look_ahead(&transaction.account())));
-            if let Some((_, operation)) = transaction.operations().next()
-                && let Some(payee) = operation.payee()
-            {
-                payees.push(state.look_ahead(payee));
-            }
-        }
+        group.extend(transactions.by_ref().take(GROUP).map(|transaction| look_ahead(transaction, state)));
         if group.is_empty() {
             break;
         }
-        group.iter().for_each(|&(_, hash)| state.look_closer(hash));
-        payees.iter().for_each(|&hash| state.look_closer(hash));
-        for (transaction, hash) in &group {
-            if let Err(rejection) = apply(transaction, *hash, block.time, state, &mut scratch.changes) {
+        look_up(&mut group, state);
+        for ahead in &group {
+            if let Err(rejection) = apply(ahead, block.time, state, &mut scratch.changes) {
                 rejections.push((position, rejection));
             }
             position = position.saturating_add(1);
         }
     }
     assert_eq!(position, block.count, "a block executes as many transactions as it counts");
-    if let Some(asset) = scratch.changes.unconserved() {
-        panic!("block {} broke the conservation of asset {asset}", block.height);
-    }
+    assert_eq!(scratch.changes.unconserved(), None, "a block makes no asset of nothing and loses none");
     let outcomes = outcomes_digest(block.count, &rejections);
     let effects = effects_digest(state, scratch);
     Settled { rejections, outcomes, effects }
 }
 
 #[inline]
-fn apply(
-    transaction: &TransactionRef<'_>,
-    hash: Hash,
-    time: Time,
-    state: &mut State,
-    changes: &mut Changes,
-) -> Result<(), Rejection> {
-    let account = transaction.account();
-    let slot = match state.find(&account, hash) {
+fn look_ahead<'a>(transaction: TransactionRef<'a>, state: &State) -> Ahead<'a> {
+    let ahead = |address| (address, state.look_ahead(&address), None);
+    Ahead { account: ahead(transaction.account()), payee: transaction.first_payee().map(ahead), transaction }
+}
+
+/// The second and the third pass over a group.
+#[inline]
+fn look_up(group: &mut [Ahead<'_>], state: &State) {
+    for ahead in group.iter() {
+        state.look_closer(ahead.account.1);
+        if let Some((_, hash, _)) = ahead.payee {
+            state.look_closer(hash);
+        }
+    }
+    for ahead in group {
+        let (address, hash, slot) = &mut ahead.account;
+        *slot = state.find(address, *hash);
+        if let Some((address, hash, slot)) = &mut ahead.payee {
+            *slot = state.find(address, *hash);
+        }
+    }
+}
+
+#[inline]
+fn apply(ahead: &Ahead<'_>, time: Time, state: &mut State, changes: &mut Changes) -> Result<(), Rejection> {
+    let Ahead { transaction, account: (address, hash, found), payee } = ahead;
+    let slot = match found.or_else(|| state.find(address, *hash)) {
         Some(slot) => slot,
-        None => Context::new(state, changes, false).open_account(&account)?,
+        None => Context::new(state, changes, false).open_account(address)?,
     };
     let expired = transaction.valid_until().is_some_and(|last| time > last);
     let used = state.use_sequence(slot, transaction.lane(), transaction.sequence());
@@ -105,9 +120,10 @@ fn apply(
     used?;
 
     let mut context = Context::new(state, changes, transaction.operation_count() > 1);
+    context.expect(payee.and_then(|(_, _, slot)| slot));
     for (place, (source, operation)) in (0_u16..).zip(transaction.operations()) {
         let done = if source == 0 {
-            operation.apply(Source { address: &account, slot: Some(slot) }, &mut context)
+            operation.apply(Source { address, slot: Some(slot) }, &mut context)
         } else {
             apply_further(transaction, source, &operation, &mut context)
         };

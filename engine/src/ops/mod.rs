@@ -12,8 +12,8 @@
 //! 2  words   u16   its length in words of eight bytes, these four bytes included
 //! ```
 
-pub mod asset;
-pub mod transfer;
+mod asset;
+mod transfer;
 
 pub use asset::RegisterAsset;
 pub use transfer::Transfer;
@@ -50,12 +50,12 @@ pub enum Operation {
 }
 
 impl Operation {
-    /// The account a credit goes to, if the operation has one: what it touches beside its source.
+    /// The account a credit goes to, if the operation these bytes begin with has one; nothing else of it is read.
     #[inline]
-    pub(crate) const fn payee(&self) -> Option<&Address> {
-        match self {
-            Self::Transfer(transfer) => Some(&transfer.payee),
-            Self::RegisterAsset(_) => None,
+    pub(crate) fn peek_payee(operation: &[u8]) -> Option<Address> {
+        match *operation.first()? {
+            Transfer::CODE => Transfer::peek_payee(operation),
+            _ => None,
         }
     }
 
@@ -85,8 +85,10 @@ impl Operation {
     pub(crate) fn decode(reader: &mut Reader<'_>, signers: u8) -> Result<(u8, Self), Malformed> {
         let offset = reader.offset();
         let code = reader.u8()?;
-        let Some(kind) = OPERATIONS.iter().find(|kind| kind.code == code) else {
-            return Err(Malformed::UnknownOperation { offset, found: code });
+        let kind = match code {
+            Transfer::CODE => &OPERATIONS[0],
+            RegisterAsset::CODE => &OPERATIONS[1],
+            _ => return Err(Malformed::UnknownOperation { offset, found: code }),
         };
         let source = reader.u8()?;
         if source >= signers {

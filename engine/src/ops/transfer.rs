@@ -63,6 +63,12 @@ impl Transfer {
         Ok(())
     }
 
+    /// The payee, read from the bytes of the whole operation.
+    #[inline]
+    pub(super) fn peek_payee(operation: &[u8]) -> Option<Address> {
+        operation.get(Self::BYTES - 32..)?.first_chunk().copied().map(Address)
+    }
+
     pub(super) fn encode(&self, out: &mut Vec<u8>) {
         out.extend_from_slice(&self.code.to_le_bytes());
         out.extend_from_slice(&self.asset.0.to_le_bytes());

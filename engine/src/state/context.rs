@@ -66,13 +66,21 @@ pub(crate) struct Context<'a> {
     state: &'a mut State,
     changes: &'a mut Changes,
     journal: Option<Vec<Undo>>,
+    /// An account that will most likely be asked for: looked up ahead.
+    expected: Option<Slot>,
 }
 
 impl<'a> Context<'a> {
     /// A context for one transaction. `journalled` when more than one operation is to come.
     #[inline]
     pub(crate) fn new(state: &'a mut State, changes: &'a mut Changes, journalled: bool) -> Self {
-        Self { state, changes, journal: journalled.then(Vec::new) }
+        Self { state, changes, journal: journalled.then(Vec::new), expected: None }
+    }
+
+    /// Spares the search for an account that was looked up ahead.
+    #[inline]
+    pub(crate) const fn expect(&mut self, slot: Option<Slot>) {
+        self.expected = slot;
     }
 
     /// What is known of an asset.
@@ -108,6 +116,9 @@ impl<'a> Context<'a> {
     /// The slot of an account, which comes into being if it hasn't.
     #[inline]
     pub(crate) fn open_account(&mut self, address: &Address) -> Result<Slot, Rejection> {
+        if let Some(slot) = self.expected.filter(|&slot| self.state.is_at(address, slot)) {
+            return Ok(slot);
+        }
         let hash = self.state.index.hash(address);
         if let Some(slot) = self.state.find(address, hash) {
             return Ok(slot);
@@ -173,7 +184,7 @@ impl<'a> Context<'a> {
 
     /// Undoes everything this transaction did.
     pub(crate) fn roll_back(self) {
-        let Self { state, changes, journal } = self;
+        let Self { state, changes, journal, .. } = self;
         for undo in journal.into_iter().flatten().rev() {
             match undo {
                 Undo::Balance { slot, asset, before } => {

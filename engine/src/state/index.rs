@@ -56,9 +56,7 @@ impl Hash {
 
     #[inline]
     const fn tag(self) -> u32 {
-        #[expect(clippy::cast_possible_truncation, reason = "the upper half of 64 bits")]
-        let tag = (self.0 >> 32) as u32;
-        tag
+        (self.0 >> 32) as u32
     }
 
     /// Where to begin in a table of `buckets`, a power of two of at most 2²⁴.

@@ -65,8 +65,13 @@ impl State {
     /// The account's slot, if it has come into being: the third pass.
     #[inline]
     pub(crate) fn find(&self, address: &Address, hash: Hash) -> Option<Slot> {
-        let is_it = |slot| self.accounts.get(slot).is_some_and(|account| account.address == *address);
-        self.index.find(hash, is_it)
+        self.index.find(hash, |slot| self.is_at(address, slot))
+    }
+
+    /// Whether this account has this slot.
+    #[inline]
+    fn is_at(&self, address: &Address, slot: Slot) -> bool {
+        self.accounts.get(slot).is_some_and(|account| account.address == *address)
     }
 
     /// Uses up a sequence of an account. `Err` says why it can't be used; then nothing has changed.

@@ -6,7 +6,6 @@
 pub(crate) struct SlotSet {
     words: Vec<u64>,
     summary: Vec<u64>,
-    len: usize,
 }
 
 impl SlotSet {
@@ -17,7 +16,6 @@ impl SlotSet {
             self.grow(word);
         }
         let bit = 1 << (slot % 64);
-        self.len += usize::from(self.words[word] & bit == 0);
         self.words[word] |= bit;
         self.summary[word / 64] |= 1 << (word % 64);
     }
@@ -27,10 +25,6 @@ impl SlotSet {
         let words = (word + 1).next_power_of_two().max(64);
         self.words.resize(words, 0);
         self.summary.resize(words / 64, 0);
-    }
-
-    pub(crate) const fn len(&self) -> usize {
-        self.len
     }
 
     /// Gives every slot in ascending order and empties the set.
@@ -43,7 +37,6 @@ impl SlotSet {
                 }
             }
         }
-        self.len = 0;
     }
 }
 
@@ -68,7 +61,6 @@ mod tests {
             let slots: Vec<u32> = (0..5_000_u32).map(|n| n.wrapping_mul(2_654_435_761) % (70_000 << round)).collect();
             slots.iter().for_each(|&slot| set.insert(slot));
             let expected: Vec<u32> = slots.iter().copied().collect::<BTreeSet<_>>().into_iter().collect();
-            assert_eq!(set.len(), expected.len());
             let mut found = Vec::new();
             set.drain(|slot| found.push(slot));
             assert_eq!(found, expected);

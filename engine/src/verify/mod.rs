@@ -50,9 +50,8 @@ impl SignatureCheck {
     pub(crate) fn verify(&self, batches: Vec<Batch>) -> Vec<Verified> {
         let count = batches.iter().map(|batch| batch.count as usize).sum();
         let mut ids = Vec::with_capacity(count);
-        for transaction in batches.iter().flat_map(|batch| Transactions(&batch.bytes)) {
-            ids.push(self.ledger.transaction_id(transaction.body()));
-        }
+        let transactions = batches.iter().flat_map(|batch| Transactions(&batch.bytes));
+        self.ledger.transaction_ids(transactions.map(|transaction| transaction.body()), &mut ids);
         let refusals = if self.trusts { Vec::new() } else { self.refusals(&batches, &ids) };
         let mut refusals = refusals.into_iter().peekable();
         let mut position = 0;

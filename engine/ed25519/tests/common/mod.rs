@@ -6,7 +6,7 @@
 use curve25519_dalek::constants::EIGHT_TORSION;
 use curve25519_dalek::edwards::EdwardsPoint;
 use curve25519_dalek::scalar::Scalar;
-use nostro_ed25519::{Item, Verifier, VerifierConfig};
+use nostro_ed25519::{Item, Path, Verifier, VerifierConfig};
 use rand_chacha::ChaCha8Rng;
 use rand_chacha::rand_core::{Rng, SeedableRng};
 use sha2::{Digest, Sha512};
@@ -36,7 +36,17 @@ pub(crate) fn generator(seed: u64) -> ChaCha8Rng {
 
 /// Every verifier this machine can run, by name.
 pub(crate) fn verifiers() -> Vec<(String, Verifier)> {
-    vec![("automatic".to_owned(), Verifier::new(VerifierConfig::default()))]
+    let mut verifiers = Vec::new();
+    for path in Path::ALL {
+        let verifier = Verifier::new(VerifierConfig { path: Some(path) });
+        if path.is_available() {
+            assert_eq!(verifier.path(), path);
+            verifiers.push((format!("{path:?}"), verifier));
+        } else {
+            println!("skipped: {path:?} is not available here");
+        }
+    }
+    verifiers
 }
 
 /// The library with the same rule, written by others.
