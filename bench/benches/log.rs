@@ -15,32 +15,31 @@ use std::time::{Duration, Instant};
 
 /// The frame's header, which is part of the bytes that are written.
 const HEADER_BYTES: usize = 256;
-/// The raw file; when it is full it is written again from the beginning.
-const RAW_BYTES: u64 = 256 << 20;
-
 /// Both sides, with blocks of one size.
 struct Pair {
     log: MeasuredLog,
     raw: File,
     raw_offset: u64,
+    file_bytes: u64,
     bytes: Vec<u8>,
     _directories: [TemporaryDirectory; 2],
 }
 
 impl Pair {
-    fn new(block_bytes: usize) -> Self {
+    /// Segments and the raw file have the same size; when the raw file is full it is written again from the beginning.
+    fn new(block_bytes: usize, file_bytes: u64) -> Self {
         let directories = [TemporaryDirectory::new("log"), TemporaryDirectory::new("log-raw")];
-        let log = MeasuredLog::create(directories[0].path(), 256 << 20).unwrap();
+        let log = MeasuredLog::create(directories[0].path(), file_bytes).unwrap();
         std::fs::create_dir_all(directories[1].path()).unwrap();
         let path = directories[1].path().join("raw");
         let raw = std::fs::OpenOptions::new().create_new(true).read(true).write(true).open(path).unwrap();
         let zeros = vec![0; 1 << 20];
-        for offset in (0..RAW_BYTES).step_by(zeros.len()) {
+        for offset in (0..file_bytes).step_by(zeros.len()) {
             raw.write_all_at(&zeros, offset).unwrap();
         }
         raw.sync_all().unwrap();
         let bytes = (0..block_bytes).map(|place| u8::try_from(place * 131 % 251).unwrap()).collect();
-        Self { log, raw, raw_offset: 0, bytes, _directories: directories }
+        Self { log, raw, raw_offset: 0, file_bytes, bytes, _directories: directories }
     }
 
     /// One block through the log, from sealed to durable.
@@ -55,7 +54,7 @@ impl Pair {
 
     /// As many bytes straight to the disk.
     fn raw_block(&mut self) -> Duration {
-        if self.raw_offset + self.bytes.len() as u64 > RAW_BYTES {
+        if self.raw_offset + self.bytes.len() as u64 > self.file_bytes {
             self.raw_offset = 0;
         }
         let start = Instant::now();
@@ -85,11 +84,13 @@ fn main() {
         &[(4 << 10, 1000), (64 << 10, 1000), (1 << 20, 400), (8 << 20, 60)]
     };
 
+    let file_bytes = if is_test { 16 << 20 } else { 256 << 20 };
+
     let mut criterion = Criterion::default().configure_from_args();
     let mut group = criterion.benchmark_group("log");
     group.sample_size(10);
     for &(bytes, _) in sizes {
-        let mut pair = Pair::new(bytes);
+        let mut pair = Pair::new(bytes, file_bytes);
         group.throughput(Throughput::Bytes(bytes as u64));
         group.bench_function(BenchmarkId::new("append-durable", name(bytes)), |b| {
             b.iter_custom(|times| (0..times).map(|_| pair.log_block()).sum());
@@ -102,7 +103,7 @@ fn main() {
 
     println!("one block at a time, durable before the next; log and raw take turns");
     for &(bytes, count) in sizes {
-        let mut pair = Pair::new(bytes);
+        let mut pair = Pair::new(bytes, file_bytes);
         let (mut ours, mut raw): (Vec<_>, Vec<_>) = (0..count).map(|_| (pair.log_block(), pair.raw_block())).unzip();
         let total = |times: &[Duration]| times.iter().sum::<Duration>().as_secs_f64();
         let (all, all_raw) = (total(&ours), total(&raw));
@@ -120,13 +121,13 @@ fn main() {
             all_raw / all,
         );
     }
-    reading(if is_test { 8 } else { 200 });
+    reading(if is_test { 8 } else { 200 }, file_bytes);
 }
 
 /// How fast a log of one-megabyte blocks is read through its maps, and checked from the medium.
-fn reading(count: usize) {
+fn reading(count: usize, file_bytes: u64) {
     let directory = TemporaryDirectory::new("log-reading");
-    let mut log = MeasuredLog::create(directory.path(), 0).unwrap();
+    let mut log = MeasuredLog::create(directory.path(), file_bytes).unwrap();
     let body = vec![7; (1 << 20) - HEADER_BYTES];
     for _ in 0..count {
         log.prepare(&body).unwrap();

@@ -25,12 +25,13 @@ impl std::fmt::Debug for MeasuredLog {
 }
 
 impl MeasuredLog {
-    /// Creates a log with segments of the usual size, and as much in reserve.
+    /// Creates a log with segments of this size, and one in reserve.
     ///
     /// # Errors
     /// Those of the disk.
-    pub fn create(directory: &Path, reserve_bytes: u64) -> Result<Self, Failure> {
-        let (id, config) = ([1; 32], LogConfig { reserve_bytes, ..LogConfig::default() });
+    pub fn create(directory: &Path, segment_bytes: u64) -> Result<Self, Failure> {
+        let config = LogConfig { segment_bytes, reserve_bytes: segment_bytes, ..LogConfig::default() };
+        let id = [1; 32];
         let log = SegmentLog::create(OsStorage, directory, id, b"", config)?;
         Ok(Self { log: Some(log), buffer: Vec::new(), next: Vec::new(), tip: (0, id) })
     }
