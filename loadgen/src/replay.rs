@@ -12,7 +12,7 @@ use crate::interrupt;
 use crate::load::{Cutter, Load};
 use crate::machine::{self, Machine};
 use crate::measure::Dues;
-use crate::outcome::{EngineSetup, Outcome, SCHEMA, TRUSTED};
+use crate::outcome::{EngineSetup, HeldBack, Outcome, SCHEMA, TRUSTED};
 use crate::run::{conclude, settled};
 use crate::show::{Show, grouped};
 use nostro::{Digest, Engine, EngineConfig, Ledger, Time};
@@ -115,10 +115,15 @@ pub(crate) fn replay_load(
         }
         Ok(())
     })?;
-    outcome.take(&driven, timed.then_some("rate"));
+    outcome.take(&driven, held_back(timed));
     let complete = !interrupt::is_set();
     outcome.expected_digest = header.digest.filter(|_| complete).map(|digest| digest.to_string());
     finish(outcome, engine, arguments.json.as_deref())
+}
+
+/// What limits a replay whose stages aren't saturated.
+const fn held_back(timed: bool) -> HeldBack {
+    if timed { HeldBack::By("recorded times") } else { HeldBack::Nothing }
 }
 
 /// Settles the setup of a load.
@@ -252,7 +257,7 @@ fn replay_ledger(source: &Path, arguments: &ReplayArguments) -> Result<(), Failu
             _ => Ok(()),
         }
     })?;
-    outcome.take(&driven, (speed != Speed::Max).then_some("rate"));
+    outcome.take(&driven, held_back(speed != Speed::Max));
     let done = driven.measured.done();
     if done == audit.summary.transactions {
         outcome.expected_digest = Some(audit.state.to_string());

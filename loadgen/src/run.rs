@@ -13,7 +13,7 @@ use crate::generate::Generator;
 use crate::interrupt;
 use crate::load::{Load, Spool};
 use crate::machine::{self, Machine};
-use crate::outcome::{EngineSetup, Outcome, SCHEMA};
+use crate::outcome::{EngineSetup, HeldBack, Outcome, SCHEMA};
 use crate::replay::replay_load;
 use crate::show::{Show, grouped, per_second};
 use crate::spec::Schedule;
@@ -78,10 +78,10 @@ pub(crate) fn run(arguments: &RunArguments) -> Result<(), Failure> {
         None => run_duration(arguments, &engine, &mut generator, &mut show, &mut outcome.notes)?,
     };
     if let Some(driven) = driven {
-        let held_back = match (spec.rate, arguments.in_flight) {
-            (Some(_), _) => Some("rate"),
-            (_, Some(_)) => Some("in-flight"),
-            _ => None,
+        let held_back = match (spec.rate.and_then(|rate| u32::try_from(rate).ok()), arguments.in_flight) {
+            (Some(rate), _) => HeldBack::Rate(f64::from(rate)),
+            (_, Some(_)) => HeldBack::By("in-flight"),
+            _ => HeldBack::Nothing,
         };
         outcome.take(&driven, held_back);
     }
@@ -217,8 +217,9 @@ fn run_duration(
     let mut spool = Spool::new()?;
     let trusted = arguments.spec.trust_signatures;
     let expected = |rate: u64, time: Duration| {
-        // Two fifths more than expected, since a trial is short, and the queue on top.
-        let count = u128::from(rate) * time.as_millis() * 14 / 10_000 + 65_536;
+        // A given rate is kept, give or take; a trial is short, so two fifths more than it says, and the queue on top.
+        let count = u128::from(rate) * time.as_millis() / 1000;
+        let count = if arguments.spec.rate.is_some() { count * 51 / 50 + 1000 } else { count * 7 / 5 + 65_536 };
         u64::try_from(count).unwrap_or(u64::MAX)
     };
     let (rate, start) = if let Some(rate) = arguments.spec.rate {
