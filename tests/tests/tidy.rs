@@ -51,8 +51,8 @@ const BANNED: &[(&[&str], &[&str], &str)] = &[
     (&[""], &["todo!", "unimplemented!", "dbg!"], "what isn't done isn't there"),
 ];
 
-/// The files in which `unsafe` may stand, by their ends.
-const UNSAFE_HOMES: &[&str] = &["engine/src/log/segment.rs", "engine/src/state/prefetch.rs"];
+/// The files in which `unsafe` may stand, beside the vector kernels of `engine/ed25519`: maps and prefetching.
+const UNSAFE_HOMES: &[&str] = &["engine/src/log/segment.rs", "engine/src/state/prefetch.rs", "loadgen/src/load/map.rs"];
 
 const LINES_MAX: usize = 600;
 
@@ -169,7 +169,7 @@ fn banned_words(source: &Source) -> Vec<String> {
 }
 
 fn homeless_unsafe(source: &Source) -> Vec<String> {
-    if UNSAFE_HOMES.iter().any(|home| source.path.ends_with(home)) {
+    if UNSAFE_HOMES.contains(&source.path.as_str()) {
         return Vec::new();
     }
     let lines = source.code().filter(|(_, code)| says(code, "unsafe"));
