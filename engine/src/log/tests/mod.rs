@@ -5,6 +5,7 @@
 mod crash;
 mod damage;
 mod failing;
+mod format;
 mod life;
 
 use std::path::{Path, PathBuf};
