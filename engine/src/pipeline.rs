@@ -96,8 +96,15 @@ pub(crate) fn start<S: Storage>(
     common: &Arc<Common>,
 ) -> io::Result<Vec<JoinHandle<()>>> {
     let threads = config.verify_threads();
-    let pool =
-        rayon::ThreadPoolBuilder::new().num_threads(threads).thread_name(|n| format!("nostro-verify-{n}")).build();
+    let panicked = common.clone();
+    let pool = rayon::ThreadPoolBuilder::new()
+        .num_threads(threads)
+        .thread_name(|n| format!("nostro-verify-{n}"))
+        // The chunk's place is dropped by the panic, which ends the execute thread and then the others.
+        .panic_handler(move |panic| {
+            panicked.stop.set(StopError::Panicked(format!("verify: {}", panic_text(&*panic)).into()))
+        })
+        .build();
     let pool = pool.map_err(io::Error::other)?;
     // One chunk being verified per thread, one waiting, and one being taken.
     let (chunks_in, chunks_out) = bounded(threads.saturating_mul(2).saturating_add(1));

@@ -71,7 +71,7 @@ fn what_was_acknowledged_before_a_kill_is_there_and_nothing_is_there_twice() {
         // A kill loses nothing that was written, so that memory will do; a disk makes the engine wait at other places.
         let directory = if random.chance(30) { Directory::on_disk() } else { Directory::in_memory() };
         let mut follower = Follower::default();
-        for _ in 0..8 {
+        for _ in 0..5 {
             if kills >= 8 && Instant::now() > end {
                 break;
             }
@@ -83,7 +83,7 @@ fn what_was_acknowledged_before_a_kill_is_there_and_nothing_is_there_twice() {
                 said
             });
             // While it starts, creates and recovers too.
-            std::thread::sleep(Duration::from_millis(random.below(120)));
+            std::thread::sleep(Duration::from_millis(random.below(70)));
             child.kill().unwrap();
             let status = child.wait().unwrap();
             let mut complaints = String::new();
