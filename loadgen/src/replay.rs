@@ -25,6 +25,7 @@ const SETUP_BATCH: u32 = 64;
 /// Replays what is named.
 pub(crate) fn replay(arguments: &ReplayArguments) -> Result<(), Failure> {
     let source = &arguments.source;
+    arguments.drive.check_json()?;
     if source.is_dir() {
         if let Some(name) = &arguments.ledger {
             check_ledger(source, name, &nostro::ledger_name(source).map_err(Failure::new)?)?;
@@ -163,6 +164,9 @@ pub(crate) fn settle(path: &Path) -> Result<Digest, Failure> {
         }
         Ok(())
     })?;
+    if interrupt::is_set() {
+        return Err(Failure::at(path, "interrupted before its digest was known; the load itself is complete"));
+    }
     let (expected, found) = (load.header.transactions, driven.measured.applied);
     if found != expected {
         let reasons = driven.measured.reasons.keys().cloned().collect::<Vec<_>>().join(", ");

@@ -34,6 +34,7 @@ const WARM_UP_TRUSTED: u64 = 1_000_000;
 /// Runs it.
 pub(crate) fn run(arguments: &RunArguments) -> Result<(), Failure> {
     let spec = &arguments.spec;
+    arguments.drive.check_json()?;
     if let Some(path) = &arguments.load {
         let load = Load::open(path)?;
         return replay_load(path, &load, Speed::Max, spec.trust_signatures, &arguments.drive, "run");
