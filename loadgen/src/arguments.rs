@@ -36,6 +36,13 @@ pub(crate) enum Command {
     Compare(CompareArguments),
 }
 
+impl Command {
+    /// Whether it drives an engine or writes a file, so that Ctrl-C has to end it in good order. The others only read.
+    pub(crate) const fn drives_or_writes(&self) -> bool {
+        matches!(self, Self::Run(_) | Self::Record(_) | Self::Replay(_) | Self::Import(_))
+    }
+}
+
 /// What to generate.
 #[derive(Clone, Debug, Args)]
 pub(crate) struct SpecArguments {
@@ -77,6 +84,17 @@ pub(crate) struct DriveArguments {
     /// Transactions per submission at most.
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=65_536))]
     pub(crate) batch: Option<u32>,
+}
+
+impl DriveArguments {
+    /// Makes sure that the result can be written, before the work is done whose result it is.
+    pub(crate) fn check_json(&self) -> Result<(), Failure> {
+        let Some(path) = &self.json else { return Ok(()) };
+        let opened = std::fs::OpenOptions::new().append(true).create(true).open(path);
+        opened
+            .map(drop)
+            .map_err(|error| Failure::at(path, format_args!("expected to write the result, found: {error}")))
+    }
 }
 
 /// `loadgen run`.

@@ -32,7 +32,7 @@ pub(crate) struct Run {
 #[derive(Debug)]
 pub(crate) struct Generator<'a> {
     ledger: &'a Ledger,
-    accounts: &'a Accounts,
+    accounts: Accounts,
     picker: Picker,
     seed: u64,
     signs: bool,
@@ -54,7 +54,7 @@ struct Draw {
 impl<'a> Generator<'a> {
     pub(crate) fn new(
         ledger: &'a Ledger,
-        accounts: &'a Accounts,
+        accounts: Accounts,
         seed: u64,
         distribution: Distribution,
     ) -> Result<Self, Failure> {
@@ -184,9 +184,9 @@ mod tests {
     #[test]
     fn the_same_seed_gives_the_same_bytes_however_they_are_asked_for() {
         let ledger = Ledger::new("test").unwrap();
-        let accounts = Accounts::derive(5, 50, true);
         let bytes = |rounds: &[u64]| {
-            let mut generator = Generator::new(&ledger, &accounts, 5, Distribution::Uniform).unwrap();
+            let mut generator =
+                Generator::new(&ledger, Accounts::derive(5, 50, true), 5, Distribution::Uniform).unwrap();
             let runs = rounds.iter().flat_map(|&count| generator.next(count).unwrap());
             runs.flat_map(|run| run.bytes).collect::<Vec<u8>>()
         };
@@ -200,7 +200,7 @@ mod tests {
     fn the_setup_funds_everybody_once() {
         let ledger = Ledger::new("test").unwrap();
         let accounts = Accounts::derive(5, 9000, false);
-        let generator = Generator::new(&ledger, &accounts, 5, Distribution::Uniform).unwrap();
+        let generator = Generator::new(&ledger, accounts, 5, Distribution::Uniform).unwrap();
         let runs: Vec<Run> = generator.setup().collect::<Result<_, _>>().unwrap();
         assert_eq!(runs.iter().map(|run| run.count).sum::<u64>(), generator.setup_count());
         let (mut operations, mut sequence) = (0, 0);

@@ -52,12 +52,17 @@ pub fn main() -> ExitCode {
     match dispatch(&command) {
         Ok(()) if interrupt::is_set() => ExitCode::from(INTERRUPTED),
         Ok(()) => ExitCode::SUCCESS,
-        Err(failure) => failure.report(),
+        Err(failure) => {
+            let code = failure.report();
+            if interrupt::is_set() { ExitCode::from(INTERRUPTED) } else { code }
+        }
     }
 }
 
 fn dispatch(command: &Command) -> Result<(), failure::Failure> {
-    interrupt::listen()?;
+    if command.drives_or_writes() {
+        interrupt::listen()?;
+    }
     match command {
         Command::Run(arguments) => run::run(arguments),
         Command::Record(arguments) => record::record(arguments),

@@ -29,7 +29,7 @@ pub(crate) fn record(arguments: &RecordArguments) -> Result<(), Failure> {
     let mut writer = LoadWriter::create(&arguments.out, header)?;
     let mut show = Show::new();
     let accounts = Accounts::derive(spec.seed, spec.accounts, !spec.trust_signatures);
-    let mut generator = Generator::new(&ledger, &accounts, spec.seed, spec.distribution)?;
+    let mut generator = Generator::new(&ledger, accounts, spec.seed, spec.distribution)?;
     for run in generator.setup() {
         let run = run?;
         writer.setup(&run.bytes, run.count)?;

@@ -13,7 +13,7 @@ use crate::load::{Cutter, Load};
 use crate::machine::{self, Machine};
 use crate::measure::Dues;
 use crate::outcome::{EngineSetup, HeldBack, Outcome, SCHEMA, TRUSTED};
-use crate::run::{conclude, settled};
+use crate::run::{conclude, settled, sized_for};
 use crate::show::{Show, grouped};
 use nostro::{Digest, Engine, EngineConfig, Ledger, Time};
 use std::path::Path;
@@ -25,6 +25,7 @@ const SETUP_BATCH: u32 = 64;
 /// Replays what is named.
 pub(crate) fn replay(arguments: &ReplayArguments) -> Result<(), Failure> {
     let source = &arguments.source;
+    arguments.drive.check_json()?;
     if source.is_dir() {
         if let Some(name) = &arguments.ledger {
             check_ledger(source, name, &nostro::ledger_name(source).map_err(Failure::new)?)?;
@@ -50,6 +51,7 @@ fn begin(
     command: &str,
     ledger: &str,
     trust_signatures: bool,
+    log_bytes: u64,
     drive: &DriveArguments,
     directory: &Directory,
 ) -> Result<(Engine, Outcome), Failure> {
@@ -57,7 +59,7 @@ fn begin(
         ledger: ledger.to_owned(),
         threads: usize::from(drive.threads),
         trust_signatures,
-        ..EngineConfig::default()
+        ..sized_for(log_bytes)
     };
     let engine = Engine::open(directory.path(), config.clone()).map_err(Failure::new)?;
     let outcome = Outcome {
@@ -93,7 +95,7 @@ pub(crate) fn replay_load(
         show.say(TRUSTED);
     }
     let directory = Directory::take(arguments.dir.as_deref())?;
-    let (engine, mut outcome) = begin(command, &header.ledger, trust_signatures, arguments, &directory)?;
+    let (engine, mut outcome) = begin(command, &header.ledger, trust_signatures, load.bytes(), arguments, &directory)?;
     outcome.seed = header.seed;
     outcome.load = format!("{}: {}", source.display(), header.spec);
     outcome.mode = mode(speed, header.timed, &mut outcome.notes);
@@ -151,7 +153,7 @@ pub(crate) fn settle(path: &Path) -> Result<Digest, Failure> {
     let load = Load::open(path)?;
     let mut show = Show::new();
     let directory = Directory::take(None)?;
-    let config = EngineConfig { ledger: load.header.ledger.clone(), trust_signatures: true, ..EngineConfig::default() };
+    let config = EngineConfig { ledger: load.header.ledger.clone(), trust_signatures: true, ..sized_for(load.bytes()) };
     let engine = Engine::open(directory.path(), config).map_err(Failure::new)?;
     set_up(&engine, &load, &mut show)?;
     let driven = drive(&engine, Limits::default(), &mut show, |sending| {
@@ -162,6 +164,9 @@ pub(crate) fn settle(path: &Path) -> Result<Digest, Failure> {
         }
         Ok(())
     })?;
+    if interrupt::is_set() {
+        return Err(Failure::at(path, "interrupted before its digest was known; the load itself is complete"));
+    }
     let (expected, found) = (load.header.transactions, driven.measured.applied);
     if found != expected {
         let reasons = driven.measured.reasons.keys().cloned().collect::<Vec<_>>().join(", ");
@@ -217,7 +222,7 @@ fn replay_ledger(source: &Path, arguments: &ReplayArguments) -> Result<(), Failu
         return Err(Failure::at(source, "interrupted before the replay began"));
     }
     let directory = Directory::take(arguments.drive.dir.as_deref())?;
-    let (engine, mut outcome) = begin("replay", &name, true, &arguments.drive, &directory)?;
+    let (engine, mut outcome) = begin("replay", &name, true, audit.summary.bytes, &arguments.drive, &directory)?;
     outcome.load = format!("{}: {} blocks of the ledger {name:?}", source.display(), audit.summary.height);
     outcome.notes.push("signatures were verified when the ledger was written; they aren't here".to_owned());
     if let Some(torn) = &audit.summary.torn {

@@ -34,17 +34,21 @@ const WARM_UP_TRUSTED: u64 = 1_000_000;
 /// Runs it.
 pub(crate) fn run(arguments: &RunArguments) -> Result<(), Failure> {
     let spec = &arguments.spec;
+    arguments.drive.check_json()?;
     if let Some(path) = &arguments.load {
         let load = Load::open(path)?;
         return replay_load(path, &load, Speed::Max, spec.trust_signatures, &arguments.drive, "run");
     }
     let mut show = Show::new();
     let directory = Directory::take(arguments.drive.dir.as_deref())?;
+    // What a run of some duration, or at some rate, will write isn't known.
+    let known = spec.transactions.filter(|_| spec.rate.is_none());
+    let log_bytes = known.map_or(u64::MAX, |count| count * TRANSFER_BYTES as u64 + u64::from(spec.accounts) * 80);
     let config = EngineConfig {
         ledger: LEDGER.to_owned(),
         threads: usize::from(arguments.drive.threads),
         trust_signatures: spec.trust_signatures,
-        ..EngineConfig::default()
+        ..sized_for(log_bytes)
     };
     let ledger = Ledger::new(LEDGER).map_err(Failure::new)?;
     if spec.trust_signatures {
@@ -58,7 +62,7 @@ pub(crate) fn run(arguments: &RunArguments) -> Result<(), Failure> {
         spec.seed
     ));
     let accounts = Accounts::derive(spec.seed, spec.accounts, !spec.trust_signatures);
-    let mut generator = Generator::new(&ledger, &accounts, spec.seed, spec.distribution)?;
+    let generator = Generator::new(&ledger, accounts, spec.seed, spec.distribution)?;
     let engine = Engine::open(directory.path(), config.clone()).map_err(Failure::new)?;
 
     let mut outcome = Outcome {
@@ -73,9 +77,9 @@ pub(crate) fn run(arguments: &RunArguments) -> Result<(), Failure> {
         ..Outcome::default()
     };
     fund(&engine, &generator, &mut show)?;
-    let driven = match arguments.spec.transactions {
-        Some(count) => run_count(arguments, &engine, &mut generator, &mut show, count)?,
-        None => run_duration(arguments, &engine, &mut generator, &mut show, &mut outcome.notes)?,
+    let (driven, generated) = match arguments.spec.transactions {
+        Some(count) => run_count(arguments, &engine, generator, &mut show, count)?,
+        None => run_duration(arguments, &engine, generator, &mut show, &mut outcome.notes)?,
     };
     if let Some(driven) = driven {
         let held_back = match (spec.rate.and_then(|rate| u32::try_from(rate).ok()), arguments.in_flight) {
@@ -87,13 +91,21 @@ pub(crate) fn run(arguments: &RunArguments) -> Result<(), Failure> {
     }
     outcome.load = format!(
         "{} accounts, {}, seed {}, {} transfers generated",
-        spec.accounts,
-        spec.distribution,
-        spec.seed,
-        generator.made()
+        spec.accounts, spec.distribution, spec.seed, generated
     );
     outcome.rate_per_second = spec.rate.and_then(|rate| u32::try_from(rate).ok()).map(f64::from);
     conclude(outcome, engine, arguments.drive.json.as_deref()).map(|_| ())
+}
+
+/// The default configuration, with small segments for what is far smaller than a default one: an engine writes its first segments
+/// full of zeros, which would take longer than the run.
+pub(crate) fn sized_for(log_bytes: u64) -> EngineConfig {
+    const SMALL_SEGMENT_BYTES: u64 = 16 << 20;
+    let default = EngineConfig::default();
+    if log_bytes > SMALL_SEGMENT_BYTES / 2 {
+        return default;
+    }
+    EngineConfig { segment_bytes: SMALL_SEGMENT_BYTES, log_reserve_bytes: SMALL_SEGMENT_BYTES, ..default }
 }
 
 /// Takes the digest, closes the engine, writes and prints the result.
@@ -194,25 +206,27 @@ const fn signing(arguments: &RunArguments) -> &'static str {
 fn run_count(
     arguments: &RunArguments,
     engine: &Engine,
-    generator: &mut Generator<'_>,
+    mut generator: Generator<'_>,
     show: &mut Show,
     count: u64,
-) -> Result<Option<Driven>, Failure> {
+) -> Result<(Option<Driven>, u64), Failure> {
     let mut spool = Spool::new()?;
-    if !sign(generator, &mut spool, count, show, signing(arguments))? {
-        return Ok(None);
+    if !sign(&mut generator, &mut spool, count, show, signing(arguments))? {
+        return Ok((None, generator.made()));
     }
+    // The keys of all accounts would count as memory of the run.
+    drop(generator);
     show.expected = Some(count);
-    measure(arguments, engine, &spool, 0, None, show).map(Some)
+    Ok((Some(measure(arguments, engine, &spool, 0, None, show)?), count))
 }
 
 fn run_duration(
     arguments: &RunArguments,
     engine: &Engine,
-    generator: &mut Generator<'_>,
+    mut generator: Generator<'_>,
     show: &mut Show,
     notes: &mut Vec<String>,
-) -> Result<Option<Driven>, Failure> {
+) -> Result<(Option<Driven>, u64), Failure> {
     let duration = Duration::from_secs(u64::from(arguments.duration.unwrap_or(DURATION_DEFAULT)));
     let mut spool = Spool::new()?;
     let trusted = arguments.spec.trust_signatures;
@@ -226,8 +240,8 @@ fn run_duration(
         (rate, 0)
     } else {
         let most = if trusted { WARM_UP_TRUSTED } else { WARM_UP_SIGNED };
-        if !sign(generator, &mut spool, most, show, "preparing a trial")? {
-            return Ok(None);
+        if !sign(&mut generator, &mut spool, most, show, "preparing a trial")? {
+            return Ok((None, generator.made()));
         }
         let trial = measure(arguments, engine, &spool, 0, Some(WARM_UP), show)?;
         let rate = per_second(trial.submitted, Duration::from_secs_f64(trial.seconds));
@@ -236,16 +250,18 @@ fn run_duration(
     };
     let start = usize::try_from(start).unwrap_or(usize::MAX).saturating_mul(TRANSFER_BYTES);
     let needed = expected(rate, duration).saturating_sub((spool.bytes().saturating_sub(start) / TRANSFER_BYTES) as u64);
-    if !sign(generator, &mut spool, needed, show, signing(arguments))? {
-        return Ok(None);
+    if !sign(&mut generator, &mut spool, needed, show, signing(arguments))? {
+        return Ok((None, generator.made()));
     }
+    let generated = generator.made();
+    drop(generator);
     show.expected = None;
     let driven = measure(arguments, engine, &spool, start, Some(duration), show)?;
     let given = (spool.bytes().saturating_sub(start) / TRANSFER_BYTES) as u64;
     if driven.submitted == given && !interrupt::is_set() {
         notes.push(format!("the {} transactions signed ran out before the time did", grouped(given)));
     }
-    Ok(Some(driven))
+    Ok((Some(driven), generated))
 }
 
 /// Bytes of every transfer that is generated.

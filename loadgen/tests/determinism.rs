@@ -149,10 +149,18 @@ fn a_duration_ends_a_run_and_two_results_can_be_compared() {
         succeed(&["--accounts", "100", "--duration", "1", "--rate", "2000", "--json", json]);
         let result = read_json(json);
         let settled = result["transactions_settled"].as_u64().unwrap();
-        // A Poisson arrival of 2,000: 5 standard deviations are 224.
-        assert!((1700..2300).contains(&settled), "{settled}");
+        // Poisson arrivals: 5 standard deviations above 2,000 are 224; below, a machine that stalls may miss the last of them.
+        assert!((1000..2300).contains(&settled), "{settled}");
     }
     assert!(succeed(&["compare", &one, &other]).contains("throughput per second"));
+}
+
+#[test]
+fn a_result_that_cant_be_written_is_said_before_the_work() {
+    let place = Place::new();
+    let json = place.path("nowhere/result.json");
+    let complaint = fail(1, &["--accounts", "10", "--transactions", "4000000000", "--json", &json]);
+    assert!(complaint.contains(&json) && complaint.contains("expected to write the result"), "{complaint}");
 }
 
 #[test]

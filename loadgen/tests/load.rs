@@ -50,11 +50,26 @@ fn a_load_for_another_ledger_is_refused() {
         "{complaint}"
     );
 
-    // One whose header lies about the ledger: its transactions aren't valid there.
     let other = place.path("other.load");
     succeed(&["record", "--accounts", "10", "--transactions", "100", "--ledger", "another", "--out", &other]);
     let result = result(&place, &["replay", &other, "--ledger", "another"]);
     assert_eq!((&result["transactions_settled"], &result["engine"]["ledger"]), (&100.into(), &"another".into()));
+}
+
+#[test]
+fn a_load_that_lies_about_its_ledger_settles_nothing() {
+    let place = Place::new();
+    let (_, mut bytes) = load(&place);
+    let name = "nostro forgery";
+    assert_eq!(name.len(), "nostro loadgen".len());
+    bytes[160..160 + name.len()].copy_from_slice(name.as_bytes());
+    bytes[16..48].copy_from_slice(nostro::Ledger::new(name).unwrap().id().as_bytes());
+    let covered = bytes.len() - 32;
+    let checksum = blake3::hash(&bytes[..covered]);
+    bytes[covered..].copy_from_slice(checksum.as_bytes());
+    let complaint = fail(1, &["replay", &place.write("forged.load", bytes)]);
+    assert!(complaint.contains("setup: expected 2 transactions to be applied, found 0"), "{complaint}");
+    assert!(complaint.contains("not valid for this transaction and ledger"), "{complaint}");
 }
 
 #[test]

@@ -4,6 +4,7 @@ use super::opening::Opening;
 use super::sheet::{Party, Payment, Sheet};
 use crate::failure::Failure;
 use crate::generate::finish;
+use crate::interrupt;
 use crate::load::LoadWriter;
 use nostro::{Address, Amount, AssetId, KeyPair, Ledger, Operation, Time, Transaction, Transfer};
 use rayon::prelude::*;
@@ -87,6 +88,9 @@ pub(super) fn build(
     }
     let first = sheet.payments.first().and_then(|payment| payment.time_ms).unwrap_or(0);
     for payments in sheet.payments.chunks(ROUND) {
+        if interrupt::is_set() {
+            return Err(Failure::at(&sheet.file, "interrupted while its payments were signed"));
+        }
         let numbered: Vec<(Payment, u64)> =
             payments.iter().map(|&payment| (payment, signers.sequence(payment.payer))).collect();
         let signed: Vec<Transaction> = numbered

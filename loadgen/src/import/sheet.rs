@@ -1,6 +1,7 @@
 //! What an import has read: who paid whom how much of what, when; what was left out and why; what couldn't be read.
 
 use crate::failure::Failure;
+use crate::interrupt;
 use nostro::AssetCode;
 use std::collections::BTreeMap;
 use std::fmt;
@@ -130,6 +131,9 @@ impl Sheet {
 
     /// Takes a row in.
     pub(super) fn take(&mut self, row: Result<Row, BadRow>) -> Result<(), Failure> {
+        if interrupt::is_set() {
+            return Err(Failure::at(&self.file, format_args!("interrupted after {} rows", self.rows)));
+        }
         self.rows += 1;
         match row {
             Ok(Row::Payment(payment)) if payment.amount == 0 => self.omit("of nothing"),

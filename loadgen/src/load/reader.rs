@@ -67,6 +67,11 @@ impl Load {
         Ok(load)
     }
 
+    /// Bytes of all transactions, those of the setup included.
+    pub(crate) fn bytes(&self) -> u64 {
+        (self.setup().len() + self.transactions().len()) as u64
+    }
+
     /// The transactions of the setup.
     pub(crate) fn setup(&self) -> &[u8] {
         self.mapped.get(self.setup.clone()).unwrap_or_default()
