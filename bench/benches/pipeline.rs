@@ -106,12 +106,12 @@ fn main() {
     let mut group = criterion.benchmark_group("pipeline");
     group.sample_size(10).throughput(Throughput::Elements(signed.count() as u64));
     group.bench_function("signed-durable", |b| {
-        b.iter_custom(|times| (0..times).map(|_| run(&signed, false, "signed").time).sum())
+        b.iter_custom(|times| (0..times).map(|_| run(&signed, false, "signed").time).sum());
     });
     group.bench_function("verifier-alone", |b| b.iter_custom(|times| (0..times).map(|_| verify_alone(&signed)).sum()));
     group.throughput(Throughput::Elements(trusted.count() as u64));
     group.bench_function("trusted-durable", |b| {
-        b.iter_custom(|times| (0..times).map(|_| run(&trusted, true, "trusted").time).sum())
+        b.iter_custom(|times| (0..times).map(|_| run(&trusted, true, "trusted").time).sum());
     });
     group.finish();
 

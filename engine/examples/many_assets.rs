@@ -1,5 +1,7 @@
 //! Two banks issue three currencies; Ann and Ben exchange francs for euros in one transaction that both sign.
 
+#![expect(clippy::inconsistent_digit_grouping, reason = "the last two digits are cents")]
+
 use nostro::{Address, Amount, AssetId, Engine, EngineConfig, KeyPair, Snapshot, Transaction};
 
 fn main() -> Result<(), Box<dyn std::error::Error>> {

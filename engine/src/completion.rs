@@ -76,7 +76,7 @@ impl Budget {
         }
     }
 
-    fn give_back(&self, room: Room) {
+    pub(crate) fn give_back(&self, room: Room) {
         let mut used = self.used.lock();
         used.transactions = used.transactions.saturating_sub(room.transactions);
         used.bytes = used.bytes.saturating_sub(room.bytes);

@@ -97,7 +97,8 @@ mod tests {
     #[test]
     fn the_default_is_allowed_and_every_limit_is_checked() {
         assert_eq!(EngineConfig::default().check(), Ok(()));
-        let wrong: [(&str, fn(&mut EngineConfig)); 9] = [
+        type Wrong = (&'static str, fn(&mut EngineConfig));
+        let wrong: [Wrong; 9] = [
             ("threads", |c| c.threads = 1025),
             ("intake_transactions_max", |c| c.intake_transactions_max = 0),
             ("intake_bytes_max", |c| c.intake_bytes_max = 100),

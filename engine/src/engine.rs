@@ -170,10 +170,11 @@ impl Engine {
         self.submitter.submit_batch(transactions)
     }
 
-    /// A submitter, which can wait for room, ask for a block time, and take encoded transactions.
+    /// A submitter of its own, for one source of traffic. It can wait for room, ask for a block time, and take encoded
+    /// transactions.
     #[must_use]
     pub fn submitter(&self) -> Submitter {
-        self.submitter.clone()
+        Submitter::new(self.intake.clone())
     }
 
     /// The state after the last executed block, as soon as that is durable. It holds everything there was a receipt for.

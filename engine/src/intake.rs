@@ -10,6 +10,7 @@ use crate::transaction::{Transaction, TransactionRef};
 use crate::types::{Receipt, Receipts, Time};
 use crossbeam::channel::Sender;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::{Duration, Instant};
 
 /// Transactions per batch: enough to verify well together, few enough to spread over cores.
@@ -25,7 +26,35 @@ pub(crate) struct Batch {
     pub first: u32,
     /// The block time asked for; `None` takes the clock's.
     pub time: Option<Time>,
+    pub conduct: Arc<Conduct>,
     pub delivery: Delivery,
+}
+
+/// How a source of traffic has behaved.
+///
+/// One invalid signature makes a merged batch fail, which then costs several times as much. So what comes from a source that
+/// sent one is checked signature by signature, apart from that of others, until enough of its batches were clean. A source is
+/// whoever holds the submitter and never the account that a transaction names: anyone can send junk in another's name.
+#[derive(Debug, Default)]
+pub(crate) struct Conduct {
+    /// Clean batches to go.
+    probation: AtomicU32,
+}
+
+impl Conduct {
+    /// Clean batches after an invalid signature.
+    const PROBATION_BATCHES: u32 = 64;
+
+    pub(crate) fn is_on_probation(&self) -> bool {
+        self.probation.load(Ordering::Relaxed) > 0
+    }
+
+    /// Counts a batch.
+    pub(crate) fn record(&self, is_clean: bool) {
+        let after = |probation: u32| if is_clean { probation.saturating_sub(1) } else { Self::PROBATION_BATCHES };
+        // It decides what verification costs and nothing else, so threads needn't agree on it.
+        self.probation.store(after(self.probation.load(Ordering::Relaxed)), Ordering::Relaxed);
+    }
 }
 
 /// The way in, shared by every submitter.
@@ -38,17 +67,21 @@ pub(crate) struct Intake {
     pub stats: Arc<Stats>,
 }
 
-/// Submits transactions, in one of several ways. Cheap to clone.
+/// Submits transactions, in one of several ways. Cheap to clone; a clone counts as the same source of traffic.
+///
+/// Give each source of traffic its own: transactions of one that sent invalid signatures are verified apart from those of
+/// others for a while, so that it can't slow them down.
 #[derive(Clone, Debug)]
 pub struct Submitter {
     intake: Arc<Intake>,
+    conduct: Arc<Conduct>,
     waits: bool,
     time: Option<Time>,
 }
 
 impl Submitter {
-    pub(crate) const fn new(intake: Arc<Intake>) -> Self {
-        Self { intake, waits: false, time: None }
+    pub(crate) fn new(intake: Arc<Intake>) -> Self {
+        Self { intake, conduct: Arc::default(), waits: false, time: None }
     }
 
     /// Waits for room instead of answering [`SubmitError::Full`].
@@ -98,6 +131,12 @@ impl Submitter {
         }
         self.intake.stats.record(Stage::Admit, meter, count);
         self.take(room)?;
+        // Under one lock, so that a submission stays together and nothing gets in after the close.
+        let queue = self.intake.queue.read();
+        let Some(queue) = queue.as_ref() else {
+            self.intake.budget.give_back(room);
+            return Err(StopError::Closed.into());
+        };
 
         let meter = self.intake.stats.meter();
         let completion = Completion::new(count);
@@ -114,6 +153,7 @@ impl Submitter {
                     signatures: cut.signatures,
                     first,
                     time: self.time,
+                    conduct: self.conduct.clone(),
                     delivery,
                 };
                 first += cut.count;
@@ -121,12 +161,10 @@ impl Submitter {
             })
             .collect();
         self.intake.stats.record(Stage::Admit, meter, 0);
-        // Under one lock, so that a submission stays together and nothing gets in after the close.
-        let queue = self.intake.queue.read();
         for batch in batches {
-            // The queue is bounded by the budget, so sending never waits. If the engine has stopped, the delivery of the batch
+            // Sending never waits: the budget bounds what is in the queue. If the threads have ended, the delivery of the batch
             // says so to the completion when it is dropped.
-            let _ = queue.as_ref().map(|queue| queue.send(batch));
+            let _ = queue.send(batch);
         }
         Ok(Tickets(completion))
     }

@@ -13,7 +13,7 @@
 //! 2. Every stage takes whatever is ready, so that blocks are small and quick when little is going on and large when much is.
 //! 3. Every queue is bounded: the intake by the budget of what is admitted and not yet durable, the others by their length.
 //! 4. Nothing blocks inside the pool: a task computes and puts its result into a place that is kept for it.
-//! 5. When a thread ends, the channels on both sides of it close; what is dropped tells its submitter why.
+//! 5. When a thread ends, its outgoing channel closes, and what still comes in is dropped: that tells its submitter why.
 
 use crate::block::Block;
 use crate::clock;
@@ -36,10 +36,13 @@ use std::sync::Arc;
 use std::thread::JoinHandle;
 
 /// Transactions verified together by one task: enough for the merged batch to be near its best.
-const CHUNK_TRANSACTIONS: u32 = 4096;
+const CHUNK_TRANSACTIONS: usize = 4096;
+
+/// When less is waiting than would fill a chunk per thread, it is shared among the threads in pieces no smaller than this.
+const SHARE_TRANSACTIONS: usize = 32;
 
 /// Below this a chunk is verified at once by the verify thread: waking another would take longer.
-const INLINE_TRANSACTIONS: u32 = 8;
+const INLINE_TRANSACTIONS: usize = 8;
 
 /// Blocks executed and not yet taken by the commit thread.
 const EXECUTED_BLOCKS: usize = 2;
@@ -103,15 +106,24 @@ pub(crate) fn start<S: Storage>(
     let verifying = Verifying { check: Arc::new(check), pool, common: common.clone() };
     let limits = BlockLimits { transactions: config.block_transactions_max, bytes: config.block_bytes_max };
     let executing = ExecuteThread { state, tip, limits, scratch: Scratch::default(), common: common.clone() };
+    // A bounded channel keeps what is in it until its last sender goes, which may be when the engine is closed.
+    let (chunks_late, blocks_late) = (chunks_out.clone(), blocks_out.clone());
+    let execute = move || executing.run(&chunks_out, snapshots, &blocks_in);
     Ok(vec![
-        spawn("nostro-verify", common, move || verifying.run(&intake, &chunks_in))?,
-        spawn("nostro-execute", common, move || executing.run(&chunks_out, snapshots, &blocks_in))?,
-        spawn("nostro-commit", common, move || committer.run(&blocks_out))?,
+        // The intake's channel isn't bounded, and drops what is in it with its receiver.
+        spawn("nostro-verify", common, move || verifying.run(&intake, &chunks_in), || ())?,
+        spawn("nostro-execute", common, execute, move || chunks_late.iter().for_each(drop))?,
+        spawn("nostro-commit", common, move || committer.run(&blocks_out), move || blocks_late.iter().for_each(drop))?,
     ])
 }
 
-/// Runs a thread whose panic stops the engine.
-fn spawn(name: &str, common: &Arc<Common>, run: impl FnOnce() + Send + 'static) -> io::Result<JoinHandle<()>> {
+/// Runs a thread whose panic stops the engine. `after` drops what comes in when `run` has ended, however it has.
+fn spawn(
+    name: &str,
+    common: &Arc<Common>,
+    run: impl FnOnce() + Send + 'static,
+    after: impl FnOnce() + Send + 'static,
+) -> io::Result<JoinHandle<()>> {
     let (common, own_name) = (common.clone(), name.to_owned());
     std::thread::Builder::new().name(name.to_owned()).spawn(move || {
         // What the thread owned is dropped by the panic, and never looked at again.
@@ -119,6 +131,7 @@ fn spawn(name: &str, common: &Arc<Common>, run: impl FnOnce() + Send + 'static) 
             common.stop.set(StopError::Panicked(format!("{own_name}: {}", panic_text(&*panic)).into()));
         }
         common.budget.wake_all();
+        after();
     })
 }
 
@@ -135,36 +148,61 @@ struct Verifying {
 
 impl Verifying {
     fn run(&self, intake: &Receiver<Batch>, chunks: &Sender<Chunk>) {
+        let threads = self.pool.current_num_threads();
+        let enough = CHUNK_TRANSACTIONS.saturating_mul(threads);
         while let Ok(first) = intake.recv() {
+            let mut count = first.count as usize;
             let mut batches = vec![first];
-            let mut count = batches.iter().map(|batch| batch.count).sum::<u32>();
-            while count < CHUNK_TRANSACTIONS
+            while count < enough
                 && let Ok(next) = intake.try_recv()
             {
-                count = count.saturating_add(next.count);
+                count = count.saturating_add(next.count as usize);
                 batches.push(next);
             }
-            let (place, chunk) = bounded(1);
-            let work = {
-                let (check, common) = (self.check.clone(), self.common.clone());
-                move || {
-                    let meter = common.stats.meter();
-                    let verified = check.verify(batches);
-                    common.stats.record(Stage::Verify, meter, count as usize);
-                    // Nobody waits for it any more if the engine stopped.
-                    let _ = place.send(verified);
+            let pieces = count.div_ceil(CHUNK_TRANSACTIONS).max((count / SHARE_TRANSACTIONS).min(threads)).max(1);
+            for chunk in cut_evenly(batches, count.div_ceil(pieces)) {
+                if chunks.send(self.start(chunk)).is_err() {
+                    return;
                 }
-            };
-            if count <= INLINE_TRANSACTIONS {
-                work();
-            } else {
-                self.pool.spawn(work);
-            }
-            if chunks.send(chunk).is_err() {
-                return;
             }
         }
     }
+
+    /// Has a chunk verified, by the pool or, if it is short, at once.
+    fn start(&self, batches: Vec<Batch>) -> Chunk {
+        let (place, chunk) = bounded(1);
+        let (check, common) = (self.check.clone(), self.common.clone());
+        let count: usize = batches.iter().map(|batch| batch.count as usize).sum();
+        let work = move || {
+            let meter = common.stats.meter();
+            let verified = check.verify(batches);
+            common.stats.record(Stage::Verify, meter, count);
+            // Nobody waits for it any more if the engine stopped.
+            let _ = place.send(verified);
+        };
+        if count <= INLINE_TRANSACTIONS {
+            work();
+        } else {
+            self.pool.spawn(work);
+        }
+        chunk
+    }
+}
+
+/// Cuts batches into runs of at least `count` transactions each, but for the last.
+fn cut_evenly(batches: Vec<Batch>, count: usize) -> impl Iterator<Item = Vec<Batch>> {
+    let mut batches = batches.into_iter();
+    std::iter::from_fn(move || {
+        let mut taken = 0;
+        let mut run = Vec::new();
+        while taken < count
+            && let Some(batch) = batches.next()
+        {
+            taken += batch.count as usize;
+            run.push(batch);
+        }
+        (!run.is_empty()).then_some(run)
+    })
 }
 
 #[derive(Clone, Copy)]

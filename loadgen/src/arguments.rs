@@ -20,6 +20,20 @@ struct CommandLine {
 pub(crate) enum Command {
     /// Generate a load, drive a fresh engine with it, report.
     Run(RunArguments),
+    /// Generate, sign and write a load file without running it.
+    Record(RecordArguments),
+    /// Run a load file or a ledger's own log again, and compare the digest.
+    Replay(ReplayArguments),
+    /// Turn a data set into a load file.
+    Import(ImportArguments),
+    /// Check every hash, digest and outcome of a ledger, and every signature if asked.
+    Verify(VerifyArguments),
+    /// Show what is in a ledger or in a load file.
+    Inspect(InspectArguments),
+    /// Show a result that was written with --json.
+    Report(ReportArguments),
+    /// Compare two results.
+    Compare(CompareArguments),
 }
 
 /// What to generate.
@@ -78,6 +92,141 @@ pub(crate) struct RunArguments {
     /// Keeps so many transactions in flight (closed loop).
     #[arg(long, value_name = "N", conflicts_with = "rate", value_parser = clap::value_parser!(u32).range(1..=65_536))]
     pub(crate) in_flight: Option<u32>,
+    /// Runs a recorded load instead of generating one.
+    #[arg(long, value_name = "FILE", conflicts_with_all = ["transactions", "duration", "rate", "in_flight", "seed", "distribution", "accounts"])]
+    pub(crate) load: Option<PathBuf>,
+}
+
+/// `loadgen record`.
+#[derive(Clone, Debug, Args)]
+pub(crate) struct RecordArguments {
+    #[command(flatten)]
+    pub(crate) spec: SpecArguments,
+    /// The load file, which mustn't be there yet.
+    #[arg(long, value_name = "LOAD")]
+    pub(crate) out: PathBuf,
+    /// Name of the ledger the load is for.
+    #[arg(long, value_name = "NAME")]
+    pub(crate) ledger: Option<String>,
+}
+
+/// How fast a load is replayed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Speed {
+    /// As fast as there is room.
+    Max,
+    /// So many times as fast as it was recorded.
+    Times(u32),
+}
+
+impl Speed {
+    /// A time from the start of the recording, in the replay.
+    pub(crate) fn scaled(self, due_ns: u64) -> u64 {
+        match self {
+            Self::Max => 0,
+            Self::Times(times) => due_ns / u64::from(times.max(1)),
+        }
+    }
+}
+
+impl std::str::FromStr for Speed {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        let times = || text.strip_suffix('x')?.parse().ok().filter(|&times| times >= 1).map(Self::Times);
+        let max = (text == "max").then_some(Self::Max);
+        max.or_else(times).ok_or_else(|| "expected 1x, 10x or another whole number of times, or max".to_owned())
+    }
+}
+
+/// `loadgen replay`.
+#[derive(Clone, Debug, Args)]
+pub(crate) struct ReplayArguments {
+    /// A load file, or the directory of a ledger.
+    pub(crate) source: PathBuf,
+    /// 1x keeps the recorded times, 10x is ten times as fast, max doesn't wait.
+    #[arg(long, value_name = "SPEED", default_value = "max")]
+    pub(crate) speed: Speed,
+    /// Verifies NO SIGNATURE AT ALL. A ledger's own log is always replayed so: its signatures were verified when it was written.
+    #[arg(long)]
+    pub(crate) trust_signatures: bool,
+    /// Refuses a load for any ledger but the one of this name.
+    #[arg(long, value_name = "NAME")]
+    pub(crate) ledger: Option<String>,
+    #[command(flatten)]
+    pub(crate) drive: DriveArguments,
+}
+
+/// Data sets that can be imported.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
+pub(crate) enum Format {
+    /// `transactions.csv` of ethereum-etl.
+    EthereumEtl,
+    /// `token_transfers` of stellar-etl, JSON lines.
+    StellarTransfers,
+    /// Any CSV with a header, by --map.
+    Csv,
+}
+
+/// `loadgen import`.
+#[derive(Clone, Debug, Args)]
+pub(crate) struct ImportArguments {
+    /// Which data set it is.
+    #[arg(long, value_name = "FORMAT")]
+    pub(crate) format: Format,
+    /// The data set.
+    pub(crate) file: PathBuf,
+    /// The load file, which mustn't be there yet.
+    #[arg(long, value_name = "LOAD")]
+    pub(crate) out: PathBuf,
+    /// Which columns of a CSV mean what: from=…,to=…,amount=… and, if there are any, asset=…,time=….
+    #[arg(long, value_name = "MAP", required_if_eq("format", "csv"))]
+    pub(crate) map: Option<String>,
+    /// Leaves out up to so many rows that can't be read, and reports each.
+    #[arg(long, value_name = "N", default_value_t = 0)]
+    pub(crate) skip_bad: u64,
+    /// Name of the ledger the load is for.
+    #[arg(long, value_name = "NAME")]
+    pub(crate) ledger: Option<String>,
+}
+
+/// `loadgen verify`.
+#[derive(Clone, Debug, Args)]
+pub(crate) struct VerifyArguments {
+    /// Directory of the ledger.
+    pub(crate) directory: PathBuf,
+    /// Verifies every signature too.
+    #[arg(long)]
+    pub(crate) signatures: bool,
+}
+
+/// `loadgen inspect`.
+#[derive(Clone, Debug, Args)]
+pub(crate) struct InspectArguments {
+    /// Directory of a ledger, or a load file.
+    pub(crate) source: PathBuf,
+    /// Shows the transactions of this block instead of all blocks.
+    #[arg(long, value_name = "H", value_parser = clap::value_parser!(u64).range(1..))]
+    pub(crate) height: Option<u64>,
+    /// As JSON, one object per line.
+    #[arg(long)]
+    pub(crate) json: bool,
+}
+
+/// `loadgen report`.
+#[derive(Clone, Debug, Args)]
+pub(crate) struct ReportArguments {
+    /// A result.
+    pub(crate) result: PathBuf,
+}
+
+/// `loadgen compare`.
+#[derive(Clone, Debug, Args)]
+pub(crate) struct CompareArguments {
+    /// The result to compare with.
+    pub(crate) before: PathBuf,
+    /// The result that is compared.
+    pub(crate) after: PathBuf,
 }
 
 /// Reads the command line. `None` when it asked for help, which has been given.

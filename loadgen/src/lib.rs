@@ -15,18 +15,25 @@
 
 mod accounts;
 mod arguments;
+mod compare;
 mod directory;
 mod drive;
 mod failure;
 mod generate;
+mod import;
+mod inspect;
 mod interrupt;
 mod load;
 mod machine;
 mod measure;
 mod outcome;
+mod record;
+mod replay;
+mod report;
 mod run;
 mod show;
 mod spec;
+mod verify;
 
 use arguments::Command;
 use std::process::ExitCode;
@@ -53,5 +60,12 @@ fn dispatch(command: &Command) -> Result<(), failure::Failure> {
     interrupt::listen()?;
     match command {
         Command::Run(arguments) => run::run(arguments),
+        Command::Record(arguments) => record::record(arguments),
+        Command::Replay(arguments) => replay::replay(arguments),
+        Command::Import(arguments) => import::import(arguments),
+        Command::Verify(arguments) => verify::verify(arguments),
+        Command::Inspect(arguments) => inspect::inspect(arguments),
+        Command::Report(arguments) => report::report(arguments),
+        Command::Compare(arguments) => compare::compare(arguments),
     }
 }

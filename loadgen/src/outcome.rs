@@ -125,13 +125,26 @@ const fn float(count: u64) -> f64 {
     count as f64
 }
 
+/// What limits a load beside the engine.
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum HeldBack {
+    /// Nothing: the queue is kept full.
+    Nothing,
+    /// The rate asked for, where it is reached.
+    Rate(f64),
+    /// Something else, where no stage is saturated.
+    By(&'static str),
+}
+
 /// Above this share of the time a stage counts as busy all the time.
 const SATURATED: f64 = 0.9;
+/// A rate counts as reached above this share of it.
+const REACHED: f64 = 0.97;
 
 impl Outcome {
     /// Takes in what a drive has measured. `held_back` names what limits the load when no stage is saturated.
     #[expect(clippy::float_arithmetic, reason = "ratios for people")]
-    pub(crate) fn take(&mut self, driven: &Driven, held_back: Option<&str>) {
+    pub(crate) fn take(&mut self, driven: &Driven, held_back: HeldBack) {
         let measured = &driven.measured;
         let in_blocks = measured.applied + measured.rejected;
         self.transactions_submitted = driven.submitted;
@@ -164,12 +177,15 @@ impl Outcome {
         let without = self.stages.iter().filter(|&(name, _)| name != Stage::Verify.name());
         self.cpu_ns_per_transaction_without_verify = without.map(|(_, cost)| cost.cpu_ns_per_transaction).sum();
         let busiest = self.stages.iter().max_by(|one, other| one.1.occupancy.total_cmp(&other.1.occupancy));
-        self.limited_by = match (busiest, held_back) {
-            (None, _) => "nothing".to_owned(),
-            (_, _) if in_blocks == 0 => "nothing".to_owned(),
-            (Some((_, cost)), Some(held_back)) if cost.occupancy < SATURATED => held_back.to_owned(),
-            (Some((name, _)), _) => name.clone(),
+        let occupancy = busiest.map_or(0.0, |(_, cost)| cost.occupancy);
+        let busiest = busiest.map_or("nothing", |(name, _)| name.as_str());
+        let limit = match held_back {
+            _ if in_blocks == 0 => "nothing",
+            HeldBack::Rate(rate) if ratio(in_blocks, driven.seconds) >= rate * REACHED => "rate",
+            HeldBack::By(what) if occupancy < SATURATED => what,
+            _ => busiest,
         };
+        self.limited_by = limit.to_owned();
     }
 
     /// Writes the JSON.

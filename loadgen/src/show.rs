@@ -31,8 +31,8 @@ impl Show {
 
     fn is_due(&mut self) -> bool {
         let pause = Duration::from_millis(if self.terminal { 100 } else { 1000 });
-        let due = self.last.is_none_or(|last| last.elapsed() >= pause);
-        if due {
+        let due = self.last.map_or(self.terminal, |last| last.elapsed() >= pause);
+        if due || self.last.is_none() {
             self.last = Some(Instant::now());
         }
         due

@@ -137,7 +137,7 @@ fn decoding_and_encoding_are_each_others_inverse() {
 fn transactions_back_to_back_come_apart_where_they_were_put_together() {
     let mut source = Source::new(1);
     let all: Vec<Transaction> = (0..40).map(|_| source.transaction().1).collect();
-    let run: Vec<u8> = all.iter().flat_map(|transaction| transaction.bytes()).copied().collect();
+    let run: Vec<u8> = all.iter().flat_map(Transaction::bytes).copied().collect();
     let (mut decoded, mut walked) = (run.as_slice(), run.as_slice());
     for transaction in &all {
         let (first, rest) = TransactionRef::decode_prefix(decoded).unwrap();

@@ -96,16 +96,16 @@ fn decode_groups<M: Machine>(
 ) -> [(Niels<M::Field>, u8); ABREAST] {
     let (first, second) = (Group::load(machine, first), Group::load(machine, second));
     let ((first_scale, first_base), (second_scale, second_base)) = (first.prepared(), second.prepared());
-    let [first_power, second_power] = power_p58::<M::Field, ABREAST>([first_base, second_base]);
+    let [first_power, second_power]: [M::Field; ABREAST] = power_p58([first_base, second_base]);
     [
         first.finished(machine, first_scale.multiply(first_power)),
         second.finished(machine, second_scale.multiply(second_power)),
     ]
 }
 
-/// `x` to the `(p − 5)/8 = 2²⁵² − 3`.
+/// `x` to the `(p − 5)/8 = 2²⁵² − 3`, of two elements.
 #[inline(always)]
-pub(crate) fn power_p58<F: Field, const G: usize>(x: [F; G]) -> [F; G] {
+fn power_p58<F: Field>(x: [F; ABREAST]) -> [F; ABREAST] {
     let x2 = squared(x, 1);
     let x9 = times(x, squared(x2, 2));
     let x11 = times(x2, x9);
@@ -120,27 +120,22 @@ pub(crate) fn power_p58<F: Field, const G: usize>(x: [F; G]) -> [F; G] {
     times(squared(to_250, 2), x)
 }
 
-/// `1/x`, or zero of zero.
+/// `1/x`, or zero of zero, of two elements.
 #[inline(always)]
-pub(crate) fn invert<F: Field, const G: usize>(x: [F; G]) -> [F; G] {
+pub(crate) fn invert<F: Field>(x: [F; ABREAST]) -> [F; ABREAST] {
     times(squared(power_p58(x), 3), times(squared(x, 1), x))
 }
 
 #[inline(always)]
-fn squared<F: Field, const G: usize>(mut x: [F; G], times: u32) -> [F; G] {
+fn squared<F: Field>([mut first, mut second]: [F; ABREAST], times: u32) -> [F; ABREAST] {
     for _ in 0..times {
-        for x in &mut x {
-            *x = x.square();
-        }
+        first = first.square();
+        second = second.square();
     }
-    x
+    [first, second]
 }
 
 #[inline(always)]
-fn times<F: Field, const G: usize>(left: [F; G], right: [F; G]) -> [F; G] {
-    let mut product = left;
-    for (product, right) in product.iter_mut().zip(right) {
-        *product = product.multiply(right);
-    }
-    product
+fn times<F: Field>(left: [F; ABREAST], right: [F; ABREAST]) -> [F; ABREAST] {
+    [left[0].multiply(right[0]), left[1].multiply(right[1])]
 }

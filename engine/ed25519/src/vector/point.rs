@@ -75,6 +75,19 @@ impl<F: Field> Niels<F> {
 }
 
 impl<F: Field> Addends<F> {
+    /// What [`Addends::store`] stored.
+    #[inline(always)]
+    pub(crate) fn load(machine: F::Machine, rows: [&PointRow; LANES]) -> Self {
+        let [sum, difference, z2, product] = F::load_points(machine, rows);
+        Self { sum, difference, z2, product }
+    }
+
+    /// Eight rows.
+    #[inline(always)]
+    pub(crate) fn store(self) -> [PointRow; LANES] {
+        F::store_points([self.sum, self.difference, self.z2, self.product])
+    }
+
     /// The negative in the given lanes.
     #[inline(always)]
     pub(crate) fn negate_where(self, lanes: u8) -> Self {

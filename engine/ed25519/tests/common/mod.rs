@@ -38,15 +38,32 @@ pub(crate) fn generator(seed: u64) -> ChaCha8Rng {
 pub(crate) fn verifiers() -> Vec<(String, Verifier)> {
     let mut verifiers = Vec::new();
     for path in Path::ALL {
-        let verifier = Verifier::new(VerifierConfig { path: Some(path) });
-        if path.is_available() {
-            assert_eq!(verifier.path(), path);
-            verifiers.push((format!("{path:?}"), verifier));
-        } else {
+        if !path.is_available() {
             println!("skipped: {path:?} is not available here");
+            continue;
+        }
+        // No cache, one that forgets all the time, one that holds everything.
+        for key_cache_bytes in [0, 1 << 15, 1 << 24] {
+            if path == Path::Portable && key_cache_bytes > 0 {
+                continue;
+            }
+            let verifier = Verifier::new(VerifierConfig { path: Some(path), key_cache_bytes });
+            assert_eq!(verifier.path(), path);
+            verifiers.push((format!("{path:?} with {key_cache_bytes} bytes of keys"), verifier));
         }
     }
     verifiers
+}
+
+/// The verdicts on some cases, which must be the same merged and each by itself.
+pub(crate) fn verdicts(name: &str, verifier: &Verifier, items: &[Item<'_>]) -> Vec<bool> {
+    let mut merged = vec![false; items.len()];
+    verifier.verify_batch(items, &mut merged);
+    let mut single = vec![true; items.len()];
+    verifier.verify_each(items, &mut single);
+    let differ: Vec<usize> = (0..items.len()).filter(|index| merged[*index] != single[*index]).collect();
+    assert!(differ.is_empty(), "{name}: of {}, merged and single differ at {differ:?}", items.len());
+    merged
 }
 
 /// The library with the same rule, written by others.
