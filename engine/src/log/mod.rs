@@ -43,6 +43,8 @@ pub(crate) mod measure;
 mod pool;
 mod reader;
 mod recovery;
+#[cfg_attr(not(test), allow(dead_code, reason = "for a tool that cuts a log by hand"))]
+mod repair;
 mod scan;
 mod segment;
 #[cfg(any(test, feature = "sim"))]

@@ -120,6 +120,8 @@ pub(super) struct Unmarked {
 pub(super) enum Purpose {
     Open,
     Look,
+    /// Like `Open`, but segments behind the first bad header are as good as gone.
+    Repair,
 }
 
 /// What is wrong with a place.

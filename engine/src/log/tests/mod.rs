@@ -7,6 +7,7 @@ mod damage;
 mod failing;
 mod format;
 mod life;
+mod real;
 
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU32, Ordering};
