@@ -258,25 +258,21 @@ impl<M: Machine> VectorVerifier<M> {
         }
     }
 
-    /// Verifies any number of items; the slices are of equal length.
-    pub(crate) fn verify_batch(&self, items: &[Item<'_>], verdicts: &mut [bool]) {
-        self.in_parts(items, verdicts, merged::verify);
+    /// Verifies any number of items; the slices are of equal length, but hints may be missing altogether.
+    pub(crate) fn verify_batch(&self, items: &[Item<'_>], hints: &[Option<&[u8; 32]>], verdicts: &mut [bool]) {
+        let mut workspace = self.workspaces.lock().pop().unwrap_or_default();
+        let mut hints = hints.chunks(BATCH_MAX);
+        for (items, verdicts) in items.chunks(BATCH_MAX).zip(verdicts.chunks_mut(BATCH_MAX)) {
+            merged::verify(self, &mut workspace, items, hints.next().unwrap_or(&[]), verdicts);
+        }
+        self.workspaces.lock().push(workspace);
     }
 
     /// Verifies any number of items in independent lanes; the slices are of equal length.
     pub(crate) fn verify_each(&self, items: &[Item<'_>], verdicts: &mut [bool]) {
-        self.in_parts(items, verdicts, merged::verify_singly);
-    }
-
-    fn in_parts(
-        &self,
-        items: &[Item<'_>],
-        verdicts: &mut [bool],
-        verify: impl Fn(&Self, &mut Workspace, &[Item<'_>], &mut [bool]),
-    ) {
         let mut workspace = self.workspaces.lock().pop().unwrap_or_default();
         for (items, verdicts) in items.chunks(BATCH_MAX).zip(verdicts.chunks_mut(BATCH_MAX)) {
-            verify(self, &mut workspace, items, verdicts);
+            merged::verify_singly(self, &mut workspace, items, verdicts);
         }
         self.workspaces.lock().push(workspace);
     }
