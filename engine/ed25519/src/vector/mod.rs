@@ -16,6 +16,7 @@
 //! reduced elements, except [`Field::negate_where`], whose result may only be multiplied. A product before its carries
 //! is a [`Field::Wide`]; sums and differences of products are taken there, so that each costs one carry pass, not two.
 
+pub(crate) mod avx2;
 pub(crate) mod cache;
 pub(crate) mod decode;
 pub(crate) mod doubled;
@@ -153,16 +154,28 @@ pub(crate) trait Field: Copy {
         Self::reduce(self.square_wide())
     }
 
+    /// A carried sum.
+    #[inline(always)]
+    fn reduced_sum(left: Self::Wide, right: Self::Wide) -> Self {
+        Self::reduce(Self::wide_plus(left, right))
+    }
+
+    /// A carried difference; the right side holds at most two products.
+    #[inline(always)]
+    fn reduced_difference(left: Self::Wide, right: Self::Wide) -> Self {
+        Self::reduce(Self::wide_minus(left, right))
+    }
+
     /// A sum.
     #[inline(always)]
     fn plus(self, other: Self) -> Self {
-        Self::reduce(Self::wide_plus(self.widen(), other.widen()))
+        Self::reduced_sum(self.widen(), other.widen())
     }
 
     /// A difference.
     #[inline(always)]
     fn minus(self, other: Self) -> Self {
-        Self::reduce(Self::wide_minus(self.widen(), other.widen()))
+        Self::reduced_difference(self.widen(), other.widen())
     }
 
     /// The lanes that are zero modulo the prime.
