@@ -64,7 +64,7 @@ impl KeyCache {
     fn place(&self, hash: u64) -> (usize, u32) {
         let sets = (self.entries.len() / WAYS) as u64;
         #[expect(clippy::cast_possible_truncation, reason = "below the number of sets, which is a usize")]
-        let set = (u128::from(hash) * u128::from(sets) >> 64) as usize;
+        let set = ((u128::from(hash) * u128::from(sets)) >> 64) as usize;
         #[expect(clippy::cast_possible_truncation, reason = "the lower half is the tag")]
         let tag = hash as u32 | 1;
         (set * WAYS, tag)
@@ -91,7 +91,7 @@ impl KeyCache {
         let hash = hash.of(key);
         let sets = self.met.len() as u64;
         #[expect(clippy::cast_possible_truncation, reason = "below the length, and the lowest bits")]
-        let (place, trace) = ((u128::from(hash) * u128::from(sets) >> 64) as usize, hash as u16 | 1);
+        let (place, trace) = (((u128::from(hash) * u128::from(sets)) >> 64) as usize, hash as u16 | 1);
         let Some(met) = self.met.get(place) else { return false };
         let before = met.load(Ordering::Relaxed) == trace;
         if !before {
@@ -190,7 +190,7 @@ mod tests {
         let hash = KeyHash::from_system();
         let cache = KeyCache::new(1 << 20);
         let room = cache.entries.len() as u64;
-        assert!(room > 3_000 && room as usize * ENTRY_BYTES <= 1 << 20);
+        assert!(room > 3_000 && room * (ENTRY_BYTES as u64) <= 1 << 20);
         for number in 0..room / 4 {
             assert!(!check(&cache, &hash, number));
             let rows = rows(number);

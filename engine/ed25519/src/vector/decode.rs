@@ -49,6 +49,47 @@ impl<M: Machine> Work<M> for Decode<'_> {
     }
 }
 
+/// Decodes encodings by the `x` that somebody says they have. Nothing said is trusted: `x` must lie on the curve with `y`, and
+/// have the encoded sign; where it doesn't, the encoding counts as not decoded here.
+pub(crate) struct DecodeHinted<'a> {
+    /// What to decode.
+    pub(crate) encodings: &'a [&'a [u8; 32]],
+    /// `x` of each, its lowest byte first; as long as `encodings`.
+    pub(crate) hints: &'a [&'a [u8; 32]],
+    /// Where the points go; as long as `encodings`.
+    pub(crate) rows: &'a mut [NielsRow],
+    /// Whether the hint is right; as long as `encodings`.
+    pub(crate) decoded: &'a mut [bool],
+}
+
+impl<M: Machine> Work<M> for DecodeHinted<'_> {
+    type Output = ();
+
+    #[inline(always)]
+    fn work(self, machine: M) {
+        let one = M::Field::splat(machine, &Element::ONE);
+        let d = M::Field::splat(machine, &Element::D);
+        let places = self.rows.chunks_mut(LANES).zip(self.decoded.chunks_mut(LANES));
+        let given = self.encodings.chunks(LANES).zip(self.hints.chunks(LANES));
+        for ((encodings, hints), (rows, decoded)) in given.zip(places) {
+            let (Some(first), Some(first_hint)) = (encodings.first(), hints.first()) else { return };
+            let encodings = std::array::from_fn(|lane| *encodings.get(lane).unwrap_or(first));
+            let hints = std::array::from_fn(|lane| *hints.get(lane).unwrap_or(first_hint));
+            let (y, signs) = M::Field::load_encodings(machine, encodings);
+            let (x, _) = M::Field::load_encodings(machine, hints);
+            let (xx, yy) = (x.square(), y.square());
+            let left = yy.minus(xx);
+            let right = xx.multiply(yy).multiply(d).plus(one);
+            let valid = left.minus(right).zeros() & !(x.odds() ^ signs);
+            let stored = Niels::from_affine(machine, x, y).store();
+            for ((lane, row), (place, decoded)) in stored.into_iter().enumerate().zip(rows.iter_mut().zip(decoded)) {
+                *place = row;
+                *decoded = valid >> lane & 1 == 1;
+            }
+        }
+    }
+}
+
 /// A group for decoding: `y`, the signs of `x`, and `x² = u/v`.
 #[derive(Clone, Copy)]
 struct Group<F> {

@@ -4,9 +4,11 @@
 //! a point) are found first and alone; they take no part in any sum. What the sums leave open goes to the
 //! independent lanes.
 
+#![expect(clippy::cast_possible_truncation, reason = "a batch has at most 2¹³ items, and rows for thrice as many")]
+
 use std::ops::Range;
 
-use super::decode::Decode;
+use super::decode::{Decode, DecodeHinted};
 use super::hash::{Digest512, Hash};
 use super::lanes::{Single, VerifySingly};
 use super::multiscalar::{MultiScalar, Rest, Scratch, Terms, Vanishes};
@@ -57,11 +59,12 @@ pub(crate) fn verify<M: Machine>(
     verifier: &VectorVerifier<M>,
     workspace: &mut Workspace,
     items: &[Item<'_>],
+    hints: &[Option<&[u8; 32]>],
     verdicts: &mut [bool],
 ) {
     let coefficients = if items.len() < MERGED_MIN { None } else { Coefficients::from_system() };
     match coefficients {
-        Some(coefficients) => verify_merged(verifier, workspace, items, verdicts, coefficients),
+        Some(coefficients) => verify_merged(verifier, workspace, items, hints, verdicts, coefficients),
         None => verify_singly(verifier, workspace, items, verdicts),
     }
 }
@@ -90,6 +93,7 @@ fn verify_merged<M: Machine>(
     verifier: &VectorVerifier<M>,
     workspace: &mut Workspace,
     items: &[Item<'_>],
+    hints: &[Option<&[u8; 32]>],
     verdicts: &mut [bool],
     mut coefficients: Coefficients,
 ) {
@@ -98,7 +102,7 @@ fn verify_merged<M: Machine>(
     workspace.roster.prepare(verifier, signers.keys());
     workspace.roster.double_some(verifier, signers.keys(), items.len());
     workspace.hash(verifier, items);
-    workspace.decode_nonces(verifier, items);
+    workspace.decode_nonces(verifier, items, hints);
     for term in &mut workspace.terms {
         term.coefficient = coefficients.next();
     }
@@ -137,17 +141,48 @@ impl Workspace {
         });
     }
 
-    /// Decodes the nonces of all terms, and drops the terms whose nonce is no point.
-    fn decode_nonces<M: Machine>(&mut self, verifier: &VectorVerifier<M>, items: &[Item<'_>]) {
-        let encodings: Vec<&[u8; 32]> = self.terms.iter().map(|term| items[term.position as usize].nonce()).collect();
-        let rows = &mut self.roster.rows;
-        let first = rows.len();
-        rows.resize(first + encodings.len(), verifier.fixed[0]);
+    /// Decodes the nonces of all terms, and drops the terms whose nonce is no point. Hints may be missing altogether.
+    fn decode_nonces<M: Machine>(
+        &mut self,
+        verifier: &VectorVerifier<M>,
+        items: &[Item<'_>],
+        hints: &[Option<&[u8; 32]>],
+    ) {
+        let hint = |term: &Term| hints.get(term.position as usize).copied().flatten();
+        let first = self.roster.rows.len();
+        self.roster.rows.resize(first + self.terms.len(), verifier.fixed[0]);
         self.decoded.clear();
-        self.decoded.resize(encodings.len(), false);
-        let decoded = &mut self.decoded;
-        verifier.machine.run(Decode { encodings: &encodings, rows: &mut rows[first..], decoded });
-        let mut places = (first as u32..).zip(decoded);
+        self.decoded.resize(self.terms.len(), false);
+        // Hinted terms come first; those whose hint is wrong are decoded with the others.
+        let hinted = self.terms.iter().filter(|term| hint(term).is_some()).count();
+        if 0 < hinted && hinted < self.terms.len() {
+            self.terms.sort_unstable_by_key(|term| hint(term).is_none());
+        }
+        let encodings: Vec<&[u8; 32]> = self.terms.iter().map(|term| items[term.position as usize].nonce()).collect();
+        let given: Vec<&[u8; 32]> = self.terms[..hinted].iter().filter_map(hint).collect();
+        verifier.machine.run(DecodeHinted {
+            encodings: &encodings[..hinted],
+            hints: &given,
+            rows: &mut self.roster.rows[first..first + hinted],
+            decoded: &mut self.decoded[..hinted],
+        });
+        let wrong: Vec<usize> = (0..hinted).filter(|place| !self.decoded[*place]).collect();
+        if !wrong.is_empty() {
+            let encodings: Vec<&[u8; 32]> = wrong.iter().map(|place| encodings[*place]).collect();
+            let mut rows = vec![verifier.fixed[0]; wrong.len()];
+            let mut decoded = vec![false; wrong.len()];
+            verifier.machine.run(Decode { encodings: &encodings, rows: &mut rows, decoded: &mut decoded });
+            for ((place, row), decoded) in wrong.iter().zip(rows).zip(decoded) {
+                self.roster.rows[first + place] = row;
+                self.decoded[*place] = decoded;
+            }
+        }
+        verifier.machine.run(Decode {
+            encodings: &encodings[hinted..],
+            rows: &mut self.roster.rows[first + hinted..],
+            decoded: &mut self.decoded[hinted..],
+        });
+        let mut places = (first as u32..).zip(&self.decoded);
         self.terms.retain_mut(|term| {
             let Some((row, decoded)) = places.next() else { return false };
             term.row = row;

@@ -16,6 +16,7 @@
 //! reduced elements, except [`Field::negate_where`], whose result may only be multiplied. A product before its carries
 //! is a [`Field::Wide`]; sums and differences of products are taken there, so that each costs one carry pass, not two.
 
+pub(crate) mod avx2;
 pub(crate) mod cache;
 pub(crate) mod decode;
 pub(crate) mod doubled;
@@ -153,16 +154,28 @@ pub(crate) trait Field: Copy {
         Self::reduce(self.square_wide())
     }
 
+    /// A carried sum.
+    #[inline(always)]
+    fn reduced_sum(left: Self::Wide, right: Self::Wide) -> Self {
+        Self::reduce(Self::wide_plus(left, right))
+    }
+
+    /// A carried difference; the right side holds at most two products.
+    #[inline(always)]
+    fn reduced_difference(left: Self::Wide, right: Self::Wide) -> Self {
+        Self::reduce(Self::wide_minus(left, right))
+    }
+
     /// A sum.
     #[inline(always)]
     fn plus(self, other: Self) -> Self {
-        Self::reduce(Self::wide_plus(self.widen(), other.widen()))
+        Self::reduced_sum(self.widen(), other.widen())
     }
 
     /// A difference.
     #[inline(always)]
     fn minus(self, other: Self) -> Self {
-        Self::reduce(Self::wide_minus(self.widen(), other.widen()))
+        Self::reduced_difference(self.widen(), other.widen())
     }
 
     /// The lanes that are zero modulo the prime.
@@ -258,25 +271,21 @@ impl<M: Machine> VectorVerifier<M> {
         }
     }
 
-    /// Verifies any number of items; the slices are of equal length.
-    pub(crate) fn verify_batch(&self, items: &[Item<'_>], verdicts: &mut [bool]) {
-        self.in_parts(items, verdicts, merged::verify);
+    /// Verifies any number of items; the slices are of equal length, but hints may be missing altogether.
+    pub(crate) fn verify_batch(&self, items: &[Item<'_>], hints: &[Option<&[u8; 32]>], verdicts: &mut [bool]) {
+        let mut workspace = self.workspaces.lock().pop().unwrap_or_default();
+        let mut hints = hints.chunks(BATCH_MAX);
+        for (items, verdicts) in items.chunks(BATCH_MAX).zip(verdicts.chunks_mut(BATCH_MAX)) {
+            merged::verify(self, &mut workspace, items, hints.next().unwrap_or(&[]), verdicts);
+        }
+        self.workspaces.lock().push(workspace);
     }
 
     /// Verifies any number of items in independent lanes; the slices are of equal length.
     pub(crate) fn verify_each(&self, items: &[Item<'_>], verdicts: &mut [bool]) {
-        self.in_parts(items, verdicts, merged::verify_singly);
-    }
-
-    fn in_parts(
-        &self,
-        items: &[Item<'_>],
-        verdicts: &mut [bool],
-        verify: impl Fn(&Self, &mut Workspace, &[Item<'_>], &mut [bool]),
-    ) {
         let mut workspace = self.workspaces.lock().pop().unwrap_or_default();
         for (items, verdicts) in items.chunks(BATCH_MAX).zip(verdicts.chunks_mut(BATCH_MAX)) {
-            verify(self, &mut workspace, items, verdicts);
+            merged::verify_singly(self, &mut workspace, items, verdicts);
         }
         self.workspaces.lock().push(workspace);
     }

@@ -14,6 +14,8 @@
 //! the same widths again over bits 128..256. The topmost window of either takes no sign, and its digit never passes
 //! half its range: the bit above it is free.
 
+#![expect(clippy::cast_possible_truncation, reason = "a batch has at most 2¹³ items, and rows for thrice as many")]
+
 use super::point::{Niels, Points};
 use super::{Field, LANES, Machine, NielsRow, PointRow, Work};
 use crate::scalar::Scalar;
@@ -218,9 +220,7 @@ impl Scratch {
             if let Some(length) = self.lengths.get_mut(size as usize) {
                 *length += 1;
             }
-            #[expect(clippy::cast_possible_truncation, reason = "at most 2¹³ + 1, by the widest window")]
-            let code = (size << 1 | u32::from(digit < 0)) as u16;
-            code
+            (size << 1 | u32::from(digit < 0)) as u16 // at most 2¹³ + 1, by the widest window
         }));
     }
 

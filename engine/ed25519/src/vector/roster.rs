@@ -1,5 +1,7 @@
 //! The signers of a batch as points: from the cache, or decoded, and where it pays `2¹²⁷` times them.
 
+#![expect(clippy::cast_possible_truncation, reason = "a batch has at most 2¹³ items, and rows for thrice as many")]
+
 use super::decode::Decode;
 use super::doubled::Doubled;
 use super::{Machine, NielsRow, VectorVerifier};

@@ -5,6 +5,7 @@ use curve25519_dalek::scalar::Scalar;
 use rand_chacha::ChaCha8Rng;
 use rand_chacha::rand_core::{Rng, SeedableRng};
 
+use super::avx2::Avx2;
 use super::decode::{Decode, invert};
 use super::element::{Element, reference};
 use super::hash::{Hash, hash_one};
@@ -19,6 +20,10 @@ macro_rules! on_every_machine {
         match Ifma::detect() {
             Some(machine) => $check(machine),
             None => println!("skipped: no AVX-512 IFMA"),
+        }
+        match Avx2::detect() {
+            Some(machine) => $check(machine),
+            None => println!("skipped: no AVX2"),
         }
     };
 }

@@ -6,7 +6,7 @@
 use curve25519_dalek::constants::EIGHT_TORSION;
 use curve25519_dalek::edwards::EdwardsPoint;
 use curve25519_dalek::scalar::Scalar;
-use nostro_ed25519::{Item, Path, Verifier, VerifierConfig};
+use nostro_ed25519::{Item, Path, Verifier, VerifierConfig, hint};
 use rand_chacha::ChaCha8Rng;
 use rand_chacha::rand_core::{Rng, SeedableRng};
 use sha2::{Digest, Sha512};
@@ -63,6 +63,23 @@ pub(crate) fn verdicts(name: &str, verifier: &Verifier, items: &[Item<'_>]) -> V
     verifier.verify_each(items, &mut single);
     let differ: Vec<usize> = (0..items.len()).filter(|index| merged[*index] != single[*index]).collect();
     assert!(differ.is_empty(), "{name}: of {}, merged and single differ at {differ:?}", items.len());
+    // Right hints, wrong ones, none and those of others.
+    let hints: Vec<Option<[u8; 32]>> = items
+        .iter()
+        .enumerate()
+        .map(|(index, item)| match index % 16 {
+            3 => None,
+            5 => hint(items[index / 2].signature),
+            7 => Some(*item.key),
+            9 => Some([0; 32]),
+            _ => hint(item.signature),
+        })
+        .collect();
+    let hints: Vec<Option<&[u8; 32]>> = hints.iter().map(Option::as_ref).collect();
+    let mut hinted = vec![true; items.len()];
+    verifier.verify_hinted(items, &hints, &mut hinted);
+    let differ: Vec<usize> = (0..items.len()).filter(|index| merged[*index] != hinted[*index]).collect();
+    assert!(differ.is_empty(), "{name}: of {}, hinted differ at {differ:?}", items.len());
     merged
 }
 
