@@ -29,6 +29,8 @@ pub struct EngineConfig {
     pub segment_bytes: u64,
     /// Bytes of segments written full of zeros when the engine opens, so that commits needn't. In [0, 1 TiB].
     pub log_reserve_bytes: u64,
+    /// Memory for decoded keys of signers met before, which spares a part of verification. In [0, 64 GiB]; about 330 bytes a key.
+    pub key_cache_bytes: usize,
     /// **Verifies no signature at all.** For measuring the rest, and for transactions whose signatures were verified before.
     pub trust_signatures: bool,
 }
@@ -45,6 +47,7 @@ impl Default for EngineConfig {
             group_bytes_max: 4 << 20,
             segment_bytes: 256 << 20,
             log_reserve_bytes: 256 << 20,
+            key_cache_bytes: 40 << 20,
             trust_signatures: false,
         }
     }
@@ -74,6 +77,7 @@ impl EngineConfig {
         bytes(self.block_bytes_max as u64, "block_bytes_max", 32 << 10, (64 << 20).min(self.segment_bytes / 4))?;
         bytes(self.group_bytes_max as u64, "group_bytes_max", 4 << 10, 64 << 20)?;
         bytes(self.log_reserve_bytes, "log_reserve_bytes", 0, 1 << 40)?;
+        bytes(self.key_cache_bytes as u64, "key_cache_bytes", 0, 64 << 30)?;
         if !self.segment_bytes.is_multiple_of(4096) {
             let expected = "a multiple of 4096".to_owned();
             return Err(ConfigError { field: "segment_bytes", expected, found: self.segment_bytes.to_string() });

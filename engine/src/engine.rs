@@ -113,7 +113,7 @@ impl Engine {
         let intake =
             Arc::new(Intake { queue: RwLock::new(Some(queue)), budget, stop: stop.clone(), stats: stats.clone() });
         let start = Start {
-            check: SignatureCheck::new(ledger.clone(), config.trust_signatures),
+            check: SignatureCheck::new(ledger.clone(), config.trust_signatures, config.key_cache_bytes),
             state: replayer.state,
             tip: replayer.tip,
             committer: Committer { log, tip, group_bytes_max: config.group_bytes_max, stats, stop },

@@ -26,6 +26,8 @@ pub(crate) struct Batch {
     pub first: u32,
     /// The block time asked for; `None` takes the clock's.
     pub time: Option<Time>,
+    /// Hints for its signatures, 32 bytes each, in order; as many as there are.
+    pub hints: Vec<u8>,
     pub conduct: Arc<Conduct>,
     pub delivery: Delivery,
 }
@@ -120,6 +122,15 @@ impl Submitter {
     /// # Errors
     /// [`SubmitError`]; nothing was admitted then.
     pub fn submit_encoded(&self, bytes: &[u8]) -> Result<Tickets, SubmitError> {
+        self.submit_hinted(bytes, &[])
+    }
+
+    /// The same with [hints](crate::Signature::hint): 32 bytes for each signature in order, zeros where there is none. They make
+    /// verification cheaper and decide nothing: a missing or a wrong one is ignored. They aren't kept.
+    ///
+    /// # Errors
+    /// [`SubmitError`]; nothing was admitted then.
+    pub fn submit_hinted(&self, bytes: &[u8], hints: &[u8]) -> Result<Tickets, SubmitError> {
         let meter = self.intake.stats.meter();
         let cuts = cut(bytes)?;
         let count: usize = cuts.iter().map(|cut| cut.count as usize).sum();
@@ -141,18 +152,22 @@ impl Submitter {
         let meter = self.intake.stats.meter();
         let completion = Completion::new(count);
         let mut first = 0;
+        let mut hints = hints;
         let batches: Vec<Batch> = cuts
             .into_iter()
             .map(|cut| {
                 let room = Room { transactions: cut.count as usize, bytes: cut.bytes.len() };
                 let Intake { budget, stop, .. } = &*self.intake;
                 let delivery = Delivery::new(completion.clone(), budget.clone(), stop.clone(), room);
+                let (own_hints, rest) = hints.split_at(hints.len().min(cut.signatures as usize * 32));
+                hints = rest;
                 let batch = Batch {
                     bytes: cut.bytes.to_vec(),
                     count: cut.count,
                     signatures: cut.signatures,
                     first,
                     time: self.time,
+                    hints: own_hints.to_vec(),
                     conduct: self.conduct.clone(),
                     delivery,
                 };

@@ -41,8 +41,13 @@ pub(crate) struct SignatureCheck {
 
 impl SignatureCheck {
     /// `trusts` takes every signature for valid.
-    pub(crate) fn new(ledger: Ledger, trusts: bool) -> Self {
-        Self { ledger, verifier: Verifier::new(VerifierConfig::default()), trusts }
+    pub(crate) fn new(ledger: Ledger, trusts: bool, key_cache_bytes: usize) -> Self {
+        let key_cache_bytes = if trusts { 0 } else { key_cache_bytes };
+        Self {
+            ledger,
+            verifier: Verifier::new(VerifierConfig { key_cache_bytes, ..VerifierConfig::default() }),
+            trusts,
+        }
     }
 
     /// Verifies batches together. Refused transactions are told to their submitters at once and are gone from the result; a
@@ -81,14 +86,17 @@ impl SignatureCheck {
         for batch in batches {
             let signatures = if batch.conduct.is_on_probation() { &mut apart } else { &mut merged };
             signatures.reserve(batch.signatures as usize);
+            let mut hints = batch.hints.as_chunks::<32>().0.iter();
             for (transaction, (place, message)) in Transactions(&batch.bytes).zip(messages.by_ref()) {
                 for (signer, (signature, key)) in (0_u8..).zip(transaction.signatures().zip(keys.by_ref())) {
-                    signatures.push(Item { key: &key.0, message, signature }, place, signer);
+                    signatures.push(Item { key: &key.0, message, signature }, hints.next(), place, signer);
                 }
             }
         }
-        let mut invalid = merged.check(|items, verdicts| self.verifier.verify_batch(items, verdicts));
-        invalid.extend(apart.check(|items, verdicts| self.verifier.verify_each(items, verdicts)));
+        let mut invalid = merged.check(|signatures, verdicts| {
+            self.verifier.verify_hinted(&signatures.items, &signatures.hints, verdicts);
+        });
+        invalid.extend(apart.check(|signatures, verdicts| self.verifier.verify_each(&signatures.items, verdicts)));
         invalid.sort_unstable();
         // The first of a transaction's invalid signatures is told.
         invalid.dedup_by_key(|&mut (place, _)| place);
@@ -100,25 +108,28 @@ impl SignatureCheck {
 #[derive(Default)]
 struct Signatures<'a> {
     items: Vec<Item<'a>>,
+    hints: Vec<Option<&'a [u8; 32]>>,
     places: Vec<(usize, u8)>,
 }
 
 impl<'a> Signatures<'a> {
     fn reserve(&mut self, count: usize) {
         self.items.reserve(count);
+        self.hints.reserve(count);
         self.places.reserve(count);
     }
 
     #[inline]
-    fn push(&mut self, item: Item<'a>, place: usize, signer: u8) {
+    fn push(&mut self, item: Item<'a>, hint: Option<&'a [u8; 32]>, place: usize, signer: u8) {
         self.items.push(item);
+        self.hints.push(hint);
         self.places.push((place, signer));
     }
 
     /// Those that aren't valid.
-    fn check(&self, verify: impl FnOnce(&[Item<'a>], &mut [bool])) -> Vec<(usize, u8)> {
+    fn check(&self, verify: impl FnOnce(&Self, &mut [bool])) -> Vec<(usize, u8)> {
         let mut verdicts = vec![false; self.items.len()];
-        verify(&self.items, &mut verdicts);
+        verify(self, &mut verdicts);
         self.places.iter().zip(&verdicts).filter(|&(_, &valid)| !valid).map(|(&place, _)| place).collect()
     }
 }
