@@ -102,7 +102,7 @@ pub(crate) fn start<S: Storage>(
         .thread_name(|n| format!("nostro-verify-{n}"))
         // The chunk's place is dropped by the panic, which ends the execute thread and then the others.
         .panic_handler(move |panic| {
-            panicked.stop.set(StopError::Panicked(format!("verify: {}", panic_text(&*panic)).into()))
+            panicked.stop.set(StopError::Panicked(format!("verify: {}", panic_text(&*panic)).into()));
         })
         .build();
     let pool = pool.map_err(io::Error::other)?;
