@@ -10,7 +10,7 @@ use crate::log::{self, LogConfig, LogReader, OsStorage, SegmentLog};
 use crate::pipeline::{self, Common, Executing, SnapshotRequest, Start};
 use crate::query::{Blocks, Snapshot};
 use crate::replay::{ReplayError, Replayer};
-use crate::stats::{EngineStats, Stats};
+use crate::stats::{EngineStats, Stats, Verifying};
 use crate::transaction::Transaction;
 use crate::types::{BlockHeader, Digest, Height};
 use crate::verify::SignatureCheck;
@@ -61,7 +61,7 @@ pub struct Engine {
     snapshots: Sender<SnapshotRequest>,
     reader: LogReader,
     common: Arc<Common>,
-    verify_threads: usize,
+    verifying: Verifying,
     threads: Mutex<Vec<JoinHandle<()>>>,
     /// The durable state of a stopped engine, made when it is first asked for.
     last: Mutex<Option<Snapshot>>,
@@ -112,8 +112,10 @@ impl Engine {
         let (snapshots, snapshots_out) = unbounded();
         let intake =
             Arc::new(Intake { queue: RwLock::new(Some(queue)), budget, stop: stop.clone(), stats: stats.clone() });
+        let check = SignatureCheck::new(ledger.clone(), config.trust_signatures, config.key_cache_bytes);
+        let verifying = Verifying { threads: config.verify_threads(), path: check.path() };
         let start = Start {
-            check: SignatureCheck::new(ledger.clone(), config.trust_signatures, config.key_cache_bytes),
+            check,
             state: replayer.state,
             tip: replayer.tip,
             committer: Committer { log, tip, group_bytes_max: config.group_bytes_max, stats, stop },
@@ -129,7 +131,7 @@ impl Engine {
             snapshots,
             reader,
             common,
-            verify_threads: config.verify_threads(),
+            verifying,
             threads: Mutex::new(threads),
             last: Mutex::new(None),
             recovered,
@@ -241,7 +243,7 @@ impl Engine {
     /// What its stages have done so far.
     #[must_use]
     pub fn stats(&self) -> EngineStats {
-        self.common.stats.read(self.verify_threads, self.common.budget.used().transactions)
+        self.common.stats.read(self.verifying, self.common.budget.used().transactions)
     }
 
     /// Takes nothing more, makes everything durable that was admitted, and lets the directory go.

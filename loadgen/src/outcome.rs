@@ -20,6 +20,7 @@ pub(crate) struct EngineSetup {
     pub(crate) version: String,
     pub(crate) ledger: String,
     pub(crate) verify_threads: usize,
+    pub(crate) verify_path: String,
     pub(crate) intake_transactions_max: usize,
     pub(crate) intake_bytes_max: usize,
     pub(crate) block_transactions_max: usize,
@@ -27,6 +28,7 @@ pub(crate) struct EngineSetup {
     pub(crate) group_bytes_max: usize,
     pub(crate) segment_bytes: u64,
     pub(crate) log_reserve_bytes: u64,
+    pub(crate) key_cache_bytes: usize,
 }
 
 impl EngineSetup {
@@ -35,6 +37,7 @@ impl EngineSetup {
             version: env!("CARGO_PKG_VERSION").to_owned(),
             ledger: config.ledger.clone(),
             verify_threads: stats.verify_threads,
+            verify_path: stats.verify_path.to_owned(),
             intake_transactions_max: config.intake_transactions_max,
             intake_bytes_max: config.intake_bytes_max,
             block_transactions_max: config.block_transactions_max,
@@ -42,6 +45,7 @@ impl EngineSetup {
             group_bytes_max: config.group_bytes_max,
             segment_bytes: config.segment_bytes,
             log_reserve_bytes: config.log_reserve_bytes,
+            key_cache_bytes: config.key_cache_bytes,
         }
     }
 }

@@ -9,7 +9,7 @@ use crate::intake::Batch;
 use crate::ledger::Ledger;
 use crate::transaction::{SignedMessage, TransactionRef, signed_message};
 use crate::types::{Address, Refusal, Span, Time, TransactionId};
-use nostro_ed25519::{Item, Verifier, VerifierConfig};
+use nostro_ed25519::{Item, Path, Verifier, VerifierConfig};
 use std::sync::Arc;
 
 /// A batch of transactions whose signers signed exactly these bytes for this ledger. Only this module makes one.
@@ -47,6 +47,16 @@ impl SignatureCheck {
             ledger,
             verifier: Verifier::new(VerifierConfig { key_cache_bytes, ..VerifierConfig::default() }),
             trusts,
+        }
+    }
+
+    /// How it computes on this processor.
+    pub(crate) fn path(&self) -> &'static str {
+        match self.verifier.path() {
+            _ if self.trusts => "none",
+            Path::Avx512 => "avx512",
+            Path::Avx2 => "avx2",
+            _ => "portable",
         }
     }
 
