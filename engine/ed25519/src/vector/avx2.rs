@@ -75,6 +75,14 @@ macro_rules! instructions {
     }};
 }
 
+/// Calls a function that is too large to be copied to every place it is used: `#[inline(never)]` alone does not
+/// survive beside `#[target_feature]`, and the code grew beyond the instruction cache.
+macro_rules! call {
+    ($function:ident: $($signature:ty),+ => $output:ty; $($argument:expr),+) => {
+        instructions!(std::hint::black_box($function as unsafe fn($($signature),+) -> $output)($($argument),+))
+    };
+}
+
 /// Bits of an even limb, of an odd one.
 const EVEN: i64 = (1 << 26) - 1;
 const ODD: i64 = (1 << 25) - 1;
@@ -529,22 +537,22 @@ impl Field for Field4x2 {
 
     #[inline(always)]
     fn multiply_wide(self, other: Self) -> Self::Wide {
-        instructions!(multiply_wide(&self, &other))
+        call!(multiply_wide: &Field4x2, &Field4x2 => [Half; 2]; &self, &other)
     }
 
     #[inline(always)]
     fn square_wide(self) -> Self::Wide {
-        instructions!(square_wide(&self))
+        call!(square_wide: &Field4x2 => [Half; 2]; &self)
     }
 
     #[inline(always)]
     fn multiply(self, other: Self) -> Self {
-        instructions!(multiply(&self, &other))
+        call!(multiply: &Field4x2, &Field4x2 => Field4x2; &self, &other)
     }
 
     #[inline(always)]
     fn square(self) -> Self {
-        instructions!(square(&self))
+        call!(square: &Field4x2 => Field4x2; &self)
     }
 
     #[inline(always)]
@@ -590,17 +598,17 @@ impl Field for Field4x2 {
 
     #[inline(always)]
     fn reduced_sum(left: Self::Wide, right: Self::Wide) -> Self {
-        instructions!(reduced_sum(&left, &right))
+        call!(reduced_sum: &[Half; 2], &[Half; 2] => Field4x2; &left, &right)
     }
 
     #[inline(always)]
     fn reduced_difference(left: Self::Wide, right: Self::Wide) -> Self {
-        instructions!(reduced_difference(&left, &right))
+        call!(reduced_difference: &[Half; 2], &[Half; 2] => Field4x2; &left, &right)
     }
 
     #[inline(always)]
     fn freeze(self) -> Self {
-        instructions!(freeze(&self))
+        call!(freeze: &Field4x2 => Field4x2; &self)
     }
 
     #[inline(always)]
