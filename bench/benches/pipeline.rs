@@ -101,7 +101,7 @@ fn main() {
     // `cargo test --benches` runs every part once on a small world, so that none rots.
     let is_test = std::env::args().any(|argument| argument == "--test") || cfg!(debug_assertions);
     let (accounts, signed_count, trusted_count) =
-        if is_test { (1_000, 2_000, 4_000) } else { (100_000, 200_000, 3_000_000) };
+        if is_test { (1_000, 2_000, 4_000) } else { (100_000, 400_000, 10_000_000) };
     let signed = World::signed(accounts, signed_count).unwrap();
     let trusted = World::unsigned(accounts, trusted_count).unwrap();
 
