@@ -19,11 +19,12 @@
 #![expect(unsafe_code, reason = "vector instructions, behind the proof that the processor has them")]
 
 use std::arch::x86_64::{
-    __m256i, _mm_cvtsi32_si128, _mm256_add_epi64, _mm256_and_si256, _mm256_andnot_si256, _mm256_blendv_epi8,
-    _mm256_castsi256_pd, _mm256_cmpeq_epi64, _mm256_loadu_si256, _mm256_movemask_pd, _mm256_mul_epu32, _mm256_or_si256,
-    _mm256_permute2x128_si256, _mm256_set1_epi64x, _mm256_setr_epi8, _mm256_setr_epi64x, _mm256_setzero_si256,
-    _mm256_shuffle_epi8, _mm256_sll_epi64, _mm256_slli_epi64, _mm256_srl_epi64, _mm256_srli_epi64, _mm256_storeu_si256,
-    _mm256_sub_epi64, _mm256_unpackhi_epi64, _mm256_unpacklo_epi64, _mm256_xor_si256,
+    __m256i, _MM_HINT_T0, _mm_cvtsi32_si128, _mm_prefetch, _mm256_add_epi64, _mm256_and_si256, _mm256_andnot_si256,
+    _mm256_blendv_epi8, _mm256_castsi256_pd, _mm256_cmpeq_epi64, _mm256_loadu_si256, _mm256_movemask_pd,
+    _mm256_mul_epu32, _mm256_or_si256, _mm256_permute2x128_si256, _mm256_set1_epi64x, _mm256_setr_epi8,
+    _mm256_setr_epi64x, _mm256_setzero_si256, _mm256_shuffle_epi8, _mm256_sll_epi64, _mm256_slli_epi64,
+    _mm256_srl_epi64, _mm256_srli_epi64, _mm256_storeu_si256, _mm256_sub_epi64, _mm256_unpackhi_epi64,
+    _mm256_unpacklo_epi64, _mm256_xor_si256,
 };
 
 use super::element::Element;
@@ -43,6 +44,16 @@ impl Avx2 {
 impl Machine for Avx2 {
     type Field = Field4x2;
     type Words = Words4x2;
+
+    #[inline(always)]
+    fn prefetch(self, row: &NielsRow) {
+        // SAFETY: both lines of the row are within it, and a prefetch reads nothing that the program could see. Every x86-64
+        // processor has the instruction.
+        unsafe {
+            _mm_prefetch::<_MM_HINT_T0>(row.0.as_ptr().cast());
+            _mm_prefetch::<_MM_HINT_T0>(row.0.as_ptr().add(8).cast());
+        }
+    }
 
     #[inline]
     fn run<W: Work<Self>>(self, work: W) -> W::Output {

@@ -57,6 +57,9 @@ pub(crate) trait Machine: Copy + Send + Sync + 'static {
     /// Its words.
     type Words: Words<Machine = Self>;
 
+    /// Asks for a row that will be needed soon. Changes nothing but time.
+    fn prefetch(self, row: &NielsRow);
+
     /// Runs a piece of work compiled for this machine.
     fn run<W: Work<Self>>(self, work: W) -> W::Output;
 }
