@@ -41,14 +41,11 @@ pub(crate) fn run(arguments: &RunArguments) -> Result<(), Failure> {
     }
     let mut show = Show::new();
     let directory = Directory::take(arguments.drive.dir.as_deref())?;
-    // What a run of some duration, or at some rate, will write isn't known.
-    let known = spec.transactions.filter(|_| spec.rate.is_none());
-    let log_bytes = known.map_or(u64::MAX, |count| count * TRANSFER_BYTES as u64 + u64::from(spec.accounts) * 80);
     let config = EngineConfig {
         ledger: LEDGER.to_owned(),
         threads: usize::from(arguments.drive.threads),
         trust_signatures: spec.trust_signatures,
-        ..sized_for(log_bytes)
+        ..sized_for(log_bytes(arguments))
     };
     let ledger = Ledger::new(LEDGER).map_err(Failure::new)?;
     if spec.trust_signatures {
@@ -97,13 +94,29 @@ pub(crate) fn run(arguments: &RunArguments) -> Result<(), Failure> {
     conclude(outcome, engine, arguments.drive.json.as_deref()).map(|_| ())
 }
 
-/// The default configuration, with small segments for what is far smaller than a default one: an engine writes its first segments
-/// full of zeros, which would take longer than the run.
+/// What a run will write to the log, as far as that can be told before.
+fn log_bytes(arguments: &RunArguments) -> u64 {
+    /// More than this machine's kind has been seen to write.
+    const BYTES_PER_SECOND_MAX: u64 = 250 << 20;
+    const PAGE_BYTES: u64 = 4096;
+    let spec = &arguments.spec;
+    // At a low rate every transaction may take a page of its own.
+    let each = if spec.rate.is_some() { PAGE_BYTES } else { TRANSFER_BYTES as u64 + 8 };
+    let transfers = match spec.transactions {
+        Some(count) => count.saturating_mul(each),
+        None => u64::from(arguments.duration.unwrap_or(DURATION_DEFAULT)).saturating_mul(BYTES_PER_SECOND_MAX),
+    };
+    transfers.saturating_add(u64::from(spec.accounts).saturating_mul(80))
+}
+
+/// The default configuration with a reserve for as much as will be written, so that no segment is filled with zeros beside the run;
+/// with small segments for what is far smaller than a default one.
 pub(crate) fn sized_for(log_bytes: u64) -> EngineConfig {
     const SMALL_SEGMENT_BYTES: u64 = 16 << 20;
+    const RESERVE_BYTES_MAX: u64 = 8 << 30;
     let default = EngineConfig::default();
     if log_bytes > SMALL_SEGMENT_BYTES / 2 {
-        return default;
+        return EngineConfig { log_reserve_bytes: log_bytes.min(RESERVE_BYTES_MAX), ..default };
     }
     EngineConfig { segment_bytes: SMALL_SEGMENT_BYTES, log_reserve_bytes: SMALL_SEGMENT_BYTES, ..default }
 }
