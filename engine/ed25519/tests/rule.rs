@@ -80,7 +80,7 @@ fn the_place_in_a_large_batch_changes_nothing() {
 
 #[test]
 fn one_bad_signature_is_found_at_every_place() {
-    let honest = crowd(260);
+    let honest = crowd(150);
     for (name, verifier) in verifiers() {
         for place in 0..honest.len() {
             let mut cases = honest.clone();
