@@ -86,7 +86,7 @@ impl Submitter {
         Self { intake, conduct: Arc::default(), waits: false, time: None }
     }
 
-    /// Waits for room instead of answering [`SubmitError::Full`].
+    /// Waits for room instead of answering [`SubmitError::Full`]. Those who wait get room in the order in which they came.
     #[must_use]
     pub fn waiting(self) -> Self {
         Self { waits: true, ..self }
@@ -142,7 +142,7 @@ impl Submitter {
         }
         self.intake.stats.record(Stage::Admit, meter, count);
         self.take(room)?;
-        // Under one lock, so that a submission stays together and nothing gets in after the close.
+        // Held until everything is sent, so that the engine isn't closed between two batches. Others may send theirs in between.
         let queue = self.intake.queue.read();
         let Some(queue) = queue.as_ref() else {
             self.intake.budget.give_back(room);
