@@ -13,8 +13,9 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::{Duration, Instant};
 
-/// Transactions per batch: enough to verify well together, few enough to spread over cores.
-const BATCH_TRANSACTIONS: u32 = 1024;
+/// Signatures per batch, and so transactions at most: enough to verify well together, few enough to spread over cores. The last
+/// transaction may have some more.
+const BATCH_SIGNATURES: u32 = 1024;
 
 /// Well-formed transactions back to back, on their way.
 #[derive(Debug)]
@@ -86,7 +87,7 @@ impl Submitter {
         Self { intake, conduct: Arc::default(), waits: false, time: None }
     }
 
-    /// Waits for room instead of answering [`SubmitError::Full`].
+    /// Waits for room instead of answering [`SubmitError::Full`]. Those who wait get room in the order in which they came.
     #[must_use]
     pub fn waiting(self) -> Self {
         Self { waits: true, ..self }
@@ -142,7 +143,7 @@ impl Submitter {
         }
         self.intake.stats.record(Stage::Admit, meter, count);
         self.take(room)?;
-        // Under one lock, so that a submission stays together and nothing gets in after the close.
+        // Held until everything is sent, so that the engine isn't closed between two batches. Others may send theirs in between.
         let queue = self.intake.queue.read();
         let Some(queue) = queue.as_ref() else {
             self.intake.budget.give_back(room);
@@ -221,7 +222,7 @@ fn cut(bytes: &[u8]) -> Result<Vec<Cut<'_>>, SubmitError> {
         count += 1;
         index += 1;
         signatures += u32::from(transaction.signer_count());
-        if count == BATCH_TRANSACTIONS || rest.is_empty() {
+        if signatures >= BATCH_SIGNATURES || rest.is_empty() {
             let end = bytes.len() - rest.len();
             cuts.push(Cut { bytes: bytes.get(start..end).unwrap_or_default(), count, signatures });
             (start, count, signatures) = (end, 0, 0);
@@ -296,5 +297,30 @@ impl Tickets {
     #[must_use]
     pub fn is_done(&self) -> bool {
         self.0.is_done()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::types::{Address, Amount, AssetId};
+
+    #[test]
+    fn a_batch_is_as_much_work_as_another_however_many_sign() {
+        let order = |signers: u8| {
+            let address = |n: u8| Address([n.saturating_add(7); 32]);
+            let order = (0..signers).fold(Transaction::builder(address(0)), |order, n| {
+                order.transfer_from(address(n), address(100), AssetId(0), Amount(1))
+            });
+            order.build().unwrap().with_signatures(&vec![crate::Signature([0; 64]); usize::from(signers)]).unwrap()
+        };
+        for (signers, expected) in [(1, [1024, 1024, 952]), (16, [64, 64, 64]), (15, [69, 69, 69])] {
+            let bytes = order(signers).bytes().repeat(3000);
+            let cuts = cut(&bytes).unwrap();
+            let counts: Vec<u32> = cuts.iter().map(|cut| cut.count).take(3).collect();
+            assert_eq!(counts, expected);
+            assert_eq!(cuts.iter().map(|cut| cut.count).sum::<u32>(), 3000);
+            assert_eq!(cuts.iter().flat_map(|cut| cut.bytes).count(), bytes.len());
+        }
     }
 }

@@ -35,14 +35,14 @@ use std::io;
 use std::sync::Arc;
 use std::thread::JoinHandle;
 
-/// Transactions verified together by one task: enough for the merged batch to be near its best.
-const CHUNK_TRANSACTIONS: usize = 4096;
+/// Signatures verified together by one task: enough for the merged batch to be near its best.
+const CHUNK_SIGNATURES: usize = 4096;
 
 /// When less is waiting than would fill a chunk per thread, it is shared among the threads in pieces no smaller than this.
-const SHARE_TRANSACTIONS: usize = 32;
+const SHARE_SIGNATURES: usize = 32;
 
 /// Below this a chunk is verified at once by the verify thread: waking another would take longer.
-const INLINE_TRANSACTIONS: usize = 8;
+const INLINE_SIGNATURES: usize = 8;
 
 /// Blocks executed and not yet taken by the commit thread.
 const EXECUTED_BLOCKS: usize = 2;
@@ -156,17 +156,17 @@ struct Verifying {
 impl Verifying {
     fn run(&self, intake: &Receiver<Batch>, chunks: &Sender<Chunk>) {
         let threads = self.pool.current_num_threads();
-        let enough = CHUNK_TRANSACTIONS.saturating_mul(threads);
+        let enough = CHUNK_SIGNATURES.saturating_mul(threads);
         while let Ok(first) = intake.recv() {
-            let mut count = first.count as usize;
+            let mut count = first.signatures as usize;
             let mut batches = vec![first];
             while count < enough
                 && let Ok(next) = intake.try_recv()
             {
-                count = count.saturating_add(next.count as usize);
+                count = count.saturating_add(next.signatures as usize);
                 batches.push(next);
             }
-            let pieces = count.div_ceil(CHUNK_TRANSACTIONS).max((count / SHARE_TRANSACTIONS).min(threads)).max(1);
+            let pieces = count.div_ceil(CHUNK_SIGNATURES).max((count / SHARE_SIGNATURES).min(threads)).max(1);
             for chunk in cut_evenly(batches, count.div_ceil(pieces)) {
                 if chunks.send(self.start(chunk)).is_err() {
                     return;
@@ -179,15 +179,16 @@ impl Verifying {
     fn start(&self, batches: Vec<Batch>) -> Chunk {
         let (place, chunk) = bounded(1);
         let (check, common) = (self.check.clone(), self.common.clone());
-        let count: usize = batches.iter().map(|batch| batch.count as usize).sum();
+        let signatures: usize = batches.iter().map(|batch| batch.signatures as usize).sum();
         let work = move || {
             let meter = common.stats.meter();
+            let count = batches.iter().map(|batch| batch.count as usize).sum();
             let verified = check.verify(batches);
             common.stats.record(Stage::Verify, meter, count);
             // Nobody waits for it any more if the engine stopped.
             let _ = place.send(verified);
         };
-        if count <= INLINE_TRANSACTIONS {
+        if signatures <= INLINE_SIGNATURES {
             work();
         } else {
             self.pool.spawn(work);
@@ -196,7 +197,7 @@ impl Verifying {
     }
 }
 
-/// Cuts batches into runs of at least `count` transactions each, but for the last.
+/// Cuts batches into runs of at least `count` signatures each, but for the last.
 fn cut_evenly(batches: Vec<Batch>, count: usize) -> impl Iterator<Item = Vec<Batch>> {
     let mut batches = batches.into_iter();
     std::iter::from_fn(move || {
@@ -205,7 +206,7 @@ fn cut_evenly(batches: Vec<Batch>, count: usize) -> impl Iterator<Item = Vec<Bat
         while taken < count
             && let Some(batch) = batches.next()
         {
-            taken += batch.count as usize;
+            taken += batch.signatures as usize;
             run.push(batch);
         }
         (!run.is_empty()).then_some(run)

@@ -164,7 +164,9 @@ pub(crate) fn outcomes_digest(count: u32, rejections: &[(u32, Rejection)]) -> Di
 fn effects_digest(state: &State, scratch: &mut Scratch) -> Digest {
     let Scratch { changes, effects } = scratch;
     effects.clear();
-    changes.accounts.drain(|slot| state.encode_account(slot, effects));
+    let Changes { accounts, balances, .. } = changes;
+    accounts.drain(|slot| state.encode_changed_account(slot, balances, effects));
+    balances.clear();
     effects.extend_from_slice(&u32::MAX.to_le_bytes());
     changes.assets.drain(|asset| state.encode_asset(asset, effects));
     let mut hasher = blake3::Hasher::new_derive_key("nostro 1 effects");
