@@ -36,6 +36,7 @@ mod log;
 mod ops;
 mod pipeline;
 mod query;
+mod repair;
 mod replay;
 mod state;
 mod stats;
@@ -57,6 +58,7 @@ pub use ledger::{Ledger, LedgerNameError};
 pub use log::measure::MeasuredLog;
 pub use ops::{OPERATIONS, Operation, OperationKind, RegisterAsset, Transfer};
 pub use query::{BlockRef, Blocks, Holding, Snapshot, StoredBlock};
+pub use repair::{RepairError, Truncation, truncate_ledger};
 pub use state::Asset;
 pub use stats::{EngineStats, Stage, StageStats};
 pub use transaction::{

@@ -30,6 +30,8 @@ pub(crate) enum Command {
     Verify(VerifyArguments),
     /// Show what is in a ledger or in a load file.
     Inspect(InspectArguments),
+    /// Cut a damaged ledger after a block that is whole. What is cut is lost to the ledger; a copy is kept.
+    Repair(RepairArguments),
     /// Show a result that was written with --json.
     Report(ReportArguments),
     /// Compare two results.
@@ -229,6 +231,20 @@ pub(crate) struct InspectArguments {
     /// As JSON, one object per line.
     #[arg(long)]
     pub(crate) json: bool,
+}
+
+/// `loadgen repair`.
+#[derive(Clone, Debug, Args)]
+pub(crate) struct RepairArguments {
+    /// Directory of the ledger, which no engine may have open.
+    pub(crate) directory: PathBuf,
+    /// The last block that is to be left; everything behind it is cut, and LOST TO THE LEDGER. 0 leaves none.
+    #[arg(long, value_name = "HEIGHT", required = true)]
+    pub(crate) truncate_at: u64,
+    /// Where what is changed or removed is copied first: a directory, new or empty. Without it one beside the ledger, named
+    /// after it and the height.
+    #[arg(long, value_name = "PATH")]
+    pub(crate) copy: Option<PathBuf>,
 }
 
 /// `loadgen report`.

@@ -28,6 +28,7 @@ mod machine;
 mod measure;
 mod outcome;
 mod record;
+mod repair;
 mod replay;
 mod report;
 mod run;
@@ -70,6 +71,7 @@ fn dispatch(command: &Command) -> Result<(), failure::Failure> {
         Command::Import(arguments) => import::import(arguments),
         Command::Verify(arguments) => verify::verify(arguments),
         Command::Inspect(arguments) => inspect::inspect(arguments),
+        Command::Repair(arguments) => repair::repair(arguments),
         Command::Report(arguments) => report::report(arguments),
         Command::Compare(arguments) => compare::compare(arguments),
     }

@@ -25,7 +25,7 @@ const LAYERS: &[&[&str]] = &[
     &["pipeline"],
     &["replay"],
     &["query"],
-    &["audit", "engine"],
+    &["audit", "repair", "engine"],
     &["lib"],
 ];
 

@@ -43,7 +43,6 @@ pub(crate) mod measure;
 mod pool;
 mod reader;
 mod recovery;
-#[cfg_attr(not(test), allow(dead_code, reason = "for a tool that cuts a log by hand"))]
 mod repair;
 mod scan;
 mod segment;
@@ -66,6 +65,7 @@ pub(crate) use error::{DiskError, LogFailure, OpenError};
 pub(crate) use frame::{FrameBuilder, Hash, Sealed};
 pub(crate) use reader::{LogReader, Record, Records};
 pub(crate) use recovery::{Checkpoint, RecordRef, Visit};
+pub(crate) use repair::truncate_after;
 pub(crate) use scan::{genesis, scan};
 pub(crate) use storage::{OsStorage, Storage};
 #[cfg(test)]

@@ -8,7 +8,7 @@
 use std::path::Path;
 
 use super::error::{DiskError, OpenError};
-use super::frame::{Hash, frame_bytes};
+use super::frame::{FrameHeader, Hash, Kind, PAGE_BYTES, frame_bytes};
 use super::ledger::{LEDGER_NAME, Ledger};
 use super::lock;
 use super::recovery::{Checkpoint, Purpose, walk};
@@ -24,7 +24,9 @@ pub(crate) struct Truncated {
     /// The last record that is left, the ledger id if there is none.
     pub(crate) height: u64,
     pub(crate) hash: Hash,
-    /// The files that are in the copy, as they were before.
+    /// The highest record of which a whole header was found behind the cut; the last that is left if none was.
+    pub(crate) lost: u64,
+    /// The segments that are in the copy, as they were before: the one that was cut, then those that were removed.
     pub(crate) copied: Vec<String>,
     /// Where in the first of them the cut is.
     pub(crate) offset: u64,
@@ -60,8 +62,14 @@ pub(crate) fn truncate_after<S: Storage>(
     }
     let mut copied = vec![segment_name(id)];
     copied.extend(later.iter().copied().map(segment_name));
+    let (crc, mut lost) = (ledger.salted_crc(), height);
     for name in copied.iter().map(String::as_str).chain([LEDGER_NAME]) {
-        copy_file(storage, &directory.join(name), &copy.join(name))?;
+        copy_file(storage, &directory.join(name), &copy.join(name), &mut |page| {
+            let header = page.first_chunk().and_then(|header| FrameHeader::decode(header, crc).ok());
+            if let Some(header) = header.filter(|header| header.kind == Kind::Block) {
+                lost = lost.max(header.record.height);
+            }
+        })?;
     }
     storage.sync_dir(copy).map_err(DiskError::on("sync the directory", copy, None))?;
 
@@ -80,7 +88,7 @@ pub(crate) fn truncate_after<S: Storage>(
         place = place.saturating_add(length as u64);
     }
     storage.fdatasync(&file).map_err(DiskError::on("sync", &path, None))?;
-    Ok(Truncated { height, hash, copied, offset })
+    Ok(Truncated { height, hash, lost, copied, offset })
 }
 
 /// The segment that holds a height, the end of its frame, and its hash.
@@ -112,7 +120,8 @@ fn end_of<S: Storage>(
     }
 }
 
-fn copy_file<S: Storage>(storage: &S, from: &Path, to: &Path) -> Result<(), DiskError> {
+/// Copies a file durably, and shows every page of it.
+fn copy_file<S: Storage>(storage: &S, from: &Path, to: &Path, show: &mut dyn FnMut(&[u8])) -> Result<(), DiskError> {
     let source = storage.open(from, Access::Read).map_err(DiskError::on("open the file", from, None))?;
     let length = storage.length(&source).map_err(DiskError::on("ask for the length", from, None))?;
     let target = storage.create(to).map_err(DiskError::on("create the file", to, None))?;
@@ -122,6 +131,7 @@ fn copy_file<S: Storage>(storage: &S, from: &Path, to: &Path) -> Result<(), Disk
         let bytes = usize::try_from(length - offset).unwrap_or(usize::MAX).min(CHUNK_BYTES);
         let part = &mut chunk[..bytes];
         storage.pread_exact(&source, part, offset).map_err(DiskError::on("read", from, Some(offset)))?;
+        part.chunks(PAGE_BYTES).for_each(&mut *show);
         write_all_at(storage, &target, part, offset).map_err(DiskError::on("write", to, Some(offset)))?;
         offset = offset.saturating_add(bytes as u64);
     }

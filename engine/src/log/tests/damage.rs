@@ -387,6 +387,7 @@ fn an_operator_can_cut_a_damaged_log_and_keeps_a_copy() {
             let error = truncate_after(&OsStorage, &home.path(), None, whole.height + 1, &copy).unwrap_err();
             assert!(!copy.exists(), "{error}");
             let cut = truncate_after(&OsStorage, &home.path(), None, height, &copy).unwrap();
+            assert_eq!(cut.lost, whole.height, "damage {what}: the end of what was lost is seen");
             assert_eq!((cut.height, cut.copied.first().map(String::as_str)), (height, Some("segment-00000001.log")));
             assert_eq!(std::fs::read(copy.join("segment-00000001.log")).unwrap(), damaged);
             assert!(copy.join("LEDGER").exists());
