@@ -56,6 +56,9 @@ pub use ledger::{Ledger, LedgerNameError};
 #[cfg(feature = "measure")]
 #[doc(hidden)]
 pub use log::measure::MeasuredLog;
+#[cfg(feature = "sim")]
+#[doc(hidden)]
+pub use log::{Chance, Faults, Planted, SimDisk};
 pub use ops::{OPERATIONS, Operation, OperationKind, RegisterAsset, Transfer};
 pub use query::{BlockRef, Blocks, Holding, Snapshot, StoredBlock};
 pub use repair::{RepairError, Truncation, truncate_ledger};
