@@ -35,6 +35,7 @@ mod ledger;
 mod log;
 mod ops;
 mod pipeline;
+mod priority;
 mod query;
 mod repair;
 mod replay;

@@ -68,6 +68,7 @@ pub(crate) use repair::truncate_after;
 pub(crate) use scan::{genesis, scan};
 #[cfg(feature = "sim")]
 pub use sim::{Chance, Faults, SimDisk};
+#[cfg_attr(not(feature = "sim"), expect(unreachable_pub, reason = "given out with the feature `sim`"))]
 pub use storage::Planted;
 pub(crate) use storage::{OsStorage, Storage};
 #[cfg(test)]
