@@ -7,7 +7,7 @@
 use crate::block::Block;
 use crate::error::{Stop, StopError};
 use crate::execute::Settled;
-use crate::log::{FrameBuilder, LogFailure, Sealed, SegmentLog, Storage};
+use crate::log::{FrameBuilder, LogFailure, Planted, Sealed, SegmentLog, Storage};
 use crate::stats::{Stage, Stats};
 use crate::types::{BlockHeader, Digest, Height, REJECTION_BYTES, Settlement, Time, TransactionId};
 use crate::verify::Verified;
@@ -100,10 +100,14 @@ impl<S: Storage> Committer<S> {
                 }
             };
             is_sealed = false;
+            let releases_failed = log.planted(Planted::ReceiptsOfFailedGroup);
             match commit(log, &mut tip, &group, &mut buffers, &stats) {
                 Ok(durable) => log = durable,
-                // The cause stands before the group is dropped, so that every batch in it tells its submitter.
-                Err(failure) => return failed(failure),
+                Err(failure) => {
+                    // The cause stands before the group is dropped, so that every batch in it tells its submitter.
+                    failed(failure);
+                    return group.into_iter().filter(|_| releases_failed).for_each(release);
+                }
             }
             let meter = stats.meter();
             let count = group.iter().map(|block| block.count as usize).sum();
@@ -151,7 +155,10 @@ fn commit<S: Storage>(
     stats.record(Stage::Seal, meter, count);
 
     let meter = stats.meter();
-    let log = log.append(&mut frames)?.sync()?;
+    let mut log = log.append(&mut frames)?;
+    if !log.planted(Planted::ReceiptsBeforeSync) {
+        log = log.sync()?;
+    }
     stats.record(Stage::Sync, meter, count);
     let bytes = frames.iter().map(|frame| frame.frame_bytes() as u64).sum();
     stats.record_blocks(group.len(), bytes);

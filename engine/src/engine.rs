@@ -6,7 +6,9 @@ use crate::config::EngineConfig;
 use crate::error::{OpenError, ReadError, Stop, StopError, SubmitError};
 use crate::intake::{Batch, Intake, Submitter, Ticket, Tickets};
 use crate::ledger::Ledger;
-use crate::log::{self, LogConfig, LogReader, OsStorage, SegmentLog};
+#[cfg(feature = "sim")]
+use crate::log::SimDisk;
+use crate::log::{self, LogConfig, LogReader, OsStorage, SegmentLog, Storage};
 use crate::pipeline::{self, Common, Executing, SnapshotRequest, Start};
 use crate::query::{Blocks, Snapshot};
 use crate::replay::{ReplayError, Replayer};
@@ -90,7 +92,26 @@ impl Engine {
         config: EngineConfig,
         mut progress: impl FnMut(OpenProgress),
     ) -> Result<Self, OpenError> {
-        let directory = directory.as_ref().to_path_buf();
+        Self::open_on(OsStorage, directory.as_ref(), &config, &mut progress)
+    }
+
+    /// Opens a ledger on a disk that lies, for tests of crashes.
+    ///
+    /// # Errors
+    /// [`OpenError`].
+    #[cfg(feature = "sim")]
+    #[doc(hidden)]
+    pub fn open_simulated(disk: &SimDisk, directory: &Path, config: &EngineConfig) -> Result<Self, OpenError> {
+        Self::open_on(disk.clone(), directory, config, &mut |_| ())
+    }
+
+    fn open_on<S: Storage + Clone>(
+        storage: S,
+        directory: &Path,
+        config: &EngineConfig,
+        progress: &mut dyn FnMut(OpenProgress),
+    ) -> Result<Self, OpenError> {
+        let directory = directory.to_path_buf();
         config.check()?;
         let ledger = Ledger::new(&config.ledger)?;
         let system = |what| move |source| OpenError::System { what, source };
@@ -100,7 +121,7 @@ impl Engine {
             reserve_bytes: config.log_reserve_bytes,
             group_bytes_max: config.group_bytes_max,
         };
-        let (log, tip, recovered) = open_log(&directory, &ledger, log_config, &mut replayer, &mut progress)?;
+        let (log, tip, recovered) = open_log(storage, &directory, &ledger, log_config, &mut replayer, progress)?;
         let reader = log.reader();
 
         let stop = Arc::new(Stop::default());
@@ -122,7 +143,7 @@ impl Engine {
             intake: intake_out,
             snapshots: snapshots_out,
         };
-        let threads = pipeline::start(start, &config, &common).map_err(system("threads"))?;
+        let threads = pipeline::start(start, config, &common).map_err(system("threads"))?;
         Ok(Self {
             directory,
             ledger,
@@ -276,13 +297,14 @@ impl Drop for Engine {
 }
 
 /// Creates the log or recovers the state from it; gives the hash of its last block too.
-fn open_log(
+fn open_log<S: Storage + Clone>(
+    storage: S,
     directory: &Path,
     ledger: &Ledger,
     config: LogConfig,
     replayer: &mut Replayer,
     progress: &mut dyn FnMut(OpenProgress),
-) -> Result<(SegmentLog<OsStorage>, Digest, OpenProgress), OpenError> {
+) -> Result<(SegmentLog<S>, Digest, OpenProgress), OpenError> {
     let complain = |error: log::OpenError| match error {
         log::OpenError::Visit { source, height } => match source.downcast::<ReplayError>() {
             Ok(error) => {
@@ -295,7 +317,7 @@ fn open_log(
     };
     let id = ledger.id().0;
     let mut done = OpenProgress::default();
-    let opened = SegmentLog::open(OsStorage, directory, Some(id), config, &mut |record| {
+    let opened = SegmentLog::open(storage.clone(), directory, Some(id), config, &mut |record| {
         let stored = record.header;
         let header = BlockHeader::from_log(stored.height, stored.previous, stored.body_hash, &stored.meta);
         let header = header.ok_or("reserved bytes of the header: expected zeros, found others")?;
@@ -309,8 +331,7 @@ fn open_log(
     match opened {
         Ok((log, recovered)) => Ok((log, Digest(recovered.hash), done)),
         Err(log::OpenError::NoLedger { .. }) => {
-            let log =
-                SegmentLog::create(OsStorage, directory, id, ledger.name().as_bytes(), config).map_err(complain)?;
+            let log = SegmentLog::create(storage, directory, id, ledger.name().as_bytes(), config).map_err(complain)?;
             Ok((log, Digest(id), done))
         }
         Err(error) => Err(complain(error)),

@@ -35,6 +35,7 @@ mod ledger;
 mod log;
 mod ops;
 mod pipeline;
+mod priority;
 mod query;
 mod repair;
 mod replay;
@@ -56,6 +57,9 @@ pub use ledger::{Ledger, LedgerNameError};
 #[cfg(feature = "measure")]
 #[doc(hidden)]
 pub use log::measure::MeasuredLog;
+#[cfg(feature = "sim")]
+#[doc(hidden)]
+pub use log::{Chance, Faults, Planted, SimDisk};
 pub use ops::{OPERATIONS, Operation, OperationKind, RegisterAsset, Transfer};
 pub use query::{BlockRef, Blocks, Holding, Snapshot, StoredBlock};
 pub use repair::{RepairError, Truncation, truncate_ledger};

@@ -24,6 +24,7 @@ use crate::error::{Stop, StopError};
 use crate::execute::{Scratch, settle};
 use crate::intake::Batch;
 use crate::log::Storage;
+use crate::priority;
 use crate::state::{State, StateSnapshot};
 use crate::stats::{Stage, Stats};
 use crate::transaction::TransactionRef;
@@ -116,11 +117,16 @@ pub(crate) fn start<S: Storage>(
     // A bounded channel keeps what is in it until its last sender goes, which may be when the engine is closed.
     let (chunks_late, blocks_late) = (chunks_out.clone(), blocks_out.clone());
     let execute = move || executing.run(&chunks_out, snapshots, &blocks_in);
+    let stats = common.stats.clone();
+    let commit = move || {
+        stats.record_priority(priority::raise());
+        committer.run(&blocks_out);
+    };
     Ok(vec![
         // The intake's channel isn't bounded, and drops what is in it with its receiver.
         spawn("nostro-verify", common, move || verifying.run(&intake, &chunks_in), || ())?,
         spawn("nostro-execute", common, execute, move || chunks_late.iter().for_each(drop))?,
-        spawn("nostro-commit", common, move || committer.run(&blocks_out), move || blocks_late.iter().for_each(drop))?,
+        spawn("nostro-commit", common, commit, move || blocks_late.iter().for_each(drop))?,
     ])
 }
 

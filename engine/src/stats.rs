@@ -1,6 +1,6 @@
 //! What each stage costs: processor time, busy time, transactions.
 
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::Instant;
 
 /// A stage of the pipeline.
@@ -58,6 +58,9 @@ pub struct EngineStats {
     pub blocks: u64,
     /// Bytes written to the log for them, headers and padding included.
     pub log_bytes: u64,
+    /// Whether the committing thread runs at real-time priority. Where the system doesn't allow it, it runs as any other, and
+    /// commits take longer to be told when all cores are busy.
+    pub commit_is_real_time: bool,
 }
 
 impl EngineStats {
@@ -89,6 +92,7 @@ pub(crate) struct Stats {
     stages: [Counters; 6],
     blocks: AtomicU64,
     log_bytes: AtomicU64,
+    commit_is_real_time: AtomicBool,
 }
 
 /// When a piece of work began, by the wall and by this thread's processor time.
@@ -126,6 +130,10 @@ impl Stats {
         self.log_bytes.fetch_add(log_bytes, Ordering::Relaxed);
     }
 
+    pub(crate) fn record_priority(&self, commit_is_real_time: bool) {
+        self.commit_is_real_time.store(commit_is_real_time, Ordering::Relaxed);
+    }
+
     pub(crate) fn read(&self, verifying: Verifying, waiting_transactions: usize) -> EngineStats {
         let read = |counter: &AtomicU64| counter.load(Ordering::Relaxed);
         let stages = std::array::from_fn(|stage| {
@@ -138,7 +146,16 @@ impl Stats {
             }
         });
         let (blocks, log_bytes) = (read(&self.blocks), read(&self.log_bytes));
+        let commit_is_real_time = self.commit_is_real_time.load(Ordering::Relaxed);
         let Verifying { threads: verify_threads, path: verify_path } = verifying;
-        EngineStats { stages, verify_threads, verify_path, waiting_transactions, blocks, log_bytes }
+        EngineStats {
+            stages,
+            verify_threads,
+            verify_path,
+            waiting_transactions,
+            blocks,
+            log_bytes,
+            commit_is_real_time,
+        }
     }
 }

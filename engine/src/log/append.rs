@@ -236,6 +236,11 @@ impl<S: Storage> SegmentLog<S> {
         Ok(retired.len() as u64)
     }
 
+    /// Whether the crash harness planted this mistake.
+    pub(crate) fn planted(&self, mistake: Planted) -> bool {
+        self.storage.planted(mistake)
+    }
+
     fn stamp(&self) -> Stamp {
         let watermark = if self.storage.planted(Planted::NoWatermark) { 0 } else { self.watermark };
         Stamp { segment: self.segment.id, epoch: self.epoch, watermark }

@@ -47,8 +47,7 @@ mod repair;
 mod scan;
 mod segment;
 #[cfg(any(test, feature = "sim"))]
-#[cfg_attr(not(test), allow(dead_code, reason = "until an engine can be opened on it"))]
-#[expect(unreachable_pub, reason = "the engine gives the simulated disk out with the feature `sim`")]
+#[cfg_attr(not(feature = "sim"), expect(unreachable_pub, reason = "given out with the feature `sim`"))]
 mod sim;
 mod storage;
 #[cfg(test)]
@@ -67,6 +66,10 @@ pub(crate) use reader::{LogReader, Record, Records};
 pub(crate) use recovery::{Checkpoint, RecordRef, Visit};
 pub(crate) use repair::truncate_after;
 pub(crate) use scan::{genesis, scan};
+#[cfg(feature = "sim")]
+pub use sim::{Chance, Faults, SimDisk};
+#[cfg_attr(not(feature = "sim"), expect(unreachable_pub, reason = "given out with the feature `sim`"))]
+pub use storage::Planted;
 pub(crate) use storage::{OsStorage, Storage};
 #[cfg(test)]
 use {
