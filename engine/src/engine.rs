@@ -204,7 +204,8 @@ impl Engine {
     /// The durable state of a stopped engine, from its log.
     fn last_durable(&self) -> Result<Snapshot, ReadError> {
         let mut last = self.last.lock();
-        if let Some(snapshot) = &*last {
+        // Blocks that were on their way when another thread failed may have become durable since.
+        if let Some(snapshot) = last.as_ref().filter(|last| last.height() >= self.durable_height()) {
             return Ok(snapshot.clone());
         }
         let failed = |height, reason: String| ReadError { height, reason };
