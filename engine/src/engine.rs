@@ -87,7 +87,7 @@ impl Engine {
     #[expect(clippy::needless_pass_by_value, reason = "a caller writes it in place")]
     pub fn open_with(
         directory: impl AsRef<Path>,
-        config: EngineConfig,
+        mut config: EngineConfig,
         mut progress: impl FnMut(OpenProgress),
     ) -> Result<Self, OpenError> {
         let directory = directory.as_ref().to_path_buf();
@@ -102,6 +102,8 @@ impl Engine {
         };
         let (log, tip, recovered) = open_log(&directory, &ledger, log_config, &mut replayer, &mut progress)?;
         let reader = log.reader();
+        // The ledger may have smaller segments than the configuration that its blocks were limited for.
+        config.block_bytes_max = config.block_bytes_max.min(log.body_bytes_max() as usize);
 
         let stop = Arc::new(Stop::default());
         let stats = Arc::new(Stats::default());
