@@ -84,7 +84,6 @@ impl Engine {
     ///
     /// # Errors
     /// [`OpenError`].
-    #[expect(clippy::needless_pass_by_value, reason = "a caller writes it in place")]
     pub fn open_with(
         directory: impl AsRef<Path>,
         mut config: EngineConfig,
