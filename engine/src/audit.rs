@@ -60,7 +60,7 @@ pub struct AuditReport {
 /// # Errors
 /// [`AuditError`] if there is none, or it can't be read.
 pub fn ledger_name(directory: &Path) -> Result<String, AuditError> {
-    let genesis = log::genesis(&OsStorage, directory).map_err(|error| AuditError(error.to_string()))?;
+    let genesis = log::genesis(&OsStorage, directory).map_err(|error| located(directory, &error))?;
     String::from_utf8(genesis).map_err(|_| {
         AuditError(format!("{}: the ledger's name: expected printable ASCII, found other bytes", directory.display()))
     })
@@ -81,7 +81,7 @@ pub fn read_ledger(
         visit(&block).map_err(|error| format!("{}, offset {}: {error}", record.file, record.offset))?;
         Ok(())
     });
-    let scanned = scanned.map_err(|error| AuditError(error.to_string()))?;
+    let scanned = scanned.map_err(|error| located(directory, &error))?;
     let torn = scanned
         .torn
         .map(|torn| format!("{}: {} bytes from offset {}: {}", torn.file, torn.bytes, torn.offset, torn.found));
@@ -95,6 +95,12 @@ pub fn read_ledger(
         sealed: scanned.sealed,
         torn,
     })
+}
+
+/// Says which directory it was, where the error has but a file's name.
+fn located(directory: &Path, error: &log::OpenError) -> AuditError {
+    let (directory, text) = (directory.display().to_string(), error.to_string());
+    AuditError(if text.starts_with(&directory) { text } else { format!("{directory}: {text}") })
 }
 
 fn block_of<'a>(record: &RecordRef<'a>) -> Result<BlockRef<'a>, VisitError> {

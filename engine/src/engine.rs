@@ -86,10 +86,9 @@ impl Engine {
     ///
     /// # Errors
     /// [`OpenError`].
-    #[expect(clippy::needless_pass_by_value, reason = "a caller writes it in place")]
     pub fn open_with(
         directory: impl AsRef<Path>,
-        config: EngineConfig,
+        mut config: EngineConfig,
         mut progress: impl FnMut(OpenProgress),
     ) -> Result<Self, OpenError> {
         Self::open_on(OsStorage, directory.as_ref(), &config, &mut progress)
@@ -123,6 +122,8 @@ impl Engine {
         };
         let (log, tip, recovered) = open_log(storage, &directory, &ledger, log_config, &mut replayer, progress)?;
         let reader = log.reader();
+        // The ledger may have smaller segments than the configuration that its blocks were limited for.
+        config.block_bytes_max = config.block_bytes_max.min(log.body_bytes_max() as usize);
 
         let stop = Arc::new(Stop::default());
         let stats = Arc::new(Stats::default());
@@ -227,7 +228,8 @@ impl Engine {
     /// The durable state of a stopped engine, from its log.
     fn last_durable(&self) -> Result<Snapshot, ReadError> {
         let mut last = self.last.lock();
-        if let Some(snapshot) = &*last {
+        // Blocks that were on their way when another thread failed may have become durable since.
+        if let Some(snapshot) = last.as_ref().filter(|last| last.height() >= self.durable_height()) {
             return Ok(snapshot.clone());
         }
         let failed = |height, reason: String| ReadError { height, reason };
