@@ -88,10 +88,10 @@ impl Engine {
     /// [`OpenError`].
     pub fn open_with(
         directory: impl AsRef<Path>,
-        mut config: EngineConfig,
+        config: EngineConfig,
         mut progress: impl FnMut(OpenProgress),
     ) -> Result<Self, OpenError> {
-        Self::open_on(OsStorage, directory.as_ref(), &config, &mut progress)
+        Self::open_on(OsStorage, directory.as_ref(), config, &mut progress)
     }
 
     /// Opens a ledger on a disk that lies, for tests of crashes.
@@ -101,13 +101,13 @@ impl Engine {
     #[cfg(feature = "sim")]
     #[doc(hidden)]
     pub fn open_simulated(disk: &SimDisk, directory: &Path, config: &EngineConfig) -> Result<Self, OpenError> {
-        Self::open_on(disk.clone(), directory, config, &mut |_| ())
+        Self::open_on(disk.clone(), directory, config.clone(), &mut |_| ())
     }
 
     fn open_on<S: Storage + Clone>(
         storage: S,
         directory: &Path,
-        config: &EngineConfig,
+        mut config: EngineConfig,
         progress: &mut dyn FnMut(OpenProgress),
     ) -> Result<Self, OpenError> {
         let directory = directory.to_path_buf();
@@ -144,7 +144,7 @@ impl Engine {
             intake: intake_out,
             snapshots: snapshots_out,
         };
-        let threads = pipeline::start(start, config, &common).map_err(system("threads"))?;
+        let threads = pipeline::start(start, &config, &common).map_err(system("threads"))?;
         Ok(Self {
             directory,
             ledger,
