@@ -178,7 +178,8 @@ impl Engine {
         self.recovered
     }
 
-    /// Submits one transaction. Never waits.
+    /// Submits one transaction. Never waits. All that is submitted here counts as one source of traffic; a host that serves many gives
+    /// each a [submitter](Self::submitter) of its own.
     ///
     /// # Errors
     /// [`SubmitError`]; nothing was admitted then.

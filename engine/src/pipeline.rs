@@ -237,13 +237,14 @@ impl ExecuteThread {
     fn run(mut self, chunks: &Receiver<Chunk>, mut snapshots: Receiver<SnapshotRequest>, blocks: &Sender<Executed>) {
         let (no_chunk, no_chunks) = (never(), never());
         let mut ready: VecDeque<Part> = VecDeque::new();
+        let mut ready_transactions = 0_usize;
         let mut oldest: Option<Chunk> = None;
         loop {
-            while ready_transactions(&ready) < self.limits.transactions
+            while ready_transactions < self.limits.transactions
                 && let Some(chunk) = oldest.take().or_else(|| chunks.try_recv().ok())
             {
                 match chunk.try_recv() {
-                    Ok(batches) => ready.extend(batches.into_iter().map(whole)),
+                    Ok(batches) => ready_transactions += take(batches, &mut ready),
                     Err(TryRecvError::Empty) => {
                         oldest = Some(chunk);
                         break;
@@ -254,7 +255,9 @@ impl ExecuteThread {
             }
             snapshots.try_iter().for_each(|request| self.answer(&request));
             if !ready.is_empty() {
-                if blocks.send(self.execute(&mut ready)).is_err() {
+                let executed = self.execute(&mut ready);
+                ready_transactions -= executed.count as usize;
+                if blocks.send(executed).is_err() {
                     return;
                 }
                 continue;
@@ -267,7 +270,7 @@ impl ExecuteThread {
             select! {
                 recv(chunk) -> batches => match batches {
                     Ok(batches) => {
-                        ready.extend(batches.into_iter().map(whole));
+                        ready_transactions += take(batches, &mut ready);
                         oldest = None;
                     }
                     Err(_) => return,
@@ -312,8 +315,11 @@ fn whole(verified: Verified) -> Part {
     Part { verified: Arc::new(verified), bytes, start: 0, count }
 }
 
-fn ready_transactions(ready: &VecDeque<Part>) -> usize {
-    ready.iter().map(|part| part.count as usize).sum()
+/// Puts verified batches behind what is ready; gives the number of their transactions.
+fn take(batches: Vec<Verified>, ready: &mut VecDeque<Part>) -> usize {
+    let before = ready.len();
+    ready.extend(batches.into_iter().map(whole));
+    ready.range(before..).map(|part| part.count as usize).sum()
 }
 
 /// Takes the parts of the next block: transactions in order, of one asked time, within the limits; at least one.
