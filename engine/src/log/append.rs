@@ -17,7 +17,7 @@ const PAGE: u64 = PAGE_BYTES as u64;
 impl<S: Storage> SegmentLog<S> {
     /// Appends a group of records; they are durable after the next [`SegmentLog::sync`], not before.
     ///
-    /// The heights must go on from [`SegmentLog::tip`]. Rolls into new segments as needed, which syncs what came before.
+    /// The heights must go on from that of the last record. Rolls into new segments as needed, which syncs what came before.
     ///
     /// # Errors
     ///

@@ -2,7 +2,7 @@
 //!
 //! An operation answers five questions in the same order: what it is, what it touches (from its bytes alone), what it does
 //! (check everything, then change everything), how it is written, how it is read. Operations don't know each other; what two
-//! of them share belongs to [`Context`](crate::state::Context) or the state.
+//! of them share belongs to [`Context`] or the state.
 //!
 //! Every operation begins with the same four bytes and is a multiple of eight bytes long:
 //!
