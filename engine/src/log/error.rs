@@ -82,6 +82,9 @@ pub(crate) enum OpenError {
     /// Durable bytes are not what they were.
     #[error("the log is damaged: {0}")]
     Damaged(#[from] Damage),
+    /// The checkpoint to start from is not of this log.
+    #[error("height {height}: expected the record {expected} of the checkpoint, found {found}")]
+    Checkpoint { height: u64, expected: String, found: String },
     /// There is not enough space for what is needed at least.
     #[error("{}: {needed} bytes are needed, {available} are free", directory.display())]
     NoSpace { directory: PathBuf, needed: u64, available: u64 },

@@ -31,8 +31,10 @@
 //! The frame is drawn in `frame.rs`, the segment in `segment.rs`, the rule of recovery is in `recovery.rs`, and
 //! `docs/format.md` has it all in one place.
 
+mod append;
 mod config;
 mod create;
+mod directory;
 mod error;
 mod frame;
 mod ledger;
@@ -41,11 +43,14 @@ mod reader;
 mod recovery;
 mod scan;
 mod segment;
+#[cfg(any(test, feature = "sim"))]
+#[cfg_attr(not(test), allow(dead_code, reason = "until an engine can be opened on it"))]
+#[expect(unreachable_pub, reason = "the engine gives the simulated disk out with the feature `sim`")]
+mod sim;
 mod storage;
 #[cfg(test)]
 mod tests;
 
-use std::io::IoSlice;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64};
@@ -54,27 +59,29 @@ use parking_lot::{Condvar, Mutex, RwLock};
 
 pub(crate) use config::{LogConfig, LogCounters, Recovered};
 pub(crate) use error::{DiskError, LogFailure, OpenError};
-pub(crate) use frame::{BodyTooLarge, FrameBuilder, Hash, Sealed};
+pub(crate) use frame::{FrameBuilder, Hash, Sealed};
 pub(crate) use reader::{LogReader, Record, Records};
-pub(crate) use recovery::{RecordRef, Visit};
+pub(crate) use recovery::{Checkpoint, RecordRef, Visit};
 pub(crate) use scan::{genesis, scan};
 pub(crate) use storage::{OsStorage, Storage};
 #[cfg(test)]
-use {error::ReadError, frame::META_BYTES, ledger::GENESIS_BYTES_MAX, scan::Scanned};
+use {
+    error::ReadError,
+    frame::META_BYTES,
+    ledger::GENESIS_BYTES_MAX,
+    scan::{Scanned, scan_from},
+};
 
-use create::begin_segment;
 use frame::{FRAME_HEADER_BYTES, Kind, PAGE_BYTES, SaltedCrc, Stamp, seal_page};
 use ledger::Ledger;
 use pool::Pool;
 use reader::Shared;
 use recovery::{Purpose, Unmarked, Walked, cut_tail, walk};
-use segment::{SEGMENT_HEADER_BYTES, Segment, SegmentHeader, segment_name};
-use storage::{Access, LockError, Planted, write_all_at};
+use segment::{SEGMENT_HEADER_BYTES, Segment, segment_name};
+use storage::{Access, LockError, write_all_at};
 
 /// Of a larger group so many bytes at a time are sent on their way to the disk.
 pub(crate) const WRITEBACK_BYTES: usize = 2 << 20;
-/// The kernel takes at most so many buffers in one call.
-const BUFFERS_MAX: usize = 1024;
 const PAGE: u64 = PAGE_BYTES as u64;
 /// Kept at a segment's end for a seal and for the continued mark.
 const TAIL_BYTES: u64 = 2 * PAGE;
@@ -135,6 +142,23 @@ impl<S: Storage> SegmentLog<S> {
         config: LogConfig,
         visit: &mut Visit<'_>,
     ) -> Result<(Self, Recovered), OpenError> {
+        Self::open_from(storage, directory, expected, None, config, visit)
+    }
+
+    /// Like [`SegmentLog::open`], but shows only the records above a checkpoint. The log must have the record of the
+    /// checkpoint, with its hash; segments that are wholly below are not read, and need not be there.
+    ///
+    /// # Errors
+    ///
+    /// [`OpenError`], [`OpenError::Checkpoint`] if the log is not the one that the checkpoint was taken from.
+    pub(crate) fn open_from(
+        storage: S,
+        directory: &Path,
+        expected: Option<Hash>,
+        from: Option<Checkpoint>,
+        config: LogConfig,
+        visit: &mut Visit<'_>,
+    ) -> Result<(Self, Recovered), OpenError> {
         config.check()?;
         let ledger = Ledger::read(&storage, directory)?;
         if let Some(expected) = expected.filter(|expected| *expected != ledger.id) {
@@ -145,7 +169,7 @@ impl<S: Storage> SegmentLog<S> {
             });
         }
         let lock = lock(&storage, directory)?;
-        let walked = walk(&storage, directory, &ledger, Purpose::Open, visit)?;
+        let walked = walk(&storage, directory, &ledger, Purpose::Open, from, visit)?;
         let Some(last) = walked.segments.last() else {
             return Err(OpenError::SegmentMissing { file: segment_name(1), because: "every ledger has one".into() });
         };
@@ -240,17 +264,14 @@ impl<S: Storage> SegmentLog<S> {
         }
     }
 
-    /// The ledger's id, the `previous` of its first record.
-    pub(crate) fn ledger_id(&self) -> &Hash {
-        &self.ledger.id
-    }
-
     /// The bytes that the ledger was created with.
+    #[cfg(test)]
     pub(crate) fn genesis(&self) -> &[u8] {
         &self.ledger.genesis
     }
 
     /// Height and hash of the last record, durable or not.
+    #[cfg(test)]
     pub(crate) fn tip(&self) -> (u64, Hash) {
         (self.height, self.hash)
     }
@@ -261,11 +282,8 @@ impl<S: Storage> SegmentLog<S> {
         u32::try_from(room.saturating_sub(FRAME_HEADER_BYTES as u64)).unwrap_or(u32::MAX)
     }
 
-    /// What a committer should put into one group at most, in bytes.
-    pub(crate) fn group_bytes_max(&self) -> usize {
-        self.config.group_bytes_max
-    }
-
+    /// What this log has done.
+    #[cfg(test)]
     pub(crate) fn counters(&self) -> LogCounters {
         self.counters
     }
@@ -273,235 +291,6 @@ impl<S: Storage> SegmentLog<S> {
     /// A reader of this log, for any thread; it goes on reading when the log is gone.
     pub(crate) fn reader(&self) -> LogReader {
         LogReader { shared: Arc::clone(&self.shared) }
-    }
-
-    /// Appends a group of records; they are durable after the next [`SegmentLog::sync`], not before.
-    ///
-    /// The heights must go on from [`SegmentLog::tip`]. Rolls into new segments as needed, which syncs what came before.
-    ///
-    /// # Errors
-    ///
-    /// [`LogFailure`]: the log has stopped.
-    pub(crate) fn append(mut self, frames: &mut [Sealed]) -> Result<Self, LogFailure> {
-        self.check_group(frames)?;
-
-        let mut rest = frames;
-        while !rest.is_empty() {
-            let mut end = self.end;
-            let room = self.ledger.segment_bytes.saturating_sub(TAIL_BYTES);
-            let fitting = rest
-                .iter()
-                .take_while(|frame| {
-                    end = end.saturating_add(frame.bytes().len() as u64);
-                    end <= room
-                })
-                .count();
-            let (run, later) = rest.split_at_mut(fitting);
-            self.write_run(run)?;
-            rest = later;
-            if !rest.is_empty() {
-                self.roll()?;
-            }
-        }
-        Ok(self)
-    }
-
-    /// Every record follows the one before, and each fits into a segment.
-    fn check_group(&self, frames: &[Sealed]) -> Result<(), LogFailure> {
-        let bytes_max = self.body_bytes_max();
-        let (mut height, mut hash) = (self.height, &self.hash);
-        for frame in frames {
-            let height_expected = height.saturating_add(1);
-            if frame.height() != height_expected || frame.previous() != hash {
-                return Err(LogFailure::OutOfOrder { height_expected, height_found: frame.height() });
-            }
-            let bytes = frame.body().len() as u64;
-            if bytes > u64::from(bytes_max) {
-                return Err(BodyTooLarge { bytes, bytes_max: bytes_max.into() }.into());
-            }
-            (height, hash) = (frame.height(), frame.hash());
-        }
-        Ok(())
-    }
-
-    /// Stamps and writes frames that fit into the segment.
-    fn write_run(&mut self, run: &mut [Sealed]) -> Result<(), LogFailure> {
-        let stamp = self.stamp();
-        for frame in run.iter_mut() {
-            frame.stamp(stamp, self.crc);
-        }
-        let Some(last) = run.last() else { return Ok(()) };
-        assert!(self.segment.writable_at(self.end), "a frame was to be written over durable bytes");
-        let begin = self.end;
-        self.write_group(run.iter().map(Sealed::bytes), begin)?;
-
-        for frame in run.iter() {
-            self.segment.note(frame.height(), self.end);
-            let bytes = frame.bytes().len() as u64;
-            self.end = self.end.saturating_add(bytes);
-            self.counters.records = self.counters.records.saturating_add(1);
-            self.counters.bytes = self.counters.bytes.saturating_add(bytes);
-        }
-        (self.height, self.hash) = (last.height(), *last.hash());
-        (self.unsynced, self.sealed) = (true, false);
-        Ok(())
-    }
-
-    /// Writes buffers one behind the other, in chunks if they are large.
-    fn write_group<'a>(&self, buffers: impl Iterator<Item = &'a [u8]>, begin: u64) -> Result<(), DiskError> {
-        let mut buffers = buffers.peekable();
-        let (mut offset, mut rest): (u64, &[u8]) = (begin, &[]);
-        let mut slices = Vec::new();
-        while !rest.is_empty() || buffers.peek().is_some() {
-            let mut chunk_bytes = 0;
-            slices.clear();
-            while chunk_bytes < WRITEBACK_BYTES && slices.len() < BUFFERS_MAX {
-                if rest.is_empty() {
-                    let Some(next) = buffers.next() else { break };
-                    rest = next;
-                }
-                let (now, later) = rest.split_at(rest.len().min(WRITEBACK_BYTES - chunk_bytes));
-                slices.push(IoSlice::new(now));
-                chunk_bytes = chunk_bytes.saturating_add(now.len());
-                rest = later;
-            }
-            self.write_slices(&mut slices, offset)?;
-            let written = chunk_bytes as u64;
-            if !rest.is_empty() || buffers.peek().is_some() {
-                let started = self.storage.start_writeback(&self.file, offset, written);
-                started.map_err(|source| self.failed("start to write", Some(offset), source))?;
-            }
-            offset = offset.saturating_add(written);
-        }
-        Ok(())
-    }
-
-    fn write_slices(&self, mut slices: &mut [IoSlice<'_>], mut offset: u64) -> Result<(), DiskError> {
-        while !slices.is_empty() {
-            let written = match self.storage.pwritev(&self.file, slices, offset) {
-                Ok(0) => Err(std::io::ErrorKind::WriteZero.into()),
-                Err(error) if error.kind() == std::io::ErrorKind::Interrupted => Ok(0),
-                other => other,
-            };
-            let written = written.map_err(|source| self.failed("append", Some(offset), source))?;
-            IoSlice::advance_slices(&mut slices, written);
-            offset = offset.saturating_add(written as u64);
-        }
-        Ok(())
-    }
-
-    /// Makes everything appended durable, and lets readers see it.
-    ///
-    /// # Errors
-    ///
-    /// [`LogFailure`]: the log has stopped. Which of the records since the last sync are durable, the next opening tells.
-    pub(crate) fn sync(mut self) -> Result<Self, LogFailure> {
-        self.sync_segment()?;
-        Ok(self)
-    }
-
-    fn sync_segment(&mut self) -> Result<(), LogFailure> {
-        if !self.unsynced {
-            return Ok(());
-        }
-        if !self.storage.planted(Planted::NoSync) {
-            let mut synced = self.storage.fdatasync(&self.file);
-            if synced.is_err() && self.storage.planted(Planted::SyncRetried) {
-                synced = self.storage.fdatasync(&self.file);
-            }
-            synced.map_err(|source| self.failed("sync", None, source))?;
-        }
-        self.counters.syncs = self.counters.syncs.saturating_add(1);
-        self.unsynced = false;
-        self.watermark = self.height;
-        self.segment.set_durable(self.end);
-        self.shared.publish(self.watermark);
-        Ok(())
-    }
-
-    /// Ends a busy time with a seal, so that rot in the last records can be told from a torn write. Syncs; costs nothing
-    /// if the log is sealed.
-    ///
-    /// # Errors
-    ///
-    /// [`LogFailure`]: the log has stopped.
-    pub(crate) fn seal(mut self) -> Result<Self, LogFailure> {
-        self.sync_segment()?;
-        if self.sealed {
-            return Ok(self);
-        }
-        let after = self.end.saturating_add(PAGE);
-        if after > self.ledger.segment_bytes.saturating_sub(PAGE) {
-            // No room beside the continued mark: the header of the next segment says the same.
-            self.roll()?;
-            return Ok(self);
-        }
-        let page = seal_page(Kind::Seal, self.height, self.hash, self.stamp(), self.crc);
-        assert!(self.segment.writable_at(self.end), "a seal was to be written over durable bytes");
-        write_all_at(&*self.storage, &self.file, &page, self.end)
-            .map_err(|source| self.failed("write a seal", Some(self.end), source))?;
-        self.storage.fdatasync(&self.file).map_err(|source| self.failed("sync a seal", None, source))?;
-        self.end = after;
-        self.segment.set_durable(after);
-        self.sealed = true;
-        self.counters.seals = self.counters.seals.saturating_add(1);
-        Ok(self)
-    }
-
-    /// Seals the log and gives the directory back.
-    ///
-    /// # Errors
-    ///
-    /// [`LogFailure`]: what was synced before is durable all the same.
-    pub(crate) fn close(self) -> Result<(), LogFailure> {
-        self.seal().map(drop)
-    }
-
-    /// Writes at most `bytes` zeros towards the configured reserve, for a time when nobody waits; true when it is full.
-    ///
-    /// # Errors
-    ///
-    /// [`DiskError`]; no record is touched, and the log goes on until the segments it has are full.
-    pub(crate) fn fill_reserve(&mut self, bytes: u64) -> Result<bool, DiskError> {
-        self.pool.fill(&self.storage, self.config.reserve_bytes, bytes)
-    }
-
-    fn stamp(&self) -> Stamp {
-        let watermark = if self.storage.planted(Planted::NoWatermark) { 0 } else { self.watermark };
-        Stamp { segment: self.segment.id, epoch: self.epoch, watermark }
-    }
-
-    /// Ends the segment and begins the next: sync, new header, new name, mark.
-    fn roll(&mut self) -> Result<(), LogFailure> {
-        if !self.storage.planted(Planted::NoSyncAtRoll) {
-            self.sync_segment()?;
-        }
-        let id = self.segment.id.checked_add(1).ok_or(LogFailure::Exhausted { what: "the segment id" })?;
-        let (blank, made_now) = self.pool.take(&self.storage)?;
-        let first_height = self.height.saturating_add(1);
-        let header = SegmentHeader {
-            id,
-            epoch: self.epoch,
-            segment_bytes: self.ledger.segment_bytes,
-            first_height,
-            ledger: self.ledger.id,
-            previous: self.hash,
-            salt: self.ledger.salt,
-        };
-        let file = begin_segment(&*self.storage, &self.directory, blank, &header)?;
-
-        let page = seal_page(Kind::Continued, self.height, self.hash, self.stamp(), self.crc);
-        write_all_at(&*self.storage, &self.file, &page, self.end)
-            .map_err(|source| self.failed("write the continued mark", Some(self.end), source))?;
-        self.storage.fdatasync(&self.file).map_err(|source| self.failed("sync the continued mark", None, source))?;
-        self.segment.set_durable(self.end.saturating_add(PAGE));
-
-        let segment = Arc::new(Segment::new(id, first_height, SEGMENT_HEADER_BYTES));
-        self.shared.segments.write().push(Arc::clone(&segment));
-        (self.file, self.segment, self.end, self.sealed) = (file, segment, SEGMENT_HEADER_BYTES, true);
-        self.counters.rolls = self.counters.rolls.saturating_add(1);
-        self.counters.reserve_misses = self.counters.reserve_misses.saturating_add(u64::from(made_now));
-        Ok(())
     }
 
     fn failed(&self, action: &'static str, offset: Option<u64>, source: std::io::Error) -> DiskError {
@@ -534,7 +323,7 @@ fn mark_continued<S: Storage>(
     ledger: &Ledger,
     unmarked: &Unmarked,
 ) -> Result<(), DiskError> {
-    let Unmarked { segment, offset, epoch, height, hash } = *unmarked;
+    let Unmarked { segment, offset, epoch, height, hash, .. } = *unmarked;
     let path = directory.join(segment_name(segment));
     let file = storage.open(&path, Access::ReadWrite).map_err(DiskError::on("open the file", &path, None))?;
     let stamp = Stamp { segment, epoch, watermark: height };

@@ -101,16 +101,23 @@ impl LogReader {
         self.shared.watermark.load(Ordering::Acquire)
     }
 
+    /// The first height that is still there; 1 unless segments were retired.
+    #[cfg_attr(not(test), allow(dead_code, reason = "comes into use with snapshots"))]
+    pub(crate) fn first_height(&self) -> u64 {
+        self.shared.segments.read().first().map_or(1, |segment| segment.first_height)
+    }
+
     /// True if the writer has gone, so that the watermark stays where it is.
     pub(crate) fn is_closed(&self) -> bool {
         self.shared.closed.load(Ordering::Acquire)
     }
 
-    /// The record of a height, or nothing if it is not durable yet. Costs a hash of its body.
+    /// The record of a height, or nothing if it is not durable yet or was retired. Costs a hash of its body.
     ///
     /// # Errors
     ///
     /// [`ReadError::Damaged`] if the record is not as it was written, [`ReadError::Disk`] if it can't be mapped.
+    #[cfg_attr(not(test), allow(dead_code, reason = "comes into use with proofs"))]
     pub(crate) fn read(&self, height: u64) -> Result<Option<Record>, ReadError> {
         match self.seek(height) {
             Some(mut cursor) => self.next(&mut cursor, height),
@@ -118,7 +125,7 @@ impl LogReader {
         }
     }
 
-    /// The records from a height up to the watermark; at the end the iterator may be asked again when more is durable.
+    /// The records from a height up to the watermark, none if that height was retired; at the end the iterator may be asked again when more is durable.
     pub(crate) fn records_from(&self, height: u64) -> Records {
         Records { reader: self.clone(), height: height.max(1), cursor: None, failed: false }
     }

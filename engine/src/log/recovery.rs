@@ -9,25 +9,27 @@
 //! At the first place that is not good, with height *h* expected:
 //!
 //! 1. A whole header that does not belong there was put there by no crash: **refuse**.
-//! 2. A later segment exists: its header proves that *h* was durable, or that nothing was to follow here: **refuse**,
-//!    unless everything is in order and the rest of the segment is zeros.
+//! 2. A later segment exists: its header proves that *h* was durable, or that nothing but the continued mark was to
+//!    follow here: **refuse**, unless only that mark is missing, behind it are zeros, and the next segment is the last and
+//!    blank: then the crash came between the two, and the mark is written again.
 //! 3. Otherwise look at every page from there to the end of the segment. A whole frame header there whose watermark is
 //!    *h* or above proves that *h* was durable: **refuse**. So does the very record *h* in another place.
 //! 4. Otherwise the rest was never acknowledged: a **torn tail**. It is zeroed, durably, and the epoch is raised.
 //!
-//! What is read is what is on the medium: each file is synced first, then dropped from the cache, then read with
-//! `pread`, so that an error is an error and not a signal.
+//! What is read is what is on the medium: the directory and each file are synced first, then the file is dropped from
+//! the cache, then read with `pread`, so that an error is an error and not a signal.
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+use super::directory::{Headers, headers};
 use super::error::{Damage, DiskError, OpenError, VisitError};
 use super::frame::{
-    FORMAT, FRAME_HEADER_BYTES, FrameHeader, Hash, HeaderFault, Kind, PAGE_BYTES, RecordHeader, SaltedCrc, frame_bytes,
+    FRAME_HEADER_BYTES, FrameHeader, Hash, HeaderFault, Kind, PAGE_BYTES, RecordHeader, SaltedCrc, frame_bytes,
     is_blank,
 };
 use super::ledger::Ledger;
-use super::segment::{SEGMENT_HEADER_BYTES, Segment, SegmentHeader, SegmentHeaderFault, segment_id, segment_name};
+use super::segment::{SEGMENT_HEADER_BYTES, Segment, SegmentHeader, segment_name};
 use super::storage::{Access, Planted, Storage, write_all_at};
 
 /// Bytes asked of the disk at once.
@@ -48,6 +50,23 @@ pub(crate) struct RecordRef<'a> {
 
 /// What a visitor of records is.
 pub(crate) type Visit<'a> = dyn FnMut(RecordRef<'_>) -> Result<(), VisitError> + 'a;
+
+/// A record that the caller knows to have been durable, and from which it goes on: that of its snapshot.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Checkpoint {
+    pub(crate) height: u64,
+    pub(crate) hash: Hash,
+}
+
+impl Checkpoint {
+    /// Compares with what the log has at that height.
+    fn check(&self, height: u64, hash: &Hash) -> Result<(), OpenError> {
+        if height != self.height || *hash == self.hash {
+            return Ok(());
+        }
+        Err(OpenError::Checkpoint { height, expected: hex(&self.hash), found: hex(hash) })
+    }
+}
 
 /// The end of a log that was written but never acknowledged.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -90,6 +109,8 @@ pub(super) struct Unmarked {
     pub(super) epoch: u32,
     pub(super) height: u64,
     pub(super) hash: Hash,
+    /// What is in its place.
+    found: String,
 }
 
 /// Whether files are made ready for writing, or only looked at.
@@ -115,15 +136,17 @@ enum Found {
     Bad(Finding),
 }
 
-/// Goes over all segments. See the module for the rule.
+/// Goes over all segments, or those that are needed from a checkpoint on. See the module for the rule.
 pub(super) fn walk<S: Storage>(
     storage: &S,
     directory: &Path,
     ledger: &Ledger,
     purpose: Purpose,
+    from: Option<Checkpoint>,
     visit: &mut Visit<'_>,
 ) -> Result<Walked, OpenError> {
-    let headers = headers(storage, directory, ledger, purpose)?;
+    let from = from.unwrap_or(Checkpoint { height: 0, hash: ledger.id });
+    let Headers { retained, needed } = headers(storage, directory, ledger, purpose, &from)?;
     let crc = ledger.salted_crc();
     let mut walked = Walked {
         height: 0,
@@ -131,108 +154,58 @@ pub(super) fn walk<S: Storage>(
         epoch: 1,
         records: 0,
         bytes: 0,
-        segments: Vec::with_capacity(headers.len()),
+        segments: Vec::with_capacity(retained.len().saturating_add(needed.len())),
         end: SEGMENT_HEADER_BYTES,
         sealed: true,
         unmarked: None,
         torn: None,
         dirty: Vec::new(),
     };
+    for header in &retained {
+        let segment = Segment::new(header.id, header.first_height, ledger.segment_bytes);
+        walked.segments.push(Arc::new(segment));
+    }
+    if let Some(first) = needed.first().filter(|first| first.first_height > 1) {
+        // What came before is vouched for by the checkpoint, once its record has been seen.
+        (walked.height, walked.hash, walked.epoch) =
+            (first.first_height.saturating_sub(1), first.previous, first.epoch);
+    }
+    from.check(walked.height, &walked.hash)?;
+    let mut visit_above = |record: RecordRef<'_>| {
+        if record.header.height > from.height {
+            let height = record.header.height;
+            return visit(record).map_err(|source| OpenError::Visit { height, source });
+        }
+        from.check(record.header.height, record.hash)
+    };
     let mut window = Vec::new();
-    for (position, header) in headers.iter().enumerate() {
+    for (position, header) in needed.iter().enumerate() {
         check_join(header, &walked)?;
         walked.epoch = header.epoch;
         // A segment's header says how far the log was durable, just as a seal does.
         walked.sealed = true;
         let segment = Arc::new(Segment::new(header.id, header.first_height, 0));
         let mut reader = Reader::open(storage, directory, header, crc, window)?;
-        let stop = walk_segment(&mut reader, &mut walked, &segment, visit)?;
-        match headers.get(position + 1) {
+        let unmarked = walked.unmarked.take();
+        let stop = walk_segment(&mut reader, &mut walked, &segment, &mut visit_above)?;
+        match needed.get(position + 1) {
             Some(next) => close_segment(&mut reader, &mut walked, stop, next)?,
             None => end_of_log(&mut reader, &mut walked, stop)?,
+        }
+        if let Some(unmarked) = unmarked {
+            let blank = walked.end == SEGMENT_HEADER_BYTES && walked.torn.is_none();
+            check_unmarked(&unmarked, blank, &reader.name)?;
+            walked.unmarked = Some(unmarked);
         }
         segment.set_durable(walked.end);
         walked.segments.push(segment);
         window = reader.window;
     }
+    if walked.height < from.height {
+        let found = format!("a log that ends at height {}", walked.height);
+        return Err(OpenError::Checkpoint { height: from.height, expected: hex(&from.hash), found });
+    }
     Ok(walked)
-}
-
-/// The headers of all segments, each checked by itself, in order and without a gap.
-fn headers<S: Storage>(
-    storage: &S,
-    directory: &Path,
-    ledger: &Ledger,
-    purpose: Purpose,
-) -> Result<Vec<SegmentHeader>, OpenError> {
-    let names = storage.list(directory).map_err(DiskError::on("list the directory", directory, None))?;
-    let mut ids: Vec<u32> = names.iter().filter_map(|name| segment_id(name.to_str()?)).collect();
-    ids.sort_unstable();
-    let mut headers: Vec<SegmentHeader> = Vec::with_capacity(ids.len());
-    for (id, expected) in ids.iter().copied().zip(1_u32..) {
-        if id != expected {
-            let because = format!("{} exists", segment_name(id));
-            return Err(OpenError::SegmentMissing { file: segment_name(expected), because });
-        }
-        headers.push(segment_header(storage, directory, ledger, purpose, id)?);
-    }
-    if headers.is_empty() {
-        let because = "LEDGER exists, and every ledger has a first segment".into();
-        return Err(OpenError::SegmentMissing { file: segment_name(1), because });
-    }
-    Ok(headers)
-}
-
-fn segment_header<S: Storage>(
-    storage: &S,
-    directory: &Path,
-    ledger: &Ledger,
-    purpose: Purpose,
-    id: u32,
-) -> Result<SegmentHeader, OpenError> {
-    let name = segment_name(id);
-    let path = directory.join(&name);
-    let access = if purpose == Purpose::Open { Access::ReadWrite } else { Access::Read };
-    let file = storage
-        .open(&path, access)
-        .map_err(|source| OpenError::writing(directory, DiskError::on("open the file", &path, None)(source)))?;
-    let length = storage.length(&file).map_err(DiskError::on("ask for the length", &path, None))?;
-    if length != ledger.segment_bytes {
-        return Err(OpenError::Length { file: name, expected: ledger.segment_bytes, found: length });
-    }
-    if purpose == Purpose::Open && !storage.planted(Planted::NoSyncBeforeRead) {
-        storage.fdatasync(&file).map_err(DiskError::on("sync before reading", &path, None))?;
-    }
-    if !storage.planted(Planted::CacheTrusted) {
-        storage.drop_cache(&file).map_err(DiskError::on("drop the cache", &path, None))?;
-    }
-    let mut page = [0; PAGE_BYTES];
-    storage.pread_exact(&file, &mut page, 0).map_err(DiskError::on("read", &path, Some(0)))?;
-    let damage = |expected: String, found: String| {
-        Err(Damage { file: segment_name(id), offset: 0, height: 0, expected, found }.into())
-    };
-    let header = match SegmentHeader::decode(&page) {
-        Ok(header) => header,
-        Err(SegmentHeaderFault::NewerFormat(found)) => {
-            return Err(OpenError::NewerFormat { file: name, found, supported: FORMAT });
-        }
-        Err(SegmentHeaderFault::Magic(found)) => {
-            return damage("a segment header".into(), format!("the bytes {found:02x?}"));
-        }
-        Err(SegmentHeaderFault::Checksum) => {
-            return damage("a segment header as its checksum says".into(), "another than the checksum covers".into());
-        }
-    };
-    if header.ledger != ledger.id || header.salt != ledger.salt || header.segment_bytes != ledger.segment_bytes {
-        return damage(
-            format!("a segment of the ledger {} of {} bytes", hex(&ledger.id), ledger.segment_bytes),
-            format!("one of the ledger {} of {} bytes", hex(&header.ledger), header.segment_bytes),
-        );
-    }
-    if header.id != id {
-        return damage(format!("the segment {id}"), format!("the segment {}: a copy, or two were swapped", header.id));
-    }
-    Ok(header)
 }
 
 /// A segment must go on where the one before has ended.
@@ -258,7 +231,7 @@ fn walk_segment<S: Storage>(
     reader: &mut Reader<'_, S>,
     walked: &mut Walked,
     segment: &Segment,
-    visit: &mut Visit<'_>,
+    visit: &mut dyn FnMut(RecordRef<'_>) -> Result<(), OpenError>,
 ) -> Result<Option<Finding>, OpenError> {
     walked.end = SEGMENT_HEADER_BYTES;
     while walked.end < reader.segment_bytes {
@@ -277,8 +250,7 @@ fn walk_segment<S: Storage>(
                 let body = reader.bytes(offset.saturating_add(FRAME_HEADER_BYTES as u64), body_bytes.into())?;
                 segment.note(record.height, offset);
                 let height = record.height;
-                visit(RecordRef { header: &record, body, hash: &hash, file: &segment.name(), offset })
-                    .map_err(|source| OpenError::Visit { height, source })?;
+                visit(RecordRef { header: &record, body, hash: &hash, file: &segment.name(), offset })?;
                 walked.height = height;
                 walked.hash = hash;
                 walked.epoch = epoch;
@@ -301,19 +273,18 @@ fn close_segment<S: Storage>(
 ) -> Result<(), OpenError> {
     let height = walked.height.saturating_add(1);
     let proof = format!("{} begins at height {}", segment_name(next.id), next.first_height);
-    walked.unmarked = None;
+    let mut offset = walked.end;
     if let Some(finding) = stop {
         if height < next.first_height || finding.foreign {
             let expected = format!("{} ({proof})", finding.expected);
             let found = finding.found;
             return Err(Damage { file: reader.name.clone(), offset: finding.offset, height, expected, found }.into());
         }
-        let (offset, epoch) = (walked.end, walked.epoch);
-        walked.unmarked =
-            Some(Unmarked { segment: reader.id, offset, epoch, height: walked.height, hash: walked.hash });
+        let Walked { epoch, height, hash, .. } = *walked;
+        walked.unmarked = Some(Unmarked { segment: reader.id, offset, epoch, height, hash, found: finding.found });
+        offset = offset.saturating_add(PAGE);
     }
     // The join itself is checked when the next segment is.
-    let mut offset = walked.end;
     while offset < reader.segment_bytes {
         if !is_blank(reader.bytes(offset, PAGE)?) {
             let expected = format!("zeros to the end of the segment ({proof})");
@@ -323,6 +294,17 @@ fn close_segment<S: Storage>(
         offset = offset.saturating_add(PAGE);
     }
     Ok(())
+}
+
+/// The mark of a segment is durable before the first frame of the next is written.
+fn check_unmarked(unmarked: &Unmarked, next_is_blank: bool, next: &str) -> Result<(), OpenError> {
+    if next_is_blank {
+        return Ok(());
+    }
+    let file = segment_name(unmarked.segment);
+    let expected = format!("the mark that the log goes on in {next}, which is not blank");
+    let (offset, height, found) = (unmarked.offset, unmarked.height.saturating_add(1), unmarked.found.clone());
+    Err(Damage { file, offset, height, expected, found }.into())
 }
 
 /// The last segment: tells a hole from a torn tail.

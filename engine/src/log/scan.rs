@@ -6,7 +6,7 @@ use std::path::Path;
 use super::error::OpenError;
 use super::frame::Hash;
 use super::ledger::Ledger;
-use super::recovery::{Purpose, TornTail, Visit, walk};
+use super::recovery::{Checkpoint, Purpose, TornTail, Visit, walk};
 use super::storage::Storage;
 
 /// What a look at a log has found, if everything durable in it is right.
@@ -47,8 +47,22 @@ pub(crate) fn genesis<S: Storage>(storage: &S, directory: &Path) -> Result<Vec<u
 /// [`OpenError`], the first thing that is wrong, as opening would find it, with file, offset, height, expectation and
 /// finding.
 pub(crate) fn scan<S: Storage>(storage: &S, directory: &Path, visit: &mut Visit<'_>) -> Result<Scanned, OpenError> {
+    scan_from(storage, directory, None, visit)
+}
+
+/// Like [`scan`], but only what is above a checkpoint, for a log whose first segments were retired.
+///
+/// # Errors
+///
+/// [`OpenError`], as [`scan`].
+pub(crate) fn scan_from<S: Storage>(
+    storage: &S,
+    directory: &Path,
+    from: Option<Checkpoint>,
+    visit: &mut Visit<'_>,
+) -> Result<Scanned, OpenError> {
     let ledger = Ledger::read(storage, directory)?;
-    let walked = walk(storage, directory, &ledger, Purpose::Look, visit)?;
+    let walked = walk(storage, directory, &ledger, Purpose::Look, from, visit)?;
     Ok(Scanned {
         ledger_id: ledger.id,
         segment_bytes: ledger.segment_bytes,

@@ -42,6 +42,7 @@ use super::frame::{FORMAT, Hash, PAGE_BYTES, field};
 
 /// Bytes of a segment's header: one page.
 pub(crate) const SEGMENT_HEADER_BYTES: u64 = PAGE_BYTES as u64;
+const PAGE: u64 = PAGE_BYTES as u64;
 /// One record in so many has its place noted; from there the frames are followed.
 const INDEX_STRIDE: u64 = 16;
 const MAGIC: [u8; 4] = *b"NSEG";
@@ -128,16 +129,20 @@ pub(crate) struct Map {
 enum MapSource {
     Mapped(Arc<MmapRaw>),
     /// For a disk that has no pages to share: every slice is a copy.
+    #[cfg(any(test, feature = "sim"))]
+    #[cfg_attr(not(test), allow(dead_code, reason = "until an engine can be opened on the simulated disk"))]
     Copied(Box<ReadAt>),
 }
 
 /// Fills a buffer from an offset of a file.
+#[cfg(any(test, feature = "sim"))]
 type ReadAt = dyn Fn(&mut [u8], u64) -> io::Result<()> + Send + Sync;
 
 impl std::fmt::Debug for MapSource {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.write_str(match self {
             Self::Mapped(_) => "Mapped",
+            #[cfg(any(test, feature = "sim"))]
             Self::Copied(_) => "Copied",
         })
     }
@@ -156,6 +161,7 @@ impl Map {
 
     /// Stands in for a map where there is none.
     #[cfg(any(test, feature = "sim"))]
+    #[cfg_attr(not(test), allow(dead_code, reason = "until an engine can be opened on the simulated disk"))]
     pub(super) fn of_reads(
         bytes: u64,
         read: impl Fn(&mut [u8], u64) -> io::Result<()> + Send + Sync + 'static,
@@ -175,6 +181,7 @@ pub(crate) struct Slice {
 #[derive(Clone, Debug)]
 enum SliceSource {
     Mapped(Arc<MmapRaw>),
+    #[cfg(any(test, feature = "sim"))]
     Copied(Arc<[u8]>),
 }
 
@@ -195,6 +202,7 @@ impl std::ops::Deref for Slice {
                     std::slice::from_raw_parts(map.as_ptr().add(self.offset), self.bytes)
                 }
             }
+            #[cfg(any(test, feature = "sim"))]
             SliceSource::Copied(bytes) => bytes,
         }
     }
@@ -234,15 +242,20 @@ impl Segment {
         if distance.is_multiple_of(INDEX_STRIDE) {
             let mut index = self.index.write();
             debug_assert_eq!(index.len() as u64, distance / INDEX_STRIDE, "a height was left out");
-            index.push(u32::try_from(offset / PAGE_BYTES as u64).unwrap_or(u32::MAX));
+            index.push(u32::try_from(offset / PAGE).unwrap_or(u32::MAX));
         }
     }
 
-    /// Where to begin looking for a height: a height not above it, and the offset of its frame.
+    /// Where to begin looking for a height: a height not above it, and the offset at which its frame begins, or a mark
+    /// before it.
     pub(super) fn nearest(&self, height: u64) -> Option<(u64, u64)> {
         let step = height.checked_sub(self.first_height)? / INDEX_STRIDE;
-        let page = *self.index.read().get(usize::try_from(step).ok()?)?;
-        Some((self.first_height.saturating_add(step * INDEX_STRIDE), u64::from(page) * PAGE_BYTES as u64))
+        let index = self.index.read();
+        // A segment that was not walked when the log was opened has no index.
+        let Some(last) = index.len().checked_sub(1) else { return Some((self.first_height, SEGMENT_HEADER_BYTES)) };
+        let step = usize::try_from(step).unwrap_or(last).min(last);
+        let first = self.first_height.saturating_add((step as u64).saturating_mul(INDEX_STRIDE));
+        Some((first, u64::from(*index.get(step)?) * PAGE))
     }
 
     /// Moves the durable end up to `end`.
@@ -279,6 +292,7 @@ impl Segment {
             MapSource::Mapped(map) => {
                 Slice { source: SliceSource::Mapped(Arc::clone(map)), offset: start, bytes: length }
             }
+            #[cfg(any(test, feature = "sim"))]
             MapSource::Copied(read) => {
                 let mut copy = vec![0; length];
                 read(&mut copy, offset)?;

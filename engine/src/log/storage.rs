@@ -37,8 +37,12 @@ pub(crate) enum LockError {
 pub(crate) enum Planted {
     /// `sync` does not sync.
     NoSync,
+    /// The watermark moves before the sync.
+    AcknowledgedEarly,
     /// New names in the directory are not synced.
     NoDirectorySync,
+    /// Opening trusts the names that it finds.
+    NoDirectorySyncAtOpen,
     /// The header of a new segment is not synced before the segment gets its name.
     NoHeaderSync,
     /// A full segment is not synced before the next one begins.
@@ -51,8 +55,6 @@ pub(crate) enum Planted {
     NoChain,
     /// Opening reads what the cache shows without dropping it.
     CacheTrusted,
-    /// Opening does not sync before it reads.
-    NoSyncBeforeRead,
     /// Frames carry no watermark.
     NoWatermark,
     /// The first bad frame is taken for the end, whatever comes behind it.

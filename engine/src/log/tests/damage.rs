@@ -286,3 +286,69 @@ fn rot_under_a_running_engine_is_an_error_and_no_record() {
     assert_eq!((damage.offset, damage.height), (third, 3));
     assert_eq!(reader.records_from(1).filter(Result::is_ok).count(), 2);
 }
+
+#[test]
+fn a_continued_mark_may_be_missing_only_before_the_next_segment_is_used() {
+    let home = Home::new();
+    let mut log = home.create();
+    let (mut end, mut rolls) = (0, 0);
+    while rolls == 0 {
+        end = 4096 + log.counters().bytes;
+        log = append(log, 1).unwrap();
+        rolls = log.counters().rolls;
+    }
+    let (tip, _) = log.tip();
+    drop(log.sync().unwrap());
+    let (first, second) = (home.file("segment-00000001.log"), home.file("segment-00000002.log"));
+    let mut blank = std::fs::read(&second).unwrap();
+    let used = blank.clone();
+    blank[4096..].fill(0);
+    let file = std::fs::OpenOptions::new().read(true).write(true).open(&first).unwrap();
+    let mut mark = vec![0; 4096];
+    file.read_exact_at(&mut mark, end).unwrap();
+    for torn in [0, 1, 25, 60] {
+        // The crash came while the mark was written: it is written again, also when opening from a checkpoint.
+        let mut part = mark.clone();
+        part[torn..].fill(0);
+        file.write_all_at(&part, end).unwrap();
+        std::fs::write(&second, &blank).unwrap();
+        let (log, recovered, seen) = home.open().unwrap();
+        assert_eq!((seen, recovered.torn), (bodies(1..=tip - 1), None));
+        drop(log);
+        file.read_exact_at(&mut part, end).unwrap();
+        assert_eq!(part[..4], mark[..4], "the mark is back");
+        // The next segment is in use: then the mark was durable, and something took it away.
+        part[torn..].fill(0);
+        file.write_all_at(&part, end).unwrap();
+        std::fs::write(&second, &used).unwrap();
+        let error = home.open().err().unwrap().to_string();
+        assert!(error.contains(&format!("segment-00000001.log, offset {end}")), "{error}");
+        assert!(error.contains("expected the mark that the log goes on in segment-00000002.log"), "{error}");
+    }
+}
+
+#[test]
+fn opening_from_a_checkpoint_writes_a_missing_mark_again() {
+    let home = Home::new();
+    let mut log = home.create();
+    let mut hash = LEDGER;
+    while log.counters().rolls == 0 {
+        hash = log.tip().1;
+        log = append(log, 1).unwrap();
+    }
+    let (tip, _) = log.tip();
+    drop(log.sync().unwrap());
+    let (first, second) = (home.file("segment-00000001.log"), home.file("segment-00000002.log"));
+    // A crash in the middle of the roll: no mark, and nothing behind the new header.
+    let scanned = look(&home).unwrap();
+    let end = 4096 + scanned.bytes - frame_bytes(body(tip).len() as u64);
+    for (path, from) in [(&first, end as usize), (&second, 4096)] {
+        let mut bytes = std::fs::read(path).unwrap();
+        bytes[from..].fill(0);
+        std::fs::write(path, bytes).unwrap();
+    }
+    let from = Some(Checkpoint { height: tip - 1, hash });
+    let (log, ..) = SegmentLog::open_from(OsStorage, &home.path(), None, from, config(), &mut |_| Ok(())).unwrap();
+    append(log, 1).unwrap().close().unwrap();
+    assert_eq!(home.open().unwrap().2, bodies(1..=tip));
+}

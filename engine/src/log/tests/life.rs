@@ -221,3 +221,52 @@ fn a_visitor_can_stop_the_opening() {
     let error = SegmentLog::open(OsStorage, &home.path(), None, config(), &mut visit).unwrap_err();
     assert_eq!(error.to_string(), "height 3: no further");
 }
+
+#[test]
+fn a_log_opens_from_a_checkpoint_and_what_is_below_can_be_retired() {
+    let home = Home::new();
+    let mut log = append(home.create(), 100).unwrap().sync().unwrap();
+    let reader = log.reader();
+    let hash = |height: u64| *reader.read(height).unwrap().unwrap().hash();
+    let (at_0, at_60, at_100) = (LEDGER, hash(60), hash(100));
+    let held = reader.read(1).unwrap().unwrap();
+    let retired = log.retire(60).unwrap();
+    assert!(retired > 0 && reader.first_height() > 1 && reader.first_height() <= 60);
+    assert!(!home.file("segment-00000001.log").exists());
+    assert!(reader.read(1).unwrap().is_none() && reader.records_from(1).next().is_none());
+    assert_eq!(held.body(), body(1), "whoever holds a record keeps it");
+    assert_eq!(
+        reader.records_from(60).map(|record| record.unwrap().body().to_vec()).collect::<Vec<_>>(),
+        bodies(60..=100)
+    );
+    let first_height = reader.first_height();
+    let at_first = hash(first_height);
+    log.close().unwrap();
+
+    let open = |height, hash| {
+        let (from, mut seen) = (Some(Checkpoint { height, hash }), Vec::new());
+        let opened = SegmentLog::open_from(OsStorage, &home.path(), None, from, config(), &mut |record| {
+            seen.push(record.body.to_vec());
+            Ok(())
+        });
+        opened.map(|(log, recovered)| (log.reader(), recovered, seen)).map_err(|error| error.to_string())
+    };
+    let (reader, recovered, seen) = open(60, at_60).unwrap();
+    assert_eq!((recovered.height, seen), (100, bodies(61..=100)));
+    assert_eq!(reader.first_height(), first_height);
+    assert_eq!(open(100, at_100).unwrap().2, Vec::<Vec<u8>>::new());
+    assert_eq!(open(first_height, at_first).unwrap().2, bodies(first_height + 1..=100));
+    // A segment that was not walked can be read all the same.
+    let (reader, ..) = open(100, at_100).unwrap();
+    assert_eq!(reader.read(first_height).unwrap().unwrap().body(), body(first_height));
+
+    // Not of this log, of a height it never reached, of one it no longer has, and from the beginning.
+    let error = open(60, [1; 32]).err().unwrap();
+    assert!(error.starts_with("height 60: expected the record 0101") && error.contains(", found "), "{error}");
+    let error = open(101, at_100).err().unwrap();
+    assert!(error.contains("found a log that ends at height 100"), "{error}");
+    for (height, hash) in [(first_height - 1, at_60), (0, at_0)] {
+        let error = open(height, hash).err().unwrap();
+        assert!(error.contains("is missing"), "{error}");
+    }
+}

@@ -2,6 +2,7 @@
 
 #![expect(clippy::cast_possible_truncation, reason = "offsets in files of 64 KiB")]
 
+mod crash;
 mod damage;
 mod failing;
 mod life;
