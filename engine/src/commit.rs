@@ -5,13 +5,14 @@
 //! before. A write or a sync that fails ends it for good: nothing is retried, nothing more is acknowledged.
 
 use crate::block::Block;
+use crate::checkpoint::Command;
 use crate::error::{Stop, StopError};
 use crate::execute::Settled;
 use crate::log::{FrameBuilder, LogFailure, Sealed, SegmentLog, Storage};
 use crate::stats::{Stage, Stats};
 use crate::types::{BlockHeader, Digest, Height, REJECTION_BYTES, Settlement, Time, TransactionId};
 use crate::verify::Verified;
-use crossbeam::channel::{Receiver, RecvTimeoutError};
+use crossbeam::channel::{Receiver, RecvTimeoutError, Sender};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -71,12 +72,31 @@ pub(crate) struct Committer<S: Storage> {
     pub group_bytes_max: usize,
     pub stats: Arc<Stats>,
     pub stop: Arc<Stop>,
+    pub due: Due,
+}
+
+/// Tells when a checkpoint is due.
+pub(crate) struct Due {
+    pub keeper: Sender<Command>,
+    /// Bytes of log since the last time.
+    pub log_bytes: u64,
+    pub log_bytes_max: u64,
+}
+
+impl Due {
+    fn count(&mut self, bytes: u64) {
+        self.log_bytes = self.log_bytes.saturating_add(bytes);
+        // One that can't be told yet, since the last one isn't done, is told with a later group.
+        if self.log_bytes >= self.log_bytes_max && self.keeper.try_send(Command::Due).is_ok() {
+            self.log_bytes = 0;
+        }
+    }
 }
 
 impl<S: Storage> Committer<S> {
     /// Commits blocks until there are no more, then closes the log.
     pub(crate) fn run(self, blocks: &Receiver<Executed>) {
-        let Self { mut log, mut tip, group_bytes_max, stats, stop } = self;
+        let Self { mut log, mut tip, group_bytes_max, stats, stop, mut due } = self;
         let mut buffers = Vec::new();
         let mut is_sealed = true;
         let failed = |failure: LogFailure| stop.set(StopError::from(failure));
@@ -101,7 +121,10 @@ impl<S: Storage> Committer<S> {
             };
             is_sealed = false;
             match commit(log, &mut tip, &group, &mut buffers, &stats) {
-                Ok(durable) => log = durable,
+                Ok((durable, bytes)) => {
+                    log = durable;
+                    due.count(bytes);
+                }
                 // The cause stands before the group is dropped, so that every batch in it tells its submitter.
                 Err(failure) => return failed(failure),
             }
@@ -131,14 +154,14 @@ fn take_group(first: Executed, blocks: &Receiver<Executed>, bytes_max: usize) ->
     group
 }
 
-/// Makes a group of blocks durable with one sync.
+/// Makes a group of blocks durable with one sync; gives the bytes of their frames too.
 fn commit<S: Storage>(
     log: SegmentLog<S>,
     tip: &mut Digest,
     group: &[Executed],
     buffers: &mut Vec<Vec<u8>>,
     stats: &Stats,
-) -> Result<SegmentLog<S>, LogFailure> {
+) -> Result<(SegmentLog<S>, u64), LogFailure> {
     let meter = stats.meter();
     let count = group.iter().map(|block| block.count as usize).sum();
     let mut frames = Vec::with_capacity(group.len());
@@ -156,7 +179,7 @@ fn commit<S: Storage>(
     let bytes = frames.iter().map(|frame| frame.frame_bytes() as u64).sum();
     stats.record_blocks(group.len(), bytes);
     buffers.extend(frames.into_iter().map(Sealed::into_buffer));
-    Ok(log)
+    Ok((log, bytes))
 }
 
 /// Fixes a block's bytes and hash: the transactions as received, then the rejections.

@@ -1,23 +1,25 @@
 //! The engine: opens a ledger, owns its threads, holds no logic of its own.
 
-use crate::commit::Committer;
+use crate::checkpoint::{Command, Keeper};
+use crate::commit::{Committer, Due};
 use crate::completion::{Budget, Room};
-use crate::config::EngineConfig;
-use crate::error::{OpenError, ReadError, Stop, StopError, SubmitError};
+use crate::config::{EngineConfig, Retention};
+use crate::error::{CheckpointError, OpenError, ReadError, Stop, StopError, SubmitError};
 use crate::intake::{Batch, Intake, Submitter, Ticket, Tickets};
 use crate::ledger::Ledger;
-use crate::log::{self, LogConfig, LogReader, OsStorage, SegmentLog};
-use crate::pipeline::{self, Common, Executing, SnapshotRequest, Start};
+use crate::log::{LogConfig, LogReader, OsStorage};
+use crate::open::{self, Opened};
+use crate::pipeline::{self, Common, Request, Start};
 use crate::query::{Blocks, Snapshot};
-use crate::replay::{ReplayError, Replayer};
 use crate::stats::{EngineStats, Stats};
 use crate::transaction::Transaction;
-use crate::types::{BlockHeader, Digest, Height};
+use crate::types::Height;
 use crate::verify::SignatureCheck;
 use crossbeam::channel::{Sender, bounded, unbounded};
 use parking_lot::{Mutex, RwLock};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread::JoinHandle;
 use std::time::Duration;
 
@@ -28,8 +30,10 @@ pub struct OpenProgress {
     pub blocks: u64,
     /// Transactions executed again.
     pub transactions: u64,
-    /// Bytes of blocks read.
+    /// Bytes read: of the checkpoint, and of the bodies of blocks.
     pub bytes: u64,
+    /// Height of the checkpoint that it began with; 0 if it began with nothing.
+    pub checkpoint: Height,
 }
 
 /// A settlement engine on one ledger directory. Share it by reference or in an [`Arc`]; dropping it closes it.
@@ -58,7 +62,10 @@ pub struct Engine {
     ledger: Ledger,
     intake: Arc<Intake>,
     submitter: Submitter,
-    snapshots: Sender<SnapshotRequest>,
+    states: Sender<Request>,
+    /// Where checkpoints are asked for; nothing once it is being closed.
+    commands: Mutex<Option<Sender<Command>>>,
+    closing: Arc<AtomicBool>,
     reader: LogReader,
     common: Arc<Common>,
     verify_threads: usize,
@@ -66,13 +73,15 @@ pub struct Engine {
     /// The durable state of a stopped engine, made when it is first asked for.
     last: Mutex<Option<Snapshot>>,
     recovered: OpenProgress,
+    warnings: Vec<String>,
 }
 
 impl Engine {
     /// Opens the ledger in a directory, or creates one where there is none. One engine at a time has a ledger open.
     ///
-    /// Every block of an existing one is read, its chain checked, and executed again; what was torn off by a crash and never
-    /// acknowledged is cut, damage below that is an error.
+    /// Of an existing one the newest checkpoint is loaded; every block above it is read, its chain checked, and executed again. What
+    /// was torn off by a crash and never acknowledged is cut, damage below that is an error. A damaged checkpoint is replaced by the
+    /// one before, or by all blocks, and told by [`warnings`](Self::warnings).
     ///
     /// # Errors
     /// [`OpenError`].
@@ -94,13 +103,16 @@ impl Engine {
         config.check()?;
         let ledger = Ledger::new(&config.ledger)?;
         let system = |what| move |source| OpenError::System { what, source };
-        let mut replayer = Replayer::new().map_err(system("randomness"))?;
         let log_config = LogConfig {
             segment_bytes: config.segment_bytes,
             reserve_bytes: config.log_reserve_bytes,
             group_bytes_max: config.group_bytes_max,
         };
-        let (log, tip, recovered) = open_log(&directory, &ledger, log_config, &mut replayer, &mut progress)?;
+        if let Retention::Archive(archive) = &config.retention {
+            std::fs::create_dir_all(archive).map_err(system("archive"))?;
+        }
+        let Opened { log, hash, replayer, progress: recovered, kept, damaged } =
+            open::open(&directory, &ledger, log_config, &mut progress)?;
         let reader = log.reader();
 
         let stop = Arc::new(Stop::default());
@@ -109,16 +121,37 @@ impl Engine {
         let budget = Arc::new(Budget::new(room));
         let common = Arc::new(Common { stop: stop.clone(), budget: budget.clone(), stats: stats.clone() });
         let (queue, intake_out) = unbounded::<Batch>();
-        let (snapshots, snapshots_out) = unbounded();
+        let (states, states_out) = unbounded();
+        // One that is due while another is being written waits; a third needn't.
+        let (commands, commands_out) = bounded(1);
+        let closing = Arc::new(AtomicBool::new(false));
         let intake =
             Arc::new(Intake { queue: RwLock::new(Some(queue)), budget, stop: stop.clone(), stats: stats.clone() });
+        let keeper = Keeper {
+            storage: Arc::new(OsStorage),
+            directory: directory.clone(),
+            ledger: ledger.id().0,
+            reader: reader.clone(),
+            retirer: log.retirer(),
+            retention: config.retention.clone(),
+            states: states.clone(),
+            kept,
+            damaged: damaged.iter().map(|&(height, _)| height).collect(),
+            closing: closing.clone(),
+            common: common.clone(),
+        };
+        let due =
+            Due { keeper: commands.clone(), log_bytes: recovered.bytes, log_bytes_max: config.checkpoint_log_bytes };
+        let committer = Committer { log, tip: hash, group_bytes_max: config.group_bytes_max, stats, stop, due };
         let start = Start {
             check: SignatureCheck::new(ledger.clone(), config.trust_signatures),
             state: replayer.state,
             tip: replayer.tip,
-            committer: Committer { log, tip, group_bytes_max: config.group_bytes_max, stats, stop },
+            committer,
             intake: intake_out,
-            snapshots: snapshots_out,
+            snapshots: states_out,
+            keeper,
+            commands: commands_out,
         };
         let threads = pipeline::start(start, &config, &common).map_err(system("threads"))?;
         Ok(Self {
@@ -126,13 +159,16 @@ impl Engine {
             ledger,
             submitter: Submitter::new(intake.clone()),
             intake,
-            snapshots,
+            states,
+            commands: Mutex::new(Some(commands)),
+            closing,
             reader,
             common,
             verify_threads: config.verify_threads(),
             threads: Mutex::new(threads),
             last: Mutex::new(None),
             recovered,
+            warnings: damaged.into_iter().map(|(_, reason)| reason).collect(),
         })
     }
 
@@ -152,6 +188,12 @@ impl Engine {
     #[must_use]
     pub const fn recovered(&self) -> OpenProgress {
         self.recovered
+    }
+
+    /// What opening has found wrong and could do without: damaged checkpoints, each with file, place, expectation and finding.
+    #[must_use]
+    pub fn warnings(&self) -> &[String] {
+        &self.warnings
     }
 
     /// Submits one transaction. Never waits.
@@ -184,7 +226,7 @@ impl Engine {
     /// [`ReadError`] if the engine has stopped and its log can't be read.
     pub fn snapshot(&self) -> Result<Snapshot, ReadError> {
         let (request, answer) = bounded(1);
-        let executing = self.snapshots.send(request).ok().and_then(|()| answer.recv().ok());
+        let executing = self.states.send(Request::Snapshot(request)).ok().and_then(|()| answer.recv().ok());
         if let Some(executing) = executing {
             while self.reader.watermark() < executing.height.0 && !self.has_ended() {
                 self.reader.wait_beyond(executing.height.0.saturating_sub(1), Duration::from_millis(50));
@@ -206,16 +248,8 @@ impl Engine {
         if let Some(snapshot) = &*last {
             return Ok(snapshot.clone());
         }
-        let failed = |height, reason: String| ReadError { height, reason };
-        let mut replayer = Replayer::new().map_err(|error| failed(Height(0), error.to_string()))?;
-        for block in self.blocks_from(Height(1)) {
-            let block = block?;
-            let replayed = replayer.block(block.header(), block.body());
-            replayed.map_err(|error| failed(block.header().height, error.to_string()))?;
-        }
-        let tip = replayer.tip;
-        let state = replayer.state.share();
-        let executing = Executing { height: tip.height, time: tip.time, transactions: tip.transactions, state };
+        let mut replayer = open::replay_durable(&self.directory, &self.ledger, &self.reader)?;
+        let executing = replayer.tip.with(replayer.state.share());
         Ok(last.insert(Snapshot::new(executing, self.ledger.clone())).clone())
     }
 
@@ -229,6 +263,20 @@ impl Engine {
     #[must_use]
     pub fn durable_height(&self) -> Height {
         Height(self.reader.watermark())
+    }
+
+    /// Writes a checkpoint of the state as it is now, beside the work, and waits until it is durable. Gives its height; 0 if there is
+    /// no block yet. The next opening begins there. Checkpoints are also written by themselves, see
+    /// [`checkpoint_log_bytes`](EngineConfig::checkpoint_log_bytes).
+    ///
+    /// # Errors
+    /// [`CheckpointError`]; the engine goes on.
+    pub fn checkpoint(&self) -> Result<Height, CheckpointError> {
+        let (request, answer) = bounded(1);
+        let commands = self.commands.lock().clone();
+        let asked = commands.is_some_and(|commands| commands.send(Command::Asked(request)).is_ok());
+        let done = if asked { answer.recv().ok() } else { None };
+        done.unwrap_or_else(|| Err(CheckpointError::Stopped(self.common.stop.cause_or_closed())))
     }
 
     /// Why the engine stopped, if it did.
@@ -257,6 +305,8 @@ impl Engine {
 
     fn shut(&self) {
         drop(self.intake.queue.write().take());
+        drop(self.commands.lock().take());
+        self.closing.store(true, Ordering::Relaxed);
         for thread in self.threads.lock().drain(..) {
             // Its panic, if any, stands in `stop`.
             let _ = thread.join();
@@ -269,47 +319,5 @@ impl Engine {
 impl Drop for Engine {
     fn drop(&mut self) {
         self.shut();
-    }
-}
-
-/// Creates the log or recovers the state from it; gives the hash of its last block too.
-fn open_log(
-    directory: &Path,
-    ledger: &Ledger,
-    config: LogConfig,
-    replayer: &mut Replayer,
-    progress: &mut dyn FnMut(OpenProgress),
-) -> Result<(SegmentLog<OsStorage>, Digest, OpenProgress), OpenError> {
-    let complain = |error: log::OpenError| match error {
-        log::OpenError::Visit { source, height } => match source.downcast::<ReplayError>() {
-            Ok(error) => {
-                let ReplayError { height, what, expected, found } = *error;
-                OpenError::Replay { directory: directory.to_path_buf(), height, what, expected, found }
-            }
-            Err(other) => OpenError::Log(format!("{}: block {height}: {other}", directory.display())),
-        },
-        other => OpenError::Log(format!("{}: {other}", directory.display())),
-    };
-    let id = ledger.id().0;
-    let mut done = OpenProgress::default();
-    let opened = SegmentLog::open(OsStorage, directory, Some(id), config, &mut |record| {
-        let stored = record.header;
-        let header = BlockHeader::from_log(stored.height, stored.previous, stored.body_hash, &stored.meta);
-        let header = header.ok_or("reserved bytes of the header: expected zeros, found others")?;
-        replayer.block(&header, record.body)?;
-        done.blocks += 1;
-        done.transactions += u64::from(header.count);
-        done.bytes += record.body.len() as u64;
-        progress(done);
-        Ok(())
-    });
-    match opened {
-        Ok((log, recovered)) => Ok((log, Digest(recovered.hash), done)),
-        Err(log::OpenError::NoLedger { .. }) => {
-            let log =
-                SegmentLog::create(OsStorage, directory, id, ledger.name().as_bytes(), config).map_err(complain)?;
-            Ok((log, Digest(id), done))
-        }
-        Err(error) => Err(complain(error)),
     }
 }

@@ -22,6 +22,7 @@
 
 mod audit;
 mod block;
+mod checkpoint;
 mod clock;
 mod commit;
 mod completion;
@@ -33,6 +34,7 @@ mod intake;
 mod keys;
 mod ledger;
 mod log;
+mod open;
 mod ops;
 mod pipeline;
 mod query;
@@ -46,9 +48,9 @@ mod wide_hash;
 mod wire;
 
 pub use audit::{AuditError, AuditReport, LedgerSummary, VisitError, audit_ledger, ledger_name, read_ledger};
-pub use config::{ConfigError, EngineConfig};
+pub use config::{ConfigError, EngineConfig, Retention};
 pub use engine::{Engine, OpenProgress};
-pub use error::{OpenError, ReadError, StopError, SubmitError, WaitError};
+pub use error::{CheckpointError, OpenError, ReadError, StopError, SubmitError, WaitError};
 pub use intake::{Submitter, Ticket, Tickets};
 pub use keys::{KeyPair, Signature};
 pub use ledger::{Ledger, LedgerNameError};

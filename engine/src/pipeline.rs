@@ -16,6 +16,7 @@
 //! 5. When a thread ends, the channels on both sides of it close; what is dropped tells its submitter why.
 
 use crate::block::Block;
+use crate::checkpoint::{Command, Keeper};
 use crate::clock;
 use crate::commit::{Committer, Executed, Part, rejection_bytes_max};
 use crate::completion::Budget;
@@ -24,7 +25,7 @@ use crate::error::{Stop, StopError};
 use crate::execute::{Scratch, settle};
 use crate::intake::Batch;
 use crate::log::Storage;
-use crate::state::{State, StateSnapshot};
+use crate::state::{State, StateRecords, StateSnapshot};
 use crate::stats::{Stage, Stats};
 use crate::transaction::TransactionRef;
 use crate::types::{Height, Time};
@@ -47,16 +48,22 @@ const EXECUTED_BLOCKS: usize = 2;
 /// A chunk in the making: its verified batches will be put here, once.
 type Chunk = Receiver<Vec<Verified>>;
 
-/// Asks the execute thread for a snapshot at the next block boundary.
-pub(crate) type SnapshotRequest = Sender<Executing>;
+/// Asks the execute thread for the state at the next block boundary.
+#[derive(Debug)]
+pub(crate) enum Request {
+    /// For those who look accounts up.
+    Snapshot(Sender<Executing>),
+    /// For those who go through all of it.
+    Records(Sender<Executing<StateRecords>>),
+}
 
 /// The state between two blocks.
 #[derive(Clone, Debug)]
-pub(crate) struct Executing {
+pub(crate) struct Executing<T = StateSnapshot> {
     pub height: Height,
     pub time: Time,
     pub transactions: u64,
-    pub state: StateSnapshot,
+    pub state: T,
 }
 
 /// Where a ledger stands, as recovered.
@@ -66,6 +73,14 @@ pub(crate) struct Tip {
     pub time: Time,
     /// Transactions in all blocks so far.
     pub transactions: u64,
+}
+
+impl Tip {
+    /// A state that stands there.
+    pub(crate) fn with<T>(self, state: T) -> Executing<T> {
+        let Self { height, time, transactions } = self;
+        Executing { height, time, transactions, state }
+    }
 }
 
 /// What the threads have in common.
@@ -83,7 +98,9 @@ pub(crate) struct Start<S: Storage> {
     pub tip: Tip,
     pub committer: Committer<S>,
     pub intake: Receiver<Batch>,
-    pub snapshots: Receiver<SnapshotRequest>,
+    pub snapshots: Receiver<Request>,
+    pub keeper: Keeper<S>,
+    pub commands: Receiver<Command>,
 }
 
 /// Starts the threads. They end, one after the other, when the intake closes.
@@ -99,7 +116,7 @@ pub(crate) fn start<S: Storage>(
     // One chunk being verified per thread, one waiting, and one being taken.
     let (chunks_in, chunks_out) = bounded(threads.saturating_mul(2).saturating_add(1));
     let (blocks_in, blocks_out) = bounded(EXECUTED_BLOCKS);
-    let Start { check, state, tip, committer, intake, snapshots } = start;
+    let Start { check, state, tip, committer, intake, snapshots, keeper, commands } = start;
     let verifying = Verifying { check: Arc::new(check), pool, common: common.clone() };
     let limits = BlockLimits { transactions: config.block_transactions_max, bytes: config.block_bytes_max };
     let executing = ExecuteThread { state, tip, limits, scratch: Scratch::default(), common: common.clone() };
@@ -107,6 +124,7 @@ pub(crate) fn start<S: Storage>(
         spawn("nostro-verify", common, move || verifying.run(&intake, &chunks_in))?,
         spawn("nostro-execute", common, move || executing.run(&chunks_out, snapshots, &blocks_in))?,
         spawn("nostro-commit", common, move || committer.run(&blocks_out))?,
+        spawn("nostro-checkpoint", common, move || keeper.run(&commands))?,
     ])
 }
 
@@ -182,7 +200,7 @@ struct ExecuteThread {
 }
 
 impl ExecuteThread {
-    fn run(mut self, chunks: &Receiver<Chunk>, mut snapshots: Receiver<SnapshotRequest>, blocks: &Sender<Executed>) {
+    fn run(mut self, chunks: &Receiver<Chunk>, mut snapshots: Receiver<Request>, blocks: &Sender<Executed>) {
         let (no_chunk, no_chunks) = (never(), never());
         let mut ready: VecDeque<Part> = VecDeque::new();
         let mut oldest: Option<Chunk> = None;
@@ -200,7 +218,7 @@ impl ExecuteThread {
                     Err(TryRecvError::Disconnected) => return,
                 }
             }
-            snapshots.try_iter().for_each(|request| self.answer(&request));
+            snapshots.try_iter().for_each(|request| self.answer(request));
             if !ready.is_empty() {
                 if blocks.send(self.execute(&mut ready)).is_err() {
                     return;
@@ -225,7 +243,7 @@ impl ExecuteThread {
                     Err(_) => return,
                 },
                 recv(snapshots) -> request => match request {
-                    Ok(request) => self.answer(&request),
+                    Ok(request) => self.answer(request),
                     Err(_) => snapshots = never(),
                 },
             }
@@ -247,10 +265,12 @@ impl ExecuteThread {
         Executed { height, time, first, count, parts, settled }
     }
 
-    fn answer(&mut self, request: &SnapshotRequest) {
-        let Tip { height, time, transactions } = self.tip;
+    fn answer(&mut self, request: Request) {
         // Nobody waits for it any more if this fails.
-        let _ = request.send(Executing { height, time, transactions, state: self.state.share() });
+        let _ = match request {
+            Request::Snapshot(answer) => answer.send(self.tip.with(self.state.share())).is_ok(),
+            Request::Records(answer) => answer.send(self.tip.with(self.state.share_records())).is_ok(),
+        };
     }
 }
 

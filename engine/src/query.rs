@@ -227,12 +227,14 @@ pub struct Blocks {
     reader: LogReader,
     records: Records,
     next: Height,
+    /// Whether it has said that its next block was retired.
+    told: bool,
 }
 
 impl Blocks {
     pub(crate) fn new(reader: LogReader, from: Height) -> Self {
         let next = Height(from.0.max(1));
-        Self { records: reader.records_from(next.0), reader, next }
+        Self { records: reader.records_from(next.0), reader, next, told: false }
     }
 
     /// The height of the block that comes next.
@@ -261,7 +263,15 @@ impl Iterator for Blocks {
 
     fn next(&mut self) -> Option<Self::Item> {
         let height = self.next;
-        let record = self.records.next()?;
+        let Some(record) = self.records.next() else {
+            let first = self.reader.first_height();
+            if height.0 >= first || self.told {
+                return None;
+            }
+            self.told = true;
+            let reason = format!("expected one from height {first} on, where the log begins: those below were retired");
+            return Some(Err(ReadError { height, reason }));
+        };
         self.next = height.next();
         Some(record.map_err(|problem| ReadError { height, reason: problem.to_string() }).and_then(StoredBlock::new))
     }

@@ -72,7 +72,12 @@ pub(crate) struct Replayer {
 
 impl Replayer {
     pub(crate) fn new() -> std::io::Result<Self> {
-        Ok(Self { state: State::new()?, tip: Tip::default(), scratch: Scratch::default() })
+        Ok(Self::on(State::new()?, Tip::default()))
+    }
+
+    /// Goes on from a state, such as that of a checkpoint.
+    pub(crate) fn on(state: State, tip: Tip) -> Self {
+        Self { state, tip, scratch: Scratch::default() }
     }
 
     /// Executes the next block.

@@ -1,5 +1,8 @@
 //! What each stage costs: processor time, busy time, transactions.
 
+use crate::error::CheckpointError;
+use crate::types::Height;
+use parking_lot::Mutex;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Instant;
 
@@ -18,16 +21,19 @@ pub enum Stage {
     Sync,
     /// Telling callers; the committing thread.
     Release,
+    /// Writing checkpoints, rests included in what it takes; a thread of its own. No transaction passes here.
+    Checkpoint,
 }
 
 impl Stage {
     /// Every stage, in the order a transaction meets them.
-    pub const ALL: [Self; 6] = [Self::Admit, Self::Verify, Self::Execute, Self::Seal, Self::Sync, Self::Release];
+    pub const ALL: [Self; 7] =
+        [Self::Admit, Self::Verify, Self::Execute, Self::Seal, Self::Sync, Self::Release, Self::Checkpoint];
 
     /// Its name in reports.
     #[must_use]
     pub const fn name(self) -> &'static str {
-        ["admit", "verify", "execute", "seal", "sync", "release"][self as usize]
+        ["admit", "verify", "execute", "seal", "sync", "release", "checkpoint"][self as usize]
     }
 }
 
@@ -47,7 +53,7 @@ pub struct StageStats {
 /// What an engine has done since it was opened. Counters only grow.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct EngineStats {
-    stages: [StageStats; 6],
+    stages: [StageStats; 7],
     /// Threads that verify.
     pub verify_threads: usize,
     /// Transactions admitted and not yet durable.
@@ -56,6 +62,10 @@ pub struct EngineStats {
     pub blocks: u64,
     /// Bytes written to the log for them, headers and padding included.
     pub log_bytes: u64,
+    /// Height of the last checkpoint written, 0 if none was.
+    pub checkpoint: Height,
+    /// Why the last one that was due wasn't written, if it wasn't.
+    pub checkpoint_failure: Option<CheckpointError>,
 }
 
 impl EngineStats {
@@ -77,9 +87,10 @@ struct Counters {
 /// Counters that the threads of the engine add to.
 #[derive(Debug, Default)]
 pub(crate) struct Stats {
-    stages: [Counters; 6],
+    stages: [Counters; 7],
     blocks: AtomicU64,
     log_bytes: AtomicU64,
+    checkpoint: Mutex<(Height, Option<CheckpointError>)>,
 }
 
 /// When a piece of work began, by the wall and by this thread's processor time.
@@ -117,6 +128,14 @@ impl Stats {
         self.log_bytes.fetch_add(log_bytes, Ordering::Relaxed);
     }
 
+    pub(crate) fn record_checkpoint(&self, done: &Result<Height, CheckpointError>) {
+        let mut last = self.checkpoint.lock();
+        match done {
+            Ok(height) => *last = (*height, None),
+            Err(error) => last.1 = Some(error.clone()),
+        }
+    }
+
     pub(crate) fn read(&self, verify_threads: usize, waiting_transactions: usize) -> EngineStats {
         let read = |counter: &AtomicU64| counter.load(Ordering::Relaxed);
         let stages = std::array::from_fn(|stage| {
@@ -129,6 +148,7 @@ impl Stats {
             }
         });
         let (blocks, log_bytes) = (read(&self.blocks), read(&self.log_bytes));
-        EngineStats { stages, verify_threads, waiting_transactions, blocks, log_bytes }
+        let (checkpoint, checkpoint_failure) = self.checkpoint.lock().clone();
+        EngineStats { stages, verify_threads, waiting_transactions, blocks, log_bytes, checkpoint, checkpoint_failure }
     }
 }

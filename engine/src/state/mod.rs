@@ -14,8 +14,10 @@ mod account;
 mod asset;
 mod context;
 mod index;
+mod load;
 mod pages;
 mod prefetch;
+mod records;
 mod slots;
 mod snapshot;
 mod window;
@@ -24,6 +26,8 @@ pub(crate) use account::Balance;
 pub use asset::Asset;
 pub(crate) use context::{Changes, Context};
 pub(crate) use index::{Hash, Slot};
+pub(crate) use load::StateLoader;
+pub(crate) use records::{StateHasher, StateRecords};
 pub(crate) use snapshot::StateSnapshot;
 
 use crate::types::{Address, Amount, AssetId, Rejection, RejectionCode};
@@ -112,7 +116,12 @@ impl State {
 
     /// The state as it is now, for readers. The owner's next writes copy what the reader still holds, page by page.
     pub(crate) fn share(&mut self) -> StateSnapshot {
-        StateSnapshot { accounts: self.accounts.share(), index: self.index.share(), assets: self.assets.share() }
+        StateSnapshot { records: self.share_records(), index: self.index.share() }
+    }
+
+    /// The same without the means to find an address, for those who go through everything in order.
+    pub(crate) fn share_records(&mut self) -> StateRecords {
+        StateRecords { accounts: self.accounts.share(), assets: self.assets.share() }
     }
 
     fn available(&self, slot: Slot, asset: AssetId) -> Amount {
