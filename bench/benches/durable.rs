@@ -4,7 +4,7 @@
 //! fewer. Signatures are trusted, which makes everything but verification look as expensive as it can.
 #![allow(clippy::unwrap_used, clippy::float_arithmetic, clippy::cast_precision_loss, reason = "a benchmark")]
 
-use nostro::{Address, Amount, AssetId, Engine, EngineConfig, KeyPair, Signature, Transaction};
+use nostro::{Address, Amount, AssetId, Engine, EngineConfig, KeyPair, Signature, Stage, Transaction};
 use nostro_bench::{PAYMENT_BYTES, TemporaryDirectory};
 use std::path::Path;
 use std::time::{Duration, Instant};
@@ -120,6 +120,14 @@ fn main() {
     println!("payments alone: {:.0}/s; with a checkpoint being written: {:.0}/s", rate(quiet), rate(busy));
     println!("  ratio {:.2}; the payments took {busy:?}, the checkpoint {written:?}", rate(busy) / rate(quiet));
     println!("  p99 of a batch: {:?} alone, {:?} beside a checkpoint", p99(quiet_latencies), p99(busy_latencies));
+
+    let root = engine.stats().stage(Stage::Root);
+    let per = root.cpu_ns as f64 / engine.snapshot().unwrap().transaction_count() as f64;
+    println!(
+        "  {} state roots, {:.0} ms of CPU each, {per:.0} ns per transaction",
+        root.pieces,
+        root.cpu_ns as f64 / root.pieces.max(1) as f64 / 1e6
+    );
 
     let begin = Instant::now();
     engine.checkpoint().unwrap();

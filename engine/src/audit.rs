@@ -6,7 +6,7 @@ use crate::checkpoint::{self, Place};
 use crate::commit::transactions_hasher;
 use crate::ledger::Ledger;
 use crate::log::{self, Checkpoint, OsStorage, RecordRef};
-use crate::pipeline::Tip;
+use crate::open;
 use crate::query::BlockRef;
 use crate::replay::{ReplayError, Replayer};
 use crate::transaction::{TransactionRef, signed_message};
@@ -122,8 +122,7 @@ fn ledger_of(directory: &Path) -> Result<Ledger, AuditError> {
 
 fn block_of<'a>(record: &RecordRef<'a>) -> Result<BlockRef<'a>, VisitError> {
     let stored = record.header;
-    let header = BlockHeader::from_log(stored.height, stored.previous, stored.body_hash, &stored.meta)
-        .ok_or("reserved bytes of the header: expected zeros, found others")?;
+    let header = BlockHeader::from_log(stored.height, stored.previous, stored.body_hash, &stored.meta);
     Ok(BlockRef::new(header, Digest(*record.hash), record.body)?)
 }
 
@@ -145,10 +144,7 @@ pub fn audit_ledger(
         None => {
             Replayer::new().map_err(|error| AuditError(format!("the operating system gives no randomness: {error}")))?
         }
-        Some(Place { height, time, transactions, .. }) => {
-            let loaded = load(height).map_err(|fault| wrong(&fault))?;
-            Replayer::on(loaded.state, Tip { height, time, transactions })
-        }
+        Some(place) => open::replayer_of(load(place.height).map_err(|fault| wrong(&fault))?),
     };
     let verifier = Verifier::new(VerifierConfig::default());
     let (mut rejected, mut verified) = (0_u64, 0_u64);

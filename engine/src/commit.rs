@@ -9,6 +9,7 @@ use crate::checkpoint::Command;
 use crate::error::{Stop, StopError};
 use crate::execute::Settled;
 use crate::log::{FrameBuilder, LogFailure, Sealed, SegmentLog, Storage};
+use crate::roots::RootBoard;
 use crate::stats::{Stage, Stats};
 use crate::types::{BlockHeader, Digest, Height, REJECTION_BYTES, Settlement, Time, TransactionId};
 use crate::verify::Verified;
@@ -73,6 +74,7 @@ pub(crate) struct Committer<S: Storage> {
     pub stats: Arc<Stats>,
     pub stop: Arc<Stop>,
     pub due: Due,
+    pub roots: Arc<RootBoard>,
 }
 
 /// Tells when a checkpoint is due.
@@ -96,7 +98,7 @@ impl Due {
 impl<S: Storage> Committer<S> {
     /// Commits blocks until there are no more, then closes the log.
     pub(crate) fn run(self, blocks: &Receiver<Executed>) {
-        let Self { mut log, mut tip, group_bytes_max, stats, stop, mut due } = self;
+        let Self { mut log, mut tip, group_bytes_max, stats, stop, mut due, roots } = self;
         let mut buffers = Vec::new();
         let mut is_sealed = true;
         let failed = |failure: LogFailure| stop.set(StopError::from(failure));
@@ -120,7 +122,11 @@ impl<S: Storage> Committer<S> {
                 }
             };
             is_sealed = false;
-            match commit(log, &mut tip, &group, &mut buffers, &stats) {
+            let carried: Option<Vec<Digest>> = group.iter().map(|block| roots.carried(block.height)).collect();
+            let Some(carried) = carried else {
+                return stop.set(StopError::Panicked("a state root was lost".into()));
+            };
+            match commit(log, &mut tip, &group, &carried, &mut buffers, &stats) {
                 Ok((durable, bytes)) => {
                     log = durable;
                     due.count(bytes);
@@ -159,15 +165,16 @@ fn commit<S: Storage>(
     log: SegmentLog<S>,
     tip: &mut Digest,
     group: &[Executed],
+    roots: &[Digest],
     buffers: &mut Vec<Vec<u8>>,
     stats: &Stats,
 ) -> Result<(SegmentLog<S>, u64), LogFailure> {
     let meter = stats.meter();
     let count = group.iter().map(|block| block.count as usize).sum();
     let mut frames = Vec::with_capacity(group.len());
-    for block in group {
+    for (block, &root) in group.iter().zip(roots) {
         let builder = FrameBuilder::with_buffer(buffers.pop().unwrap_or_default(), log.body_bytes_max());
-        let sealed = seal(block, *tip, builder)?;
+        let sealed = seal(block, *tip, root, builder)?;
         *tip = Digest(*sealed.hash());
         frames.push(sealed);
     }
@@ -183,7 +190,7 @@ fn commit<S: Storage>(
 }
 
 /// Fixes a block's bytes and hash: the transactions as received, then the rejections.
-fn seal(executed: &Executed, previous: Digest, mut builder: FrameBuilder) -> Result<Sealed, LogFailure> {
+fn seal(executed: &Executed, previous: Digest, root: Digest, mut builder: FrameBuilder) -> Result<Sealed, LogFailure> {
     let block = executed.block();
     for run in block.runs() {
         builder.extend(run)?;
@@ -206,6 +213,7 @@ fn seal(executed: &Executed, previous: Digest, mut builder: FrameBuilder) -> Res
         transactions: Digest(ids.finalize().into()),
         outcomes: executed.settled.outcomes,
         effects: executed.settled.effects,
+        state: root,
     };
     Ok(builder.seal(block.height.0, previous.0, &header.meta()))
 }

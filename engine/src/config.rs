@@ -35,6 +35,9 @@ pub struct EngineConfig {
     pub checkpoint_log_bytes: u64,
     /// What becomes of the log below the older of two checkpoints.
     pub retention: Retention,
+    /// Whether balances can be proved: keeps the state of the newest root beside the present one, which under a load that touches everything
+    /// doubles the memory of accounts.
+    pub balance_proofs: bool,
     /// **Verifies no signature at all.** For measuring the rest, and for transactions whose signatures were verified before.
     pub trust_signatures: bool,
 }
@@ -53,6 +56,7 @@ impl Default for EngineConfig {
             log_reserve_bytes: 256 << 20,
             checkpoint_log_bytes: 2 << 30,
             retention: Retention::KeepAll,
+            balance_proofs: false,
             trust_signatures: false,
         }
     }

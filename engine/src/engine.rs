@@ -11,6 +11,7 @@ use crate::log::{LogConfig, LogReader, OsStorage};
 use crate::open::{self, Opened};
 use crate::pipeline::{self, Common, Request, Start};
 use crate::query::{Blocks, Snapshot};
+use crate::roots::RootBoard;
 use crate::stats::{EngineStats, Stats};
 use crate::transaction::Transaction;
 use crate::types::Height;
@@ -74,6 +75,7 @@ pub struct Engine {
     last: Mutex<Option<Snapshot>>,
     recovered: OpenProgress,
     warnings: Vec<String>,
+    roots: Arc<RootBoard>,
 }
 
 impl Engine {
@@ -127,6 +129,7 @@ impl Engine {
         let closing = Arc::new(AtomicBool::new(false));
         let intake =
             Arc::new(Intake { queue: RwLock::new(Some(queue)), budget, stop: stop.clone(), stats: stats.clone() });
+        let roots = Arc::new(RootBoard::new(replayer.roots));
         let keeper = Keeper {
             storage: Arc::new(OsStorage),
             directory: directory.clone(),
@@ -138,15 +141,27 @@ impl Engine {
             kept,
             damaged: damaged.iter().map(|&(height, _)| height).collect(),
             closing: closing.clone(),
+            roots: roots.clone(),
             common: common.clone(),
         };
         let due =
             Due { keeper: commands.clone(), log_bytes: recovered.bytes, log_bytes_max: config.checkpoint_log_bytes };
-        let committer = Committer { log, tip: hash, group_bytes_max: config.group_bytes_max, stats, stop, due };
+        let committer = Committer {
+            log,
+            tip: hash,
+            group_bytes_max: config.group_bytes_max,
+            stats,
+            stop,
+            due,
+            roots: roots.clone(),
+        };
         let start = Start {
             check: SignatureCheck::new(ledger.clone(), config.trust_signatures),
             state: replayer.state,
             tip: replayer.tip,
+            scratch: replayer.scratch,
+            tree: replayer.tree,
+            roots: roots.clone(),
             committer,
             intake: intake_out,
             snapshots: states_out,
@@ -168,6 +183,7 @@ impl Engine {
             threads: Mutex::new(threads),
             last: Mutex::new(None),
             recovered,
+            roots,
             warnings: damaged.into_iter().map(|(_, reason)| reason).collect(),
         })
     }

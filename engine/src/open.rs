@@ -1,6 +1,6 @@
 //! From a directory to where a ledger stands: lock, newest checkpoint that is whole, the log above it.
 
-use crate::checkpoint::{self, CheckpointFault, Loaded};
+use crate::checkpoint::{self, CheckpointFault, Loaded, Place};
 use crate::engine::OpenProgress;
 use crate::error::{OpenError, ReadError};
 use crate::ledger::Ledger;
@@ -8,6 +8,7 @@ use crate::log::{self, Checkpoint, LogConfig, LogReader, OsStorage, SegmentLog};
 use crate::pipeline::Tip;
 use crate::query::Blocks;
 use crate::replay::{ReplayError, Replayer};
+use crate::roots::Roots;
 use crate::types::{BlockHeader, Digest, Height};
 use std::path::Path;
 
@@ -65,7 +66,6 @@ pub(crate) fn open(
     let opened = locked.open(from, &mut |record| {
         let stored = record.header;
         let header = BlockHeader::from_log(stored.height, stored.previous, stored.body_hash, &stored.meta);
-        let header = header.ok_or("reserved bytes of the header: expected zeros, found others")?;
         replayer.block(&header, record.body)?;
         done.blocks += 1;
         done.transactions += u64::from(header.count);
@@ -87,8 +87,9 @@ pub(crate) fn open(
     Ok(Opened { log, hash: Digest(recovered.hash), replayer, progress: done, kept, damaged: found.damaged })
 }
 
-fn replayer_of(Loaded { place, state, .. }: Loaded) -> Replayer {
-    Replayer::on(state, Tip { height: place.height, time: place.time, transactions: place.transactions })
+pub(crate) fn replayer_of(Loaded { place, state, .. }: Loaded) -> Replayer {
+    let Place { height, time, transactions, roots, .. } = place;
+    Replayer::on(state, Tip { height, time, transactions }, Roots::at(height, roots))
 }
 
 fn no_randomness(source: std::io::Error) -> OpenError {

@@ -25,7 +25,8 @@ use crate::error::{Stop, StopError};
 use crate::execute::{Scratch, settle};
 use crate::intake::Batch;
 use crate::log::Storage;
-use crate::state::{State, StateRecords, StateSnapshot};
+use crate::roots::{self, Job, RootBoard};
+use crate::state::{State, StateRecords, StateSnapshot, StateTree};
 use crate::stats::{Stage, Stats};
 use crate::transaction::TransactionRef;
 use crate::types::{Height, Time};
@@ -99,6 +100,9 @@ pub(crate) struct Start<S: Storage> {
     pub committer: Committer<S>,
     pub intake: Receiver<Batch>,
     pub snapshots: Receiver<Request>,
+    pub scratch: Scratch,
+    pub tree: StateTree,
+    pub roots: Arc<RootBoard>,
     pub keeper: Keeper<S>,
     pub commands: Receiver<Command>,
 }
@@ -116,14 +120,18 @@ pub(crate) fn start<S: Storage>(
     // One chunk being verified per thread, one waiting, and one being taken.
     let (chunks_in, chunks_out) = bounded(threads.saturating_mul(2).saturating_add(1));
     let (blocks_in, blocks_out) = bounded(EXECUTED_BLOCKS);
-    let Start { check, state, tip, committer, intake, snapshots, keeper, commands } = start;
+    let Start { check, state, tip, scratch, tree, committer, intake, snapshots, roots, keeper, commands } = start;
     let verifying = Verifying { check: Arc::new(check), pool, common: common.clone() };
     let limits = BlockLimits { transactions: config.block_transactions_max, bytes: config.block_bytes_max };
-    let executing = ExecuteThread { state, tip, limits, scratch: Scratch::default(), common: common.clone() };
+    // One root being made, and one waiting.
+    let (jobs_in, jobs_out) = bounded(1);
+    let (proofs, stats) = (config.balance_proofs, common.stats.clone());
+    let executing = ExecuteThread { state, tip, limits, scratch, roots: jobs_in, proofs, common: common.clone() };
     Ok(vec![
         spawn("nostro-verify", common, move || verifying.run(&intake, &chunks_in))?,
         spawn("nostro-execute", common, move || executing.run(&chunks_out, snapshots, &blocks_in))?,
         spawn("nostro-commit", common, move || committer.run(&blocks_out))?,
+        spawn("nostro-root", common, move || roots::run(tree, &jobs_out, &roots, &stats))?,
         spawn("nostro-checkpoint", common, move || keeper.run(&commands))?,
     ])
 }
@@ -196,6 +204,10 @@ struct ExecuteThread {
     tip: Tip,
     limits: BlockLimits,
     scratch: Scratch,
+    /// Where states go whose root is to be made.
+    roots: Sender<Job>,
+    /// Whether balances are to be proved.
+    proofs: bool,
     common: Arc<Common>,
 }
 
@@ -261,6 +273,12 @@ impl ExecuteThread {
         let block = Block::assemble(height, time, first, count, parts.iter().map(Part::run).collect());
         let settled = settle(&block, &mut self.state, &mut self.scratch);
         self.tip = Tip { height, time, transactions: first.saturating_add(u64::from(count)) };
+        if roots::is_due(height) {
+            let snapshot = self.proofs.then(|| self.state.share());
+            let (records, changed) = (self.state.share_records(), self.scratch.take_changed());
+            // Nobody takes it any more if the engine is stopping, which the commit thread tells.
+            let _ = self.roots.send(Job { height, records, snapshot, changed });
+        }
         self.common.stats.record(Stage::Execute, meter, count as usize);
         Executed { height, time, first, count, parts, settled }
     }

@@ -187,12 +187,10 @@ pub struct StoredBlock {
 }
 
 impl StoredBlock {
-    fn new(record: Record) -> Result<Self, ReadError> {
+    pub(crate) fn new(record: Record) -> Self {
         let stored = record.header();
-        let error = |reason: String| ReadError { height: Height(stored.height), reason };
-        let header = BlockHeader::from_log(stored.height, stored.previous, stored.body_hash, &stored.meta)
-            .ok_or_else(|| error("reserved bytes of the header: expected zeros, found others".to_owned()))?;
-        Ok(Self { header, record })
+        let header = BlockHeader::from_log(stored.height, stored.previous, stored.body_hash, &stored.meta);
+        Self { header, record }
     }
 
     /// Its header.
@@ -273,7 +271,7 @@ impl Iterator for Blocks {
             return Some(Err(ReadError { height, reason }));
         };
         self.next = height.next();
-        Some(record.map_err(|problem| ReadError { height, reason: problem.to_string() }).and_then(StoredBlock::new))
+        Some(record.map_err(|problem| ReadError { height, reason: problem.to_string() }).map(StoredBlock::new))
     }
 }
 

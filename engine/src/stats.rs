@@ -23,17 +23,19 @@ pub enum Stage {
     Release,
     /// Writing checkpoints, rests included in what it takes; a thread of its own. No transaction passes here.
     Checkpoint,
+    /// Making state roots; a thread of its own, beside the work. No transaction passes here.
+    Root,
 }
 
 impl Stage {
     /// Every stage, in the order a transaction meets them.
-    pub const ALL: [Self; 7] =
-        [Self::Admit, Self::Verify, Self::Execute, Self::Seal, Self::Sync, Self::Release, Self::Checkpoint];
+    pub const ALL: [Self; 8] =
+        [Self::Admit, Self::Verify, Self::Execute, Self::Seal, Self::Sync, Self::Release, Self::Checkpoint, Self::Root];
 
     /// Its name in reports.
     #[must_use]
     pub const fn name(self) -> &'static str {
-        ["admit", "verify", "execute", "seal", "sync", "release", "checkpoint"][self as usize]
+        ["admit", "verify", "execute", "seal", "sync", "release", "checkpoint", "root"][self as usize]
     }
 }
 
@@ -53,7 +55,7 @@ pub struct StageStats {
 /// What an engine has done since it was opened. Counters only grow.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct EngineStats {
-    stages: [StageStats; 7],
+    stages: [StageStats; 8],
     /// Threads that verify.
     pub verify_threads: usize,
     /// Transactions admitted and not yet durable.
@@ -87,7 +89,7 @@ struct Counters {
 /// Counters that the threads of the engine add to.
 #[derive(Debug, Default)]
 pub(crate) struct Stats {
-    stages: [Counters; 7],
+    stages: [Counters; 8],
     blocks: AtomicU64,
     log_bytes: AtomicU64,
     checkpoint: Mutex<(Height, Option<CheckpointError>)>,

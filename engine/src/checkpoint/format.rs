@@ -107,9 +107,10 @@ pub(super) enum FooterFault {
 
 impl Footer {
     pub(super) fn encode(&self) -> [u8; FOOTER_BYTES] {
-        let Place { ledger, height, hash, time, transactions, segment } = &self.place;
+        let Place { ledger, height, hash, time, transactions, segment, roots } = &self.place;
+        let [newest, before] = roots;
         let mut bytes = [0; FOOTER_BYTES];
-        let fields: [&[u8]; 16] = [
+        let fields: [&[u8]; 17] = [
             &FOOTER_MAGIC,
             &FORMAT.to_le_bytes(),
             &[0; 2],
@@ -124,7 +125,8 @@ impl Footer {
             &segment.to_le_bytes(),
             &self.chunks.to_le_bytes(),
             &self.file_bytes.to_le_bytes(),
-            &[0; 64],
+            &newest.0,
+            &before.0,
             &self.content,
         ];
         let mut offset = 0;
@@ -168,9 +170,9 @@ impl Footer {
         let (time, transactions, state) = (Time(reader.u64()?), reader.u64()?, Digest(reader.array()?));
         let (accounts, assets, segment, chunks) = (reader.u32()?, reader.u32()?, reader.u32()?, reader.u32()?);
         let file_bytes = reader.u64()?;
-        reader.array::<64>()?;
+        let roots = [Digest(reader.array()?), Digest(reader.array()?)];
         let content = reader.array()?;
-        let place = Place { ledger, height, hash, time, transactions, segment };
+        let place = Place { ledger, height, hash, time, transactions, segment, roots };
         Ok(Self { place, state, accounts, assets, chunks, file_bytes, content })
     }
 }

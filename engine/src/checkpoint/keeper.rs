@@ -7,6 +7,7 @@ use crate::config::Retention;
 use crate::error::CheckpointError;
 use crate::log::{DiskError, LogReader, Retirer, Storage};
 use crate::pipeline::{Common, Executing, Request};
+use crate::roots::RootBoard;
 use crate::state::StateRecords;
 use crate::stats::Stage;
 use crate::types::{Digest, Height};
@@ -36,6 +37,7 @@ pub(crate) struct Keeper<S: Storage> {
     /// Those that opening has found damaged: gone when there is a new one.
     pub damaged: Vec<Height>,
     pub closing: Arc<AtomicBool>,
+    pub roots: Arc<RootBoard>,
     pub common: Arc<Common>,
 }
 
@@ -95,7 +97,10 @@ impl<S: Storage> Keeper<S> {
         let record = self.reader.read(height.0).map_err(|error| read(error.to_string()))?;
         let record = record.ok_or_else(|| read(format!("block {height} is durable and not there")))?;
         let segment = self.reader.segment_of(height.0).unwrap_or(0);
-        let place = Place { ledger: self.ledger, height, hash: Digest(*record.hash()), time, transactions, segment };
+        // Without them the engine is stopping.
+        let roots = self.roots.newest_two(height).ok_or(WriteError::Abandoned)?;
+        let (ledger, hash) = (self.ledger, Digest(*record.hash()));
+        let place = Place { ledger, height, hash, time, transactions, segment, roots };
         write(&*self.storage, &self.directory, place, state, &mut |took| {
             std::thread::sleep(took.saturating_mul(REST).min(REST_MAX));
             !self.closing.load(Ordering::Relaxed)

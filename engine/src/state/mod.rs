@@ -20,6 +20,7 @@ mod prefetch;
 mod records;
 mod slots;
 mod snapshot;
+mod tree;
 mod window;
 
 pub(crate) use account::Balance;
@@ -28,7 +29,9 @@ pub(crate) use context::{Changes, Context};
 pub(crate) use index::{Hash, Slot};
 pub(crate) use load::StateLoader;
 pub(crate) use records::{StateHasher, StateRecords};
+pub(crate) use slots::SlotSet;
 pub(crate) use snapshot::StateSnapshot;
+pub(crate) use tree::{ChangedGroups, RootParts, StateTree, group_of};
 
 use crate::types::{Address, Amount, AssetId, Rejection, RejectionCode};
 use account::Accounts;
