@@ -145,4 +145,56 @@ fn main() {
         engine.close().unwrap();
     }
     println!("state digest {digest}");
+    proofs(accounts.min(1_000_000), is_test);
+}
+
+/// The mean time of a call.
+fn mean<T>(count: u32, mut call: impl FnMut(u32) -> T) -> Duration {
+    let begin = Instant::now();
+    (0..count).for_each(|n| drop(std::hint::black_box(call(n))));
+    begin.elapsed() / count
+}
+
+/// Making and checking proofs, and receipts by id.
+fn proofs(accounts: u64, is_test: bool) {
+    let directory = TemporaryDirectory::new("durable-proofs");
+    let config = EngineConfig { trust_signatures: true, balance_proofs: true, ..EngineConfig::default() };
+    let engine = Engine::open(directory.path(), config).unwrap();
+    fund(&engine, accounts);
+    let count = if is_test { 2_000 } else { 4_000_000 };
+    run(&engine, &payments(accounts, count, 1));
+    // Blocks enough for a root and for the header that carries it.
+    let submitter = engine.submitter();
+    for payment in payments(accounts, 400, 2).chunks(PAYMENT_BYTES) {
+        submitter.submit_encoded(payment).unwrap().wait().unwrap();
+    }
+    let repeats = if is_test { 100 } else { 100_000 };
+    let block = engine.blocks_from(nostro::Height(engine.durable_height().0 - 500)).map(Result::unwrap);
+    let block = block.max_by_key(|block| block.header().count).unwrap();
+    let size = block.header().count;
+    let begin = Instant::now();
+    let prover = block.prover(engine.ledger()).unwrap();
+    println!("proofs for a block of {size} prepared in {:?}", begin.elapsed());
+    println!("  transaction proof made in {:?}", mean(repeats, |n| prover.prove(n % size).unwrap()));
+    let proof = prover.prove(size / 2).unwrap();
+    println!(
+        "  checked in {:?}, {} bytes",
+        mean(repeats, |_| proof.verify(block.header()).unwrap()),
+        proof.encode().len()
+    );
+
+    let (height, proof) = engine.prove_balance(&address(7)).unwrap();
+    let header = engine.header(height).unwrap().unwrap();
+    let some = |n: u32| address(u64::from(n) * 7919 % accounts);
+    println!("balance proof among {accounts} made in {:?}", mean(repeats, |n| engine.prove_balance(&some(n)).unwrap()));
+    let verify = |_| proof.verify(&header, &address(7), EURO).unwrap();
+    println!("  checked in {:?}, {} bytes", mean(repeats, verify), proof.encode().len());
+
+    let begin = Instant::now();
+    let known = prover.prove(size / 2).unwrap().transaction;
+    assert!(engine.receipt(&known).unwrap().is_some());
+    println!("first receipt by id: {:?}", begin.elapsed());
+    let further = if is_test { 10 } else { 200 };
+    let ask = |n| engine.receipt(&prover.prove(n % size).unwrap().transaction).unwrap().unwrap();
+    println!("  further ones: {:?} each", mean(further, ask));
 }

@@ -3,10 +3,10 @@
 //! Nothing is written and no lock is taken, so the end of a ledger that an engine has open may look torn.
 
 use crate::checkpoint::{self, Place};
-use crate::commit::transactions_hasher;
 use crate::ledger::Ledger;
 use crate::log::{self, Checkpoint, OsStorage, RecordRef};
 use crate::open;
+use crate::proof::transaction_tree;
 use crate::query::BlockRef;
 use crate::replay::{ReplayError, Replayer};
 use crate::transaction::{TransactionRef, signed_message};
@@ -154,11 +154,7 @@ pub fn audit_ledger(
         let bodies = transactions.iter().map(TransactionRef::body);
         let mut ids: Vec<TransactionId> = Vec::with_capacity(transactions.len());
         ledger.transaction_ids(bodies, &mut ids);
-        let mut hasher = transactions_hasher();
-        ids.iter().for_each(|id| {
-            hasher.update(&id.0);
-        });
-        let found = Digest(hasher.finalize().into());
+        let found = Digest(transaction_tree(ids.iter(), block.rejections()).root());
         if found != header.transactions {
             let (expected, found) = (header.transactions.to_string(), found.to_string());
             return Err(ReplayError { height: header.height, what: "transactions", expected, found }.into());

@@ -9,6 +9,7 @@ use crate::checkpoint::Command;
 use crate::error::{Stop, StopError};
 use crate::execute::Settled;
 use crate::log::{FrameBuilder, LogFailure, Sealed, SegmentLog, Storage};
+use crate::proof::transaction_tree;
 use crate::roots::RootBoard;
 use crate::stats::{Stage, Stats};
 use crate::types::{BlockHeader, Digest, Height, REJECTION_BYTES, Settlement, Time, TransactionId};
@@ -198,10 +199,7 @@ fn seal(executed: &Executed, previous: Digest, root: Digest, mut builder: FrameB
     for (position, rejection) in &executed.settled.rejections {
         builder.extend(&rejection.encode(*position))?;
     }
-    let mut ids = transactions_hasher();
-    for id in executed.parts.iter().flat_map(Part::ids) {
-        ids.update(&id.0);
-    }
+    let tree = transaction_tree(executed.parts.iter().flat_map(Part::ids), &executed.settled.rejections);
     let header = BlockHeader {
         height: block.height,
         previous,
@@ -210,17 +208,12 @@ fn seal(executed: &Executed, previous: Digest, root: Digest, mut builder: FrameB
         first: block.first,
         count: block.count,
         rejected: u32::try_from(executed.settled.rejections.len()).unwrap_or(u32::MAX),
-        transactions: Digest(ids.finalize().into()),
+        transactions: Digest(tree.root()),
         outcomes: executed.settled.outcomes,
         effects: executed.settled.effects,
         state: root,
     };
     Ok(builder.seal(block.height.0, previous.0, &header.meta()))
-}
-
-/// The hash over a block's transactions takes their ids in order.
-pub(crate) fn transactions_hasher() -> blake3::Hasher {
-    blake3::Hasher::new_derive_key("nostro 1 transactions")
 }
 
 /// The most bytes a block's rejections can take beside its transactions.

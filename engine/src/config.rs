@@ -1,5 +1,6 @@
 //! How an engine is set up: limits, each with its unit and interval. None of them changes a result.
 
+use crate::keys::KeyPair;
 use std::num::NonZeroUsize;
 use std::path::PathBuf;
 
@@ -35,9 +36,13 @@ pub struct EngineConfig {
     pub checkpoint_log_bytes: u64,
     /// What becomes of the log below the older of two checkpoints.
     pub retention: Retention,
+    /// Whether the index of receipts by id follows beside the work. Without it the first question waits for it.
+    pub receipt_index: bool,
     /// Whether balances can be proved: keeps the state of the newest root beside the present one, which under a load that touches everything
     /// doubles the memory of accounts.
     pub balance_proofs: bool,
+    /// Signs headers that are asked for, so that proofs can be checked by whoever knows its address.
+    pub header_key: Option<KeyPair>,
     /// **Verifies no signature at all.** For measuring the rest, and for transactions whose signatures were verified before.
     pub trust_signatures: bool,
 }
@@ -56,7 +61,9 @@ impl Default for EngineConfig {
             log_reserve_bytes: 256 << 20,
             checkpoint_log_bytes: 2 << 30,
             retention: Retention::KeepAll,
+            receipt_index: true,
             balance_proofs: false,
+            header_key: None,
             trust_signatures: false,
         }
     }
@@ -123,7 +130,8 @@ mod tests {
     #[test]
     fn the_default_is_allowed_and_every_limit_is_checked() {
         assert_eq!(EngineConfig::default().check(), Ok(()));
-        let wrong: [(&str, fn(&mut EngineConfig)); 10] = [
+        type Change = fn(&mut EngineConfig);
+        let wrong: [(&str, Change); 10] = [
             ("threads", |c| c.threads = 1025),
             ("intake_transactions_max", |c| c.intake_transactions_max = 0),
             ("intake_bytes_max", |c| c.intake_bytes_max = 100),

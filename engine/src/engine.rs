@@ -4,17 +4,20 @@ use crate::checkpoint::{Command, Keeper};
 use crate::commit::{Committer, Due};
 use crate::completion::{Budget, Room};
 use crate::config::{EngineConfig, Retention};
-use crate::error::{CheckpointError, OpenError, ReadError, Stop, StopError, SubmitError};
+use crate::error::{CheckpointError, OpenError, ProveError, ReadError, Stop, StopError, SubmitError};
 use crate::intake::{Batch, Intake, Submitter, Ticket, Tickets};
+use crate::keys::KeyPair;
 use crate::ledger::Ledger;
 use crate::log::{LogConfig, LogReader, OsStorage};
 use crate::open::{self, Opened};
 use crate::pipeline::{self, Common, Request, Start};
-use crate::query::{Blocks, Snapshot};
+use crate::proof::{BalanceProof, SignedHeader, TransactionProof};
+use crate::query::{Blocks, Snapshot, StoredBlock};
+use crate::receipts::ReceiptIndex;
 use crate::roots::RootBoard;
 use crate::stats::{EngineStats, Stats};
 use crate::transaction::Transaction;
-use crate::types::Height;
+use crate::types::{Address, BlockHeader, Height, Receipt, TransactionId};
 use crate::verify::SignatureCheck;
 use crossbeam::channel::{Sender, bounded, unbounded};
 use parking_lot::{Mutex, RwLock};
@@ -76,6 +79,8 @@ pub struct Engine {
     recovered: OpenProgress,
     warnings: Vec<String>,
     roots: Arc<RootBoard>,
+    receipts: Arc<ReceiptIndex<OsStorage>>,
+    header_key: Option<KeyPair>,
 }
 
 impl Engine {
@@ -95,7 +100,6 @@ impl Engine {
     ///
     /// # Errors
     /// [`OpenError`].
-    #[expect(clippy::needless_pass_by_value, reason = "a caller writes it in place")]
     pub fn open_with(
         directory: impl AsRef<Path>,
         config: EngineConfig,
@@ -130,8 +134,10 @@ impl Engine {
         let intake =
             Arc::new(Intake { queue: RwLock::new(Some(queue)), budget, stop: stop.clone(), stats: stats.clone() });
         let roots = Arc::new(RootBoard::new(replayer.roots));
+        let storage = Arc::new(OsStorage);
+        let receipts = Arc::new(ReceiptIndex::new(storage.clone(), directory.clone(), ledger.clone(), reader.clone()));
         let keeper = Keeper {
-            storage: Arc::new(OsStorage),
+            storage,
             directory: directory.clone(),
             ledger: ledger.id().0,
             reader: reader.clone(),
@@ -165,6 +171,7 @@ impl Engine {
             committer,
             intake: intake_out,
             snapshots: states_out,
+            receipts: receipts.clone(),
             keeper,
             commands: commands_out,
         };
@@ -184,6 +191,8 @@ impl Engine {
             last: Mutex::new(None),
             recovered,
             roots,
+            receipts,
+            header_key: config.header_key,
             warnings: damaged.into_iter().map(|(_, reason)| reason).collect(),
         })
     }
@@ -273,6 +282,66 @@ impl Engine {
     #[must_use]
     pub fn blocks_from(&self, height: Height) -> Blocks {
         Blocks::new(self.reader.clone(), height)
+    }
+
+    /// What became of a transaction, by its id: its first use in the blocks that are still here; `None` if it is in none of them. Costs
+    /// some page reads per segment of the log and a hash of the block; the first call after opening may have to index the newest segment.
+    ///
+    /// # Errors
+    /// [`ReadError`] if the log can't be read.
+    pub fn receipt(&self, transaction: &TransactionId) -> Result<Option<Receipt>, ReadError> {
+        self.receipts.receipt(transaction)
+    }
+
+    /// The header of a durable block; `None` if it isn't durable yet or was retired.
+    ///
+    /// # Errors
+    /// [`ReadError`] if the log can't be read.
+    pub fn header(&self, height: Height) -> Result<Option<BlockHeader>, ReadError> {
+        Ok(self.block(height)?.map(|block| *block.header()))
+    }
+
+    /// The same signed with [`header_key`](EngineConfig::header_key); `None` too if there is no key. An Ed25519 signature is a function of the key and
+    /// the header, so none is kept.
+    ///
+    /// # Errors
+    /// [`ReadError`] if the log can't be read.
+    pub fn signed_header(&self, height: Height) -> Result<Option<SignedHeader>, ReadError> {
+        let Some(key) = &self.header_key else { return Ok(None) };
+        Ok(self.header(height)?.map(|header| SignedHeader::new(header, key)))
+    }
+
+    fn block(&self, height: Height) -> Result<Option<StoredBlock>, ReadError> {
+        let failed = |error: crate::log::ReadError| ReadError { height, reason: error.to_string() };
+        Ok(self.reader.read(height.0).map_err(failed)?.map(StoredBlock::new))
+    }
+
+    /// Proves that a transaction was settled and how, with the height of the block whose header the proof is for. Costs a hash of the
+    /// whole block; for many of one block see [`StoredBlock::prover`].
+    ///
+    /// # Errors
+    /// [`ProveError`].
+    pub fn prove_transaction(&self, transaction: &TransactionId) -> Result<(Height, TransactionProof), ProveError> {
+        let missing = ProveError::NoTransaction(*transaction);
+        let receipt = self.receipt(transaction)?.ok_or(missing.clone())?;
+        let block = self.block(receipt.height)?.ok_or(missing.clone())?;
+        let proof = block.prover(&self.ledger)?.prove(receipt.position).ok_or(missing)?;
+        Ok((receipt.height, proof))
+    }
+
+    /// Proves what an account held in the state of the newest root that a durable header carries, with the height of such a header.
+    /// Costs microseconds. Needs [`balance_proofs`](EngineConfig::balance_proofs).
+    ///
+    /// # Errors
+    /// [`ProveError`].
+    pub fn prove_balance(&self, account: &Address) -> Result<(Height, BalanceProof), ProveError> {
+        let rooted = self.roots.rooted().ok_or(ProveError::NoRoot)?;
+        let header = Height(rooted.height.0.saturating_add(BlockHeader::ROOT_DELAY));
+        if self.durable_height() < header {
+            return Err(ProveError::NoRoot);
+        }
+        let missing = ProveError::NoAccount { account: *account, height: rooted.height };
+        Ok((header, rooted.prove(account).ok_or(missing)?))
     }
 
     /// The last durable block; 0 if there is none.

@@ -3,7 +3,7 @@
 use crate::config::ConfigError;
 use crate::ledger::LedgerNameError;
 use crate::log;
-use crate::types::{Height, Refusal};
+use crate::types::{Address, Height, Refusal, TransactionId};
 use crate::wire::Malformed;
 use std::path::PathBuf;
 use std::sync::{Arc, OnceLock};
@@ -138,6 +138,30 @@ pub enum CheckpointError {
         /// Which file, and why.
         reason: Arc<str>,
     },
+}
+
+/// Why there is no proof.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum ProveError {
+    /// No block of the retained history holds the transaction.
+    #[error("transaction {0} is in no durable block that is still here")]
+    NoTransaction(TransactionId),
+    /// The account hadn't come into being in the state of the newest root.
+    #[error("account {account} had not come into being at height {height}, of which the newest state root is")]
+    NoAccount {
+        /// Which account.
+        account: Address,
+        /// Which state was looked at.
+        height: Height,
+    },
+    /// The engine keeps no state to prove balances from, see [`EngineConfig::balance_proofs`](crate::EngineConfig::balance_proofs), or has
+    /// made no root since it was opened, or no durable header carries it yet.
+    #[error("no state root can be proved from yet: one is made every 256 blocks, if the engine is set up for it")]
+    NoRoot,
+    /// The log can't be read.
+    #[error(transparent)]
+    Read(#[from] ReadError),
 }
 
 /// Why a block couldn't be read.

@@ -25,6 +25,7 @@ use crate::error::{Stop, StopError};
 use crate::execute::{Scratch, settle};
 use crate::intake::Batch;
 use crate::log::Storage;
+use crate::receipts::ReceiptIndex;
 use crate::roots::{self, Job, RootBoard};
 use crate::state::{State, StateRecords, StateSnapshot, StateTree};
 use crate::stats::{Stage, Stats};
@@ -103,6 +104,7 @@ pub(crate) struct Start<S: Storage> {
     pub scratch: Scratch,
     pub tree: StateTree,
     pub roots: Arc<RootBoard>,
+    pub receipts: Arc<ReceiptIndex<S>>,
     pub keeper: Keeper<S>,
     pub commands: Receiver<Command>,
 }
@@ -120,20 +122,26 @@ pub(crate) fn start<S: Storage>(
     // One chunk being verified per thread, one waiting, and one being taken.
     let (chunks_in, chunks_out) = bounded(threads.saturating_mul(2).saturating_add(1));
     let (blocks_in, blocks_out) = bounded(EXECUTED_BLOCKS);
-    let Start { check, state, tip, scratch, tree, committer, intake, snapshots, roots, keeper, commands } = start;
+    let Start { check, state, tip, scratch, tree, committer, intake, snapshots, roots, receipts, keeper, commands } =
+        start;
     let verifying = Verifying { check: Arc::new(check), pool, common: common.clone() };
     let limits = BlockLimits { transactions: config.block_transactions_max, bytes: config.block_bytes_max };
     // One root being made, and one waiting.
     let (jobs_in, jobs_out) = bounded(1);
     let (proofs, stats) = (config.balance_proofs, common.stats.clone());
     let executing = ExecuteThread { state, tip, limits, scratch, roots: jobs_in, proofs, common: common.clone() };
-    Ok(vec![
+    let closing = keeper.closing.clone();
+    let mut running = vec![
         spawn("nostro-verify", common, move || verifying.run(&intake, &chunks_in))?,
         spawn("nostro-execute", common, move || executing.run(&chunks_out, snapshots, &blocks_in))?,
         spawn("nostro-commit", common, move || committer.run(&blocks_out))?,
         spawn("nostro-root", common, move || roots::run(tree, &jobs_out, &roots, &stats))?,
         spawn("nostro-checkpoint", common, move || keeper.run(&commands))?,
-    ])
+    ];
+    if config.receipt_index {
+        running.push(spawn("nostro-receipts", common, move || receipts.run(&closing))?);
+    }
+    Ok(running)
 }
 
 /// Runs a thread whose panic stops the engine.

@@ -4,11 +4,15 @@ use crate::block::Transactions;
 use crate::error::ReadError;
 use crate::ledger::Ledger;
 use crate::log::{LogReader, Record, Records};
+use crate::merkle::Levels;
 use crate::pipeline::Executing;
+use crate::proof::{TransactionProof, transaction_tree};
 use crate::replay::{Body, ReplayError};
 use crate::state::{Asset, Balance, StateSnapshot};
 use crate::transaction::TransactionRef;
-use crate::types::{Address, Amount, AssetCode, AssetId, BlockHeader, Digest, Height, Outcome, Rejection, Time};
+use crate::types::{
+    Address, Amount, AssetCode, AssetId, BlockHeader, Digest, Height, Outcome, Rejection, Time, TransactionId,
+};
 use std::time::{Duration, Instant};
 
 /// What an account holds of one asset.
@@ -163,6 +167,11 @@ impl<'a> BlockRef<'a> {
         self.body
     }
 
+    /// Its rejections by ascending position.
+    pub(crate) fn rejections(&self) -> &[(u32, Rejection)] {
+        &self.rejections
+    }
+
     /// Its transactions in order, with what became of each.
     pub fn transactions(&self) -> impl Iterator<Item = (TransactionRef<'a>, Outcome)> {
         let mut rejections = self.rejections.iter().peekable();
@@ -217,6 +226,35 @@ impl StoredBlock {
 
     pub(crate) fn body(&self) -> &[u8] {
         self.record.body()
+    }
+
+    /// Prepares proofs for the block's transactions. Costs a hash of each.
+    ///
+    /// # Errors
+    /// [`ReadError`] if its bytes aren't what a ledger writes.
+    pub fn prover(&self, ledger: &Ledger) -> Result<BlockProver, ReadError> {
+        let view = self.view()?;
+        let (transactions, outcomes): (Vec<TransactionRef<'_>>, Vec<Outcome>) = view.transactions().unzip();
+        let mut ids = Vec::with_capacity(transactions.len());
+        ledger.transaction_ids(transactions.iter().map(TransactionRef::body), &mut ids);
+        let tree = transaction_tree(ids.iter(), view.rejections());
+        Ok(BlockProver { transactions: ids.into_iter().zip(outcomes).collect(), tree })
+    }
+}
+
+/// Makes proofs for the transactions of one block. Holds some 110 bytes for each.
+#[derive(Clone, Debug)]
+pub struct BlockProver {
+    transactions: Vec<(TransactionId, Outcome)>,
+    tree: Levels,
+}
+
+impl BlockProver {
+    /// The proof for the transaction at a position; `None` past the block's end. Costs well below a microsecond.
+    #[must_use]
+    pub fn prove(&self, position: u32) -> Option<TransactionProof> {
+        let &(transaction, outcome) = self.transactions.get(position as usize)?;
+        Some(TransactionProof { transaction, position, outcome, path: self.tree.path(position as usize) })
     }
 }
 

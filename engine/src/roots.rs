@@ -5,9 +5,10 @@
 //! the first header that carries it is sealed, [`ROOT_DELAY`](BlockHeader::ROOT_DELAY) blocks later. Which root a header carries is a function of its height alone;
 //! a root that isn't there yet is waited for. Replay makes the same roots in line and compares.
 
+use crate::proof::BalanceProof;
 use crate::state::{ChangedGroups, RootParts, StateRecords, StateSnapshot, StateTree};
 use crate::stats::{Stage, Stats};
-use crate::types::{BlockHeader, Digest, Height};
+use crate::types::{Address, BlockHeader, Digest, Height};
 use crossbeam::channel::Receiver;
 use parking_lot::{Condvar, Mutex};
 use std::collections::BTreeMap;
@@ -77,6 +78,16 @@ pub(crate) struct Rooted {
     pub height: Height,
     pub snapshot: StateSnapshot,
     pub tree: StateTree,
+}
+
+impl Rooted {
+    /// The proof of what an account holds in this state; `None` if it hasn't come into being.
+    pub(crate) fn prove(&self, account: &Address) -> Option<BalanceProof> {
+        let slot = self.snapshot.slot(account)?;
+        let RootParts { accounts, assets, asset_root, .. } = self.tree.parts();
+        let (record, path) = self.tree.account_path(self.snapshot.records(), slot);
+        Some(BalanceProof { slot, accounts, assets, asset_root, record, path })
+    }
 }
 
 /// Where roots are put and looked for.

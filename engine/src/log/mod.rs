@@ -59,7 +59,7 @@ use std::sync::atomic::{AtomicBool, AtomicU64};
 use parking_lot::{Condvar, Mutex, RwLock};
 
 pub(crate) use config::{LogConfig, LogCounters, Recovered};
-pub(crate) use error::{DiskError, LogFailure, OpenError};
+pub(crate) use error::{DiskError, LogFailure, OpenError, ReadError};
 pub(crate) use frame::{FrameBuilder, Hash, Sealed};
 pub(crate) use reader::{LogReader, Record, Records};
 pub(crate) use recovery::{Checkpoint, RecordRef, Visit};
@@ -68,7 +68,6 @@ pub(crate) use scan::{genesis, has_beginning, scan_from};
 pub(crate) use storage::{Access, OsStorage, Planted, Storage, write_all_at};
 #[cfg(test)]
 use {
-    error::ReadError,
     frame::META_BYTES,
     ledger::GENESIS_BYTES_MAX,
     scan::{Scanned, scan},

@@ -106,6 +106,11 @@ impl LogReader {
         self.shared.segments.read().first().map_or(1, |segment| segment.first_height)
     }
 
+    /// Every segment that is still there, with its first height.
+    pub(crate) fn segments(&self) -> Vec<(u32, u64)> {
+        self.shared.segments.read().iter().map(|segment| (segment.id, segment.first_height)).collect()
+    }
+
     /// The segment that a height is in, if it is still there.
     pub(crate) fn segment_of(&self, height: u64) -> Option<u32> {
         let segments = self.shared.segments.read();

@@ -1,9 +1,10 @@
 //! From canonical bytes back to a state, in bulk.
 
 use super::State;
-use super::account::Accounts;
+use super::account::{Accounts, Balance};
 use super::asset::Assets;
 use super::index::IndexBuilder;
+use crate::types::{Address, AssetId};
 use crate::wire::{Malformed, Reader};
 
 /// Why bytes aren't a state's.
@@ -77,6 +78,15 @@ impl StateLoader {
     pub(crate) fn finish(self) -> State {
         State { accounts: self.accounts, index: self.index.build(), assets: self.assets }
     }
+}
+
+/// The address and the holdings of an account, from its canonical bytes alone.
+pub(crate) fn decode_record(bytes: &[u8]) -> Result<(Address, Vec<(AssetId, Balance)>), Unloadable> {
+    let mut accounts = Accounts::new();
+    let mut reader = Reader::new(bytes);
+    let (slot, address) = accounts.push_encoded(&mut reader)?;
+    at_end(&reader, bytes)?;
+    Ok((address, accounts.share().balances(slot)))
 }
 
 fn at_end(reader: &Reader<'_>, bytes: &[u8]) -> Result<(), Unloadable> {

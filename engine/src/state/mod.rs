@@ -27,11 +27,11 @@ pub(crate) use account::Balance;
 pub use asset::Asset;
 pub(crate) use context::{Changes, Context};
 pub(crate) use index::{Hash, Slot};
-pub(crate) use load::StateLoader;
+pub(crate) use load::{StateLoader, decode_record};
 pub(crate) use records::{StateHasher, StateRecords};
 pub(crate) use slots::SlotSet;
 pub(crate) use snapshot::StateSnapshot;
-pub(crate) use tree::{ChangedGroups, RootParts, StateTree, group_of};
+pub(crate) use tree::{ChangedGroups, Keys, RootParts, StateTree, group_of, levels_above};
 
 use crate::types::{Address, Amount, AssetId, Rejection, RejectionCode};
 use account::Accounts;

@@ -11,6 +11,15 @@ pub(crate) struct StateSnapshot {
 }
 
 impl StateSnapshot {
+    /// The place of an account, if it has come into being.
+    pub(crate) fn slot(&self, address: &Address) -> Option<u32> {
+        self.find(address).map(|slot| slot.0)
+    }
+
+    pub(crate) const fn records(&self) -> &StateRecords {
+        &self.records
+    }
+
     fn find(&self, address: &Address) -> Option<Slot> {
         self.index
             .find(address, |slot| self.records.accounts.get(slot).is_some_and(|account| account.address == *address))

@@ -20,7 +20,7 @@ pub struct BlockHeader {
     pub count: u32,
     /// How many of them were rejected.
     pub rejected: u32,
-    /// Hash over the ids of the transactions in order.
+    /// Root over the transactions in order, each with what became of it; see `docs/proofs.md`.
     pub transactions: Digest,
     /// Hash over the outcomes: the count and every rejection in order.
     pub outcomes: Digest,
@@ -52,6 +52,34 @@ impl BlockHeader {
             Some(latest) => Some(Height(latest / Self::ROOT_INTERVAL * Self::ROOT_INTERVAL)),
             None => None,
         }
+    }
+
+    /// Bytes of an encoded header.
+    pub const BYTES: usize = 224;
+
+    /// Its bytes, which its hash covers: height, previous, body, time, first, count, rejected, transactions, outcomes, effects, state.
+    #[must_use]
+    pub fn encode(&self) -> [u8; Self::BYTES] {
+        let mut bytes = [0; Self::BYTES];
+        bytes[..8].copy_from_slice(&self.height.0.to_le_bytes());
+        bytes[8..40].copy_from_slice(&self.previous.0);
+        bytes[40..72].copy_from_slice(&self.body.0);
+        bytes[72..].copy_from_slice(&self.meta());
+        bytes
+    }
+
+    /// Reads one back. Any bytes are some header: what makes it one of a ledger is its hash.
+    #[must_use]
+    pub fn decode(bytes: &[u8; Self::BYTES]) -> Self {
+        let mut rest = bytes.as_slice();
+        let (height, previous, body) = (u64::from_le_bytes(take(&mut rest)), take(&mut rest), take(&mut rest));
+        Self::from_log(height, previous, body, &take(&mut rest))
+    }
+
+    /// Its hash, which the next block names.
+    #[must_use]
+    pub fn hash(&self) -> Digest {
+        Digest(blake3::derive_key("nostro 1 block header", &self.encode()))
     }
 
     /// The part of the header behind height, previous hash and body hash, as the log stores it.
