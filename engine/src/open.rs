@@ -4,13 +4,14 @@ use crate::checkpoint::{self, CheckpointFault, Loaded, Place};
 use crate::engine::OpenProgress;
 use crate::error::{OpenError, ReadError};
 use crate::ledger::Ledger;
-use crate::log::{self, Checkpoint, LogConfig, LogReader, OsStorage, SegmentLog};
+use crate::log::{self, Checkpoint, LockedLog, LogConfig, LogReader, OsStorage, SegmentLog};
 use crate::pipeline::Tip;
 use crate::query::Blocks;
 use crate::replay::{ReplayError, Replayer};
 use crate::roots::Roots;
 use crate::types::{BlockHeader, Digest, Height};
 use std::path::Path;
+use std::thread::ScopedJoinHandle;
 
 /// A ledger as it stands, with everything that opening it has found.
 pub(crate) struct Opened {
@@ -33,58 +34,120 @@ pub(crate) fn open(
 ) -> Result<Opened, OpenError> {
     let id = ledger.id().0;
     let complain = |error| complain(directory, error);
-    let locked = match SegmentLog::lock(OsStorage, directory, Some(id), config) {
-        Ok(locked) => locked,
-        Err(log::OpenError::NoLedger { .. }) => {
-            let log = SegmentLog::create(OsStorage, directory, id, ledger.name().as_bytes(), config);
-            return Ok(Opened {
-                log: log.map_err(complain)?,
-                hash: Digest(id),
-                replayer: Replayer::new().map_err(no_randomness)?,
-                progress: OpenProgress::default(),
-                kept: Vec::new(),
-                damaged: Vec::new(),
-            });
-        }
-        Err(error) => return Err(complain(error)),
-    };
-    let found =
-        checkpoint::load_newest(locked.storage(), directory, &id).map_err(|fault| unusable(directory, fault))?;
-    let mut kept = found.others;
-    let mut done = OpenProgress::default();
-    let (mut replayer, from) = match found.loaded {
-        Some(loaded) => {
-            kept.push(loaded.place.height);
-            done.checkpoint = loaded.place.height;
-            done.bytes = loaded.bytes;
-            let from = Checkpoint { height: loaded.place.height.0, hash: loaded.place.hash.0 };
-            (replayer_of(loaded), Some(from))
-        }
-        None => (Replayer::new().map_err(no_randomness)?, None),
-    };
-    progress(done);
-    let opened = locked.open(from, &mut |record| {
-        let stored = record.header;
-        let header = BlockHeader::from_log(stored.height, stored.previous, stored.body_hash, &stored.meta);
-        replayer.block(&header, record.body)?;
-        done.blocks += 1;
-        done.transactions += u64::from(header.count);
-        done.bytes += record.body.len() as u64;
-        progress(done);
-        Ok(())
-    });
-    let (log, recovered) = match opened {
-        Ok(opened) => opened,
-        Err(error) => {
-            let mut told = complain(error);
-            if let OpenError::Log(text) = &mut told {
-                // Without its checkpoints a log may well lack its beginning.
-                found.damaged.iter().for_each(|(_, reason)| *text = format!("{text}; and {reason}"));
+    let mut damaged: Vec<(Height, String)> = Vec::new();
+    loop {
+        let locked = match SegmentLog::lock(OsStorage, directory, Some(id), config) {
+            Ok(locked) => locked,
+            Err(log::OpenError::NoLedger { .. }) => {
+                let log = SegmentLog::create(OsStorage, directory, id, ledger.name().as_bytes(), config);
+                return Ok(Opened {
+                    log: log.map_err(complain)?,
+                    hash: Digest(id),
+                    replayer: Replayer::new().map_err(no_randomness)?,
+                    progress: OpenProgress::default(),
+                    kept: Vec::new(),
+                    damaged,
+                });
             }
-            return Err(told);
+            Err(error) => return Err(complain(error)),
+        };
+        let newest = checkpoint::newest(locked.storage(), directory, &id, &mut damaged);
+        let (place, kept) = newest.map_err(|fault| unusable(directory, fault))?;
+        match open_above(locked, directory, place, progress) {
+            Ok((log, hash, replayer, progress)) => {
+                return Ok(Opened { log, hash, replayer, progress, kept, damaged });
+            }
+            // The one before, or all blocks, will do.
+            Err(Failed::Checkpoint(height, fault)) if fault.is_damage() => damaged.push((height, fault.to_string())),
+            Err(Failed::Checkpoint(_, fault)) => return Err(unusable(directory, fault)),
+            Err(Failed::Log(error)) => {
+                let mut told = complain(error);
+                if let OpenError::Log(text) = &mut told {
+                    // Without its checkpoints a log may well lack its beginning.
+                    damaged.iter().for_each(|(_, reason)| *text = format!("{text}; and {reason}"));
+                }
+                return Err(told);
+            }
         }
-    };
-    Ok(Opened { log, hash: Digest(recovered.hash), replayer, progress: done, kept, damaged: found.damaged })
+    }
+}
+
+/// Why a log couldn't be opened above a checkpoint.
+enum Failed {
+    Checkpoint(Height, CheckpointFault),
+    Log(log::OpenError),
+}
+
+/// A state that is being loaded, or has been.
+enum Base<'scope> {
+    Loading(Height, ScopedJoinHandle<'scope, Result<Loaded, CheckpointFault>>),
+    Loaded(Box<Replayer>),
+    Failed(Failed),
+}
+
+impl Base<'_> {
+    /// Waits until it is loaded; `None` if it couldn't be.
+    fn replayer(&mut self) -> Option<&mut Replayer> {
+        if let Self::Loading(height, _) = *self {
+            let gone =
+                Self::Failed(Failed::Checkpoint(height, CheckpointFault::Randomness(std::io::Error::other("lost"))));
+            if let Self::Loading(_, loading) = std::mem::replace(self, gone) {
+                *self = match loading.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic)) {
+                    Ok(loaded) => Self::Loaded(Box::new(replayer_of(loaded))),
+                    Err(fault) => Self::Failed(Failed::Checkpoint(height, fault)),
+                };
+            }
+        }
+        match self {
+            Self::Loaded(replayer) => Some(replayer),
+            _ => None,
+        }
+    }
+}
+
+/// Opens the log above a checkpoint, or all of it. The checkpoint is loaded while the log up to there is checked.
+fn open_above(
+    locked: LockedLog<OsStorage>,
+    directory: &Path,
+    place: Option<(Place, u64)>,
+    progress: &mut dyn FnMut(OpenProgress),
+) -> Result<(SegmentLog<OsStorage>, Digest, Replayer, OpenProgress), Failed> {
+    let mut done = OpenProgress::default();
+    std::thread::scope(|scope| {
+        let mut base = match place {
+            None => Base::Loaded(Box::new(
+                Replayer::new().map_err(|error| Failed::Checkpoint(Height(0), CheckpointFault::Randomness(error)))?,
+            )),
+            Some((place, bytes)) => {
+                (done.checkpoint, done.bytes) = (place.height, bytes);
+                let load = move || checkpoint::load(&OsStorage, directory, place.height, &place.ledger);
+                Base::Loading(place.height, scope.spawn(load))
+            }
+        };
+        progress(done);
+        let from = place.map(|(place, _)| Checkpoint { height: place.height.0, hash: place.hash.0 });
+        let opened = locked.open(from, &mut |record| {
+            let stored = record.header;
+            let header = BlockHeader::from_log(stored.height, stored.previous, stored.body_hash, &stored.meta);
+            let replayer = base.replayer().ok_or("its checkpoint can't be loaded")?;
+            replayer.block(&header, record.body)?;
+            done.blocks += 1;
+            done.transactions += u64::from(header.count);
+            done.bytes += record.body.len() as u64;
+            progress(done);
+            Ok(())
+        });
+        // What is wrong with the checkpoint comes first: the rest may only be its consequence.
+        base.replayer();
+        match (base, opened) {
+            (Base::Loaded(replayer), Ok((log, recovered))) => Ok((log, Digest(recovered.hash), *replayer, done)),
+            (Base::Failed(failed), _) => Err(failed),
+            (_, Err(error)) => Err(Failed::Log(error)),
+            (Base::Loading(height, _), _) => {
+                Err(Failed::Checkpoint(height, CheckpointFault::Randomness(std::io::Error::other("lost"))))
+            }
+        }
+    })
 }
 
 pub(crate) fn replayer_of(Loaded { place, state, .. }: Loaded) -> Replayer {

@@ -35,7 +35,7 @@ pub(crate) enum CheckpointFault {
 
 impl CheckpointFault {
     /// Whether an older checkpoint may be used instead.
-    const fn is_damage(&self) -> bool {
+    pub(crate) const fn is_damage(&self) -> bool {
         matches!(self, Self::Damaged { .. } | Self::Disk(_))
     }
 }
@@ -46,8 +46,6 @@ pub(crate) struct Loaded {
     pub place: Place,
     pub state: State,
     pub digest: Digest,
-    /// Bytes of the file.
-    pub bytes: u64,
 }
 
 /// What a directory has of checkpoints.
@@ -89,6 +87,29 @@ pub(crate) fn load_newest<S: Storage>(
     }
     found.others = heights;
     Ok(found)
+}
+
+/// A checkpoint's place with the bytes of its file, and the heights of all that may be whole, ascending.
+type Newest = (Option<(Place, u64)>, Vec<Height>);
+
+/// Where the newest checkpoint stands whose footer is whole and that isn't known as damaged; names those that aren't whole.
+pub(crate) fn newest<S: Storage>(
+    storage: &S,
+    directory: &Path,
+    ledger: &[u8; 32],
+    damaged: &mut Vec<(Height, String)>,
+) -> Result<Newest, CheckpointFault> {
+    let mut heights = find(storage, directory)?;
+    heights.retain(|height| damaged.iter().all(|(known, _)| known != height));
+    while let Some(&height) = heights.last() {
+        match read_footer(storage, directory, height, ledger) {
+            Ok((_, footer)) => return Ok((Some((footer.place, footer.file_bytes)), heights)),
+            Err(fault) if fault.is_damage() => damaged.push((height, fault.to_string())),
+            Err(fault) => return Err(fault),
+        }
+        heights.pop();
+    }
+    Ok((None, heights))
 }
 
 /// Where the oldest checkpoint stands whose footer is whole: from there on all of the log is retained.
@@ -173,7 +194,7 @@ pub(crate) fn load<S: Storage>(
         let (found, offset) = (format!("{} and {}", found.0, found.1), footer.file_bytes);
         return Err(CheckpointFault::Damaged { file: name, offset, expected, found });
     }
-    Ok(Loaded { place: footer.place, state: loader.finish(), digest: footer.state, bytes: footer.file_bytes })
+    Ok(Loaded { place: footer.place, state: loader.finish(), digest: footer.state })
 }
 
 /// A chunk whose hash is right.
