@@ -80,7 +80,7 @@ impl World {
                 sign(order, &ledger, payer)
             })
             .collect();
-        let payments = signed?.iter().flat_map(|transaction| transaction.bytes()).copied().collect();
+        let payments = signed?.iter().flat_map(Transaction::bytes).copied().collect();
         Ok(Self { funding: funding(&ledger, addresses)?, ledger, payments })
     }
 

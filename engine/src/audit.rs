@@ -106,7 +106,7 @@ pub fn read_ledger(
 }
 
 /// The checkpoint that a log begins with whose first segments were retired.
-fn beginning(directory: &Path) -> Result<Option<Place>, AuditError> {
+pub(crate) fn beginning(directory: &Path) -> Result<Option<Place>, AuditError> {
     let wrong = |error: &dyn std::fmt::Display| AuditError(format!("{}: {error}", directory.display()));
     if log::has_beginning(&OsStorage, directory).map_err(|error| wrong(&error))? {
         return Ok(None);

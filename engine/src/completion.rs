@@ -10,12 +10,22 @@ use parking_lot::{Condvar, Mutex};
 use std::sync::Arc;
 use std::time::Instant;
 
-/// Room for transactions that are admitted and not yet durable.
+/// Room for transactions that are admitted and not yet durable. Those who wait for it get it in the order in which they came, so
+/// that many small submissions never keep a large one out.
 #[derive(Debug)]
 pub(crate) struct Budget {
-    used: Mutex<Room>,
+    taken: Mutex<Taken>,
     freed: Condvar,
     max: Room,
+}
+
+#[derive(Debug, Default)]
+struct Taken {
+    used: Room,
+    /// The number that the next one to wait gets.
+    next: u64,
+    /// The number whose turn it is.
+    turn: u64,
 }
 
 /// A number of transactions with their bytes.
@@ -37,7 +47,7 @@ impl Room {
 
 impl Budget {
     pub(crate) fn new(max: Room) -> Self {
-        Self { used: Mutex::default(), freed: Condvar::new(), max }
+        Self { taken: Mutex::default(), freed: Condvar::new(), max }
     }
 
     pub(crate) const fn max(&self) -> Room {
@@ -46,48 +56,58 @@ impl Budget {
 
     /// What is taken now.
     pub(crate) fn used(&self) -> Room {
-        *self.used.lock()
+        self.taken.lock().used
     }
 
-    /// Takes room if there is any.
+    /// Takes room if there is any, before those who wait: they said that they have time.
     pub(crate) fn try_take(&self, room: Room) -> bool {
-        let mut used = self.used.lock();
-        let after = used.plus(room);
+        let mut taken = self.taken.lock();
+        let after = taken.used.plus(room);
         let fits = after.fits(self.max);
         if fits {
-            *used = after;
+            taken.used = after;
         }
         fits
     }
 
-    /// Takes room when there is some; `false` if the engine stops before that.
+    /// Takes room when there is some and those who came before have theirs; `false` if the engine stops before that.
     pub(crate) fn take(&self, room: Room, stop: &Stop) -> bool {
-        let mut used = self.used.lock();
+        let mut taken = self.taken.lock();
+        let number = taken.next;
+        taken.next = number.wrapping_add(1);
         loop {
+            // Nobody's turn comes any more.
             if stop.cause().is_some() {
                 return false;
             }
-            let after = used.plus(room);
-            if after.fits(self.max) {
-                *used = after;
+            let after = taken.used.plus(room);
+            if taken.turn == number && after.fits(self.max) {
+                taken.used = after;
+                taken.turn = number.wrapping_add(1);
+                // There may be room for the next one too.
+                let is_last = taken.turn == taken.next;
+                drop(taken);
+                if !is_last {
+                    self.freed.notify_all();
+                }
                 return true;
             }
-            self.freed.wait(&mut used);
+            self.freed.wait(&mut taken);
         }
     }
 
-    fn give_back(&self, room: Room) {
-        let mut used = self.used.lock();
-        used.transactions = used.transactions.saturating_sub(room.transactions);
-        used.bytes = used.bytes.saturating_sub(room.bytes);
-        drop(used);
+    pub(crate) fn give_back(&self, room: Room) {
+        let mut taken = self.taken.lock();
+        taken.used.transactions = taken.used.transactions.saturating_sub(room.transactions);
+        taken.used.bytes = taken.used.bytes.saturating_sub(room.bytes);
+        drop(taken);
         self.freed.notify_all();
     }
 
     /// Lets everybody who waits for room see that the engine stopped.
     pub(crate) fn wake_all(&self) {
         // Under the lock, so that nobody can be between looking and waiting.
-        let _used = self.used.lock();
+        let _taken = self.taken.lock();
         self.freed.notify_all();
     }
 }
@@ -176,23 +196,24 @@ impl Delivery {
     /// Tells that these are refused.
     pub(crate) fn refuse(&self, refusals: Vec<(u32, Refusal)>) {
         let count = refusals.len();
+        self.close(count);
         self.completion.update(|progress| {
             progress.open = progress.open.saturating_sub(count);
             progress.refusals.extend(refusals);
         });
-        self.close(count);
     }
 
     /// Tells that these are durable.
     pub(crate) fn settle(&self, settlement: Settlement) {
         let count = settlement.span.count as usize;
+        self.close(count);
         self.completion.update(|progress| {
             progress.open = progress.open.saturating_sub(count);
             progress.settlements.push(settlement);
         });
-        self.close(count);
     }
 
+    /// Gives room back; before the completion is told, so that whoever holds all receipts finds an empty queue.
     fn close(&self, count: usize) {
         let mut open = self.open.lock();
         let rest = open.transactions.saturating_sub(count);
@@ -212,5 +233,65 @@ impl Drop for Delivery {
             self.completion.update(|progress| progress.failure = Some(cause));
             self.budget.give_back(open);
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::sync::mpsc;
+    use std::time::Duration;
+
+    const fn room(transactions: usize) -> Room {
+        Room { transactions, bytes: 0 }
+    }
+
+    /// Waits until so many have come to wait.
+    fn until_waiting(budget: &Budget, count: u64) {
+        while budget.taken.lock().next < count {
+            std::thread::yield_now();
+        }
+    }
+
+    #[test]
+    fn small_ones_that_come_later_never_keep_a_large_one_out() {
+        let (budget, stop) = (Budget::new(room(10)), Stop::default());
+        assert!(budget.try_take(room(8)));
+        let (done, order) = mpsc::channel();
+        std::thread::scope(|scope| {
+            let wait = |name, count, size| {
+                let (budget, stop, done) = (&budget, &stop, done.clone());
+                scope.spawn(move || {
+                    assert!(budget.take(room(size), stop));
+                    done.send(name).unwrap();
+                });
+                until_waiting(budget, count);
+            };
+            wait("large", 1, 10);
+            wait("small", 2, 1);
+            wait("another small one", 3, 1);
+            assert!(order.recv_timeout(Duration::from_millis(50)).is_err(), "there is room for the small ones");
+            budget.give_back(room(8));
+            assert_eq!(order.recv(), Ok("large"));
+            budget.give_back(room(10));
+            // The second small one is woken by the first, not by room that comes back.
+            let mut both = [order.recv().unwrap(), order.recv().unwrap()];
+            both.sort_unstable();
+            assert_eq!(both, ["another small one", "small"]);
+        });
+        assert_eq!(budget.used().transactions, 2);
+    }
+
+    #[test]
+    fn all_who_wait_hear_that_the_engine_stops() {
+        let (budget, stop) = (Budget::new(room(1)), Stop::default());
+        assert!(budget.try_take(room(1)));
+        std::thread::scope(|scope| {
+            let waiting: Vec<_> = (0..5).map(|_| scope.spawn(|| budget.take(room(1), &stop))).collect();
+            until_waiting(&budget, 5);
+            stop.set(StopError::Closed);
+            budget.wake_all();
+            assert!(waiting.into_iter().all(|waiting| !waiting.join().unwrap()));
+        });
     }
 }

@@ -43,6 +43,8 @@ pub struct EngineConfig {
     pub balance_proofs: bool,
     /// Signs headers that are asked for, so that proofs can be checked by whoever knows its address.
     pub header_key: Option<KeyPair>,
+    /// Memory for decoded keys of signers met before, which spares a part of verification. In [0, 64 GiB]; about 330 bytes a key.
+    pub key_cache_bytes: usize,
     /// **Verifies no signature at all.** For measuring the rest, and for transactions whose signatures were verified before.
     pub trust_signatures: bool,
 }
@@ -64,6 +66,7 @@ impl Default for EngineConfig {
             receipt_index: true,
             balance_proofs: false,
             header_key: None,
+            key_cache_bytes: 40 << 20,
             trust_signatures: false,
         }
     }
@@ -107,6 +110,7 @@ impl EngineConfig {
         bytes(self.group_bytes_max as u64, "group_bytes_max", 4 << 10, 64 << 20)?;
         bytes(self.log_reserve_bytes, "log_reserve_bytes", 0, 1 << 40)?;
         bytes(self.checkpoint_log_bytes, "checkpoint_log_bytes", 1 << 20, 1 << 40)?;
+        bytes(self.key_cache_bytes as u64, "key_cache_bytes", 0, 64 << 30)?;
         if !self.segment_bytes.is_multiple_of(4096) {
             let expected = "a multiple of 4096".to_owned();
             return Err(ConfigError { field: "segment_bytes", expected, found: self.segment_bytes.to_string() });
@@ -130,8 +134,8 @@ mod tests {
     #[test]
     fn the_default_is_allowed_and_every_limit_is_checked() {
         assert_eq!(EngineConfig::default().check(), Ok(()));
-        type Change = fn(&mut EngineConfig);
-        let wrong: [(&str, Change); 10] = [
+        type Wrong = (&'static str, fn(&mut EngineConfig));
+        let wrong: [Wrong; 10] = [
             ("threads", |c| c.threads = 1025),
             ("intake_transactions_max", |c| c.intake_transactions_max = 0),
             ("intake_bytes_max", |c| c.intake_bytes_max = 100),

@@ -1,5 +1,6 @@
 //! The engine: opens a ledger, owns its threads, holds no logic of its own.
 
+use crate::boundary::Request;
 use crate::checkpoint::{Command, Keeper};
 use crate::commit::{Committer, Due};
 use crate::completion::{Budget, Room};
@@ -9,13 +10,13 @@ use crate::intake::{Batch, Intake, Submitter, Ticket, Tickets};
 use crate::keys::KeyPair;
 use crate::ledger::Ledger;
 use crate::log::{LogConfig, LogReader, OsStorage};
-use crate::open::{self, Opened};
-use crate::pipeline::{self, Common, Request, Start};
+use crate::open::{self, OpenProgress, Opened};
+use crate::pipeline::{self, Common, Start};
 use crate::proof::{BalanceProof, SignedHeader, TransactionProof};
 use crate::query::{Blocks, Snapshot, StoredBlock};
 use crate::receipts::ReceiptIndex;
 use crate::roots::RootBoard;
-use crate::stats::{EngineStats, Stats};
+use crate::stats::{EngineStats, Stats, Verifying};
 use crate::transaction::Transaction;
 use crate::types::{Address, BlockHeader, Height, Receipt, TransactionId};
 use crate::verify::SignatureCheck;
@@ -26,19 +27,6 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread::JoinHandle;
 use std::time::Duration;
-
-/// How far opening a ledger has come.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct OpenProgress {
-    /// Blocks executed again.
-    pub blocks: u64,
-    /// Transactions executed again.
-    pub transactions: u64,
-    /// Bytes read: of the checkpoint, and of the bodies of blocks.
-    pub bytes: u64,
-    /// Height of the checkpoint that it began with; 0 if it began with nothing.
-    pub checkpoint: Height,
-}
 
 /// A settlement engine on one ledger directory. Share it by reference or in an [`Arc`]; dropping it closes it.
 ///
@@ -72,7 +60,7 @@ pub struct Engine {
     closing: Arc<AtomicBool>,
     reader: LogReader,
     common: Arc<Common>,
-    verify_threads: usize,
+    verifying: Verifying,
     threads: Mutex<Vec<JoinHandle<()>>>,
     /// The durable state of a stopped engine, made when it is first asked for.
     last: Mutex<Option<Snapshot>>,
@@ -148,7 +136,8 @@ impl Engine {
             damaged: damaged.iter().map(|&(height, _)| height).collect(),
             closing: closing.clone(),
             roots: roots.clone(),
-            common: common.clone(),
+            stop: stop.clone(),
+            stats: stats.clone(),
         };
         let due =
             Due { keeper: commands.clone(), log_bytes: recovered.bytes, log_bytes_max: config.checkpoint_log_bytes };
@@ -161,8 +150,10 @@ impl Engine {
             due,
             roots: roots.clone(),
         };
+        let check = SignatureCheck::new(ledger.clone(), config.trust_signatures, config.key_cache_bytes);
+        let verifying = Verifying { threads: config.verify_threads(), path: check.path() };
         let start = Start {
-            check: SignatureCheck::new(ledger.clone(), config.trust_signatures),
+            check,
             state: replayer.state,
             tip: replayer.tip,
             scratch: replayer.scratch,
@@ -186,7 +177,7 @@ impl Engine {
             closing,
             reader,
             common,
-            verify_threads: config.verify_threads(),
+            verifying,
             threads: Mutex::new(threads),
             last: Mutex::new(None),
             recovered,
@@ -237,10 +228,11 @@ impl Engine {
         self.submitter.submit_batch(transactions)
     }
 
-    /// A submitter, which can wait for room, ask for a block time, and take encoded transactions.
+    /// A submitter of its own, for one source of traffic. It can wait for room, ask for a block time, and take encoded
+    /// transactions.
     #[must_use]
     pub fn submitter(&self) -> Submitter {
-        self.submitter.clone()
+        Submitter::new(self.intake.clone())
     }
 
     /// The state after the last executed block, as soon as that is durable. It holds everything there was a receipt for.
@@ -373,7 +365,7 @@ impl Engine {
     /// What its stages have done so far.
     #[must_use]
     pub fn stats(&self) -> EngineStats {
-        self.common.stats.read(self.verify_threads, self.common.budget.used().transactions)
+        self.common.stats.read(self.verifying, self.common.budget.used().transactions)
     }
 
     /// Takes nothing more, makes everything durable that was admitted, and lets the directory go.

@@ -10,10 +10,12 @@ use crate::transaction::{Transaction, TransactionRef};
 use crate::types::{Receipt, Receipts, Time};
 use crossbeam::channel::Sender;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::{Duration, Instant};
 
-/// Transactions per batch: enough to verify well together, few enough to spread over cores.
-const BATCH_TRANSACTIONS: u32 = 1024;
+/// Signatures per batch, and so transactions at most: enough to verify well together, few enough to spread over cores. The last
+/// transaction may have some more.
+const BATCH_SIGNATURES: u32 = 1024;
 
 /// Well-formed transactions back to back, on their way.
 #[derive(Debug)]
@@ -25,7 +27,37 @@ pub(crate) struct Batch {
     pub first: u32,
     /// The block time asked for; `None` takes the clock's.
     pub time: Option<Time>,
+    /// Hints for its signatures, 32 bytes each, in order; as many as there are.
+    pub hints: Vec<u8>,
+    pub conduct: Arc<Conduct>,
     pub delivery: Delivery,
+}
+
+/// How a source of traffic has behaved.
+///
+/// One invalid signature makes a merged batch fail, which then costs several times as much. So what comes from a source that
+/// sent one is checked signature by signature, apart from that of others, until enough of its batches were clean. A source is
+/// whoever holds the submitter and never the account that a transaction names: anyone can send junk in another's name.
+#[derive(Debug, Default)]
+pub(crate) struct Conduct {
+    /// Clean batches to go.
+    probation: AtomicU32,
+}
+
+impl Conduct {
+    /// Clean batches after an invalid signature.
+    const PROBATION_BATCHES: u32 = 64;
+
+    pub(crate) fn is_on_probation(&self) -> bool {
+        self.probation.load(Ordering::Relaxed) > 0
+    }
+
+    /// Counts a batch.
+    pub(crate) fn record(&self, is_clean: bool) {
+        let after = |probation: u32| if is_clean { probation.saturating_sub(1) } else { Self::PROBATION_BATCHES };
+        // It decides what verification costs and nothing else, so threads needn't agree on it.
+        self.probation.store(after(self.probation.load(Ordering::Relaxed)), Ordering::Relaxed);
+    }
 }
 
 /// The way in, shared by every submitter.
@@ -38,20 +70,24 @@ pub(crate) struct Intake {
     pub stats: Arc<Stats>,
 }
 
-/// Submits transactions, in one of several ways. Cheap to clone.
+/// Submits transactions, in one of several ways. Cheap to clone; a clone counts as the same source of traffic.
+///
+/// Give each source of traffic its own: transactions of one that sent invalid signatures are verified apart from those of
+/// others for a while, so that it can't slow them down.
 #[derive(Clone, Debug)]
 pub struct Submitter {
     intake: Arc<Intake>,
+    conduct: Arc<Conduct>,
     waits: bool,
     time: Option<Time>,
 }
 
 impl Submitter {
-    pub(crate) const fn new(intake: Arc<Intake>) -> Self {
-        Self { intake, waits: false, time: None }
+    pub(crate) fn new(intake: Arc<Intake>) -> Self {
+        Self { intake, conduct: Arc::default(), waits: false, time: None }
     }
 
-    /// Waits for room instead of answering [`SubmitError::Full`].
+    /// Waits for room instead of answering [`SubmitError::Full`]. Those who wait get room in the order in which they came.
     #[must_use]
     pub fn waiting(self) -> Self {
         Self { waits: true, ..self }
@@ -87,6 +123,15 @@ impl Submitter {
     /// # Errors
     /// [`SubmitError`]; nothing was admitted then.
     pub fn submit_encoded(&self, bytes: &[u8]) -> Result<Tickets, SubmitError> {
+        self.submit_hinted(bytes, &[])
+    }
+
+    /// The same with [hints](crate::Signature::hint): 32 bytes for each signature in order, zeros where there is none. They make
+    /// verification cheaper and decide nothing: a missing or a wrong one is ignored. They aren't kept.
+    ///
+    /// # Errors
+    /// [`SubmitError`]; nothing was admitted then.
+    pub fn submit_hinted(&self, bytes: &[u8], hints: &[u8]) -> Result<Tickets, SubmitError> {
         let meter = self.intake.stats.meter();
         let cuts = cut(bytes)?;
         let count: usize = cuts.iter().map(|cut| cut.count as usize).sum();
@@ -98,22 +143,33 @@ impl Submitter {
         }
         self.intake.stats.record(Stage::Admit, meter, count);
         self.take(room)?;
+        // Held until everything is sent, so that the engine isn't closed between two batches. Others may send theirs in between.
+        let queue = self.intake.queue.read();
+        let Some(queue) = queue.as_ref() else {
+            self.intake.budget.give_back(room);
+            return Err(StopError::Closed.into());
+        };
 
         let meter = self.intake.stats.meter();
         let completion = Completion::new(count);
         let mut first = 0;
+        let mut hints = hints;
         let batches: Vec<Batch> = cuts
             .into_iter()
             .map(|cut| {
                 let room = Room { transactions: cut.count as usize, bytes: cut.bytes.len() };
                 let Intake { budget, stop, .. } = &*self.intake;
                 let delivery = Delivery::new(completion.clone(), budget.clone(), stop.clone(), room);
+                let (own_hints, rest) = hints.split_at(hints.len().min(cut.signatures as usize * 32));
+                hints = rest;
                 let batch = Batch {
                     bytes: cut.bytes.to_vec(),
                     count: cut.count,
                     signatures: cut.signatures,
                     first,
                     time: self.time,
+                    hints: own_hints.to_vec(),
+                    conduct: self.conduct.clone(),
                     delivery,
                 };
                 first += cut.count;
@@ -121,12 +177,10 @@ impl Submitter {
             })
             .collect();
         self.intake.stats.record(Stage::Admit, meter, 0);
-        // Under one lock, so that a submission stays together and nothing gets in after the close.
-        let queue = self.intake.queue.read();
         for batch in batches {
-            // The queue is bounded by the budget, so sending never waits. If the engine has stopped, the delivery of the batch
+            // Sending never waits: the budget bounds what is in the queue. If the threads have ended, the delivery of the batch
             // says so to the completion when it is dropped.
-            let _ = queue.as_ref().map(|queue| queue.send(batch));
+            let _ = queue.send(batch);
         }
         Ok(Tickets(completion))
     }
@@ -168,7 +222,7 @@ fn cut(bytes: &[u8]) -> Result<Vec<Cut<'_>>, SubmitError> {
         count += 1;
         index += 1;
         signatures += u32::from(transaction.signer_count());
-        if count == BATCH_TRANSACTIONS || rest.is_empty() {
+        if signatures >= BATCH_SIGNATURES || rest.is_empty() {
             let end = bytes.len() - rest.len();
             cuts.push(Cut { bytes: bytes.get(start..end).unwrap_or_default(), count, signatures });
             (start, count, signatures) = (end, 0, 0);
@@ -243,5 +297,30 @@ impl Tickets {
     #[must_use]
     pub fn is_done(&self) -> bool {
         self.0.is_done()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::types::{Address, Amount, AssetId};
+
+    #[test]
+    fn a_batch_is_as_much_work_as_another_however_many_sign() {
+        let order = |signers: u8| {
+            let address = |n: u8| Address([n.saturating_add(7); 32]);
+            let order = (0..signers).fold(Transaction::builder(address(0)), |order, n| {
+                order.transfer_from(address(n), address(100), AssetId(0), Amount(1))
+            });
+            order.build().unwrap().with_signatures(&vec![crate::Signature([0; 64]); usize::from(signers)]).unwrap()
+        };
+        for (signers, expected) in [(1, [1024, 1024, 952]), (16, [64, 64, 64]), (15, [69, 69, 69])] {
+            let bytes = order(signers).bytes().repeat(3000);
+            let cuts = cut(&bytes).unwrap();
+            let counts: Vec<u32> = cuts.iter().map(|cut| cut.count).take(3).collect();
+            assert_eq!(counts, expected);
+            assert_eq!(cuts.iter().map(|cut| cut.count).sum::<u32>(), 3000);
+            assert_eq!(cuts.iter().flat_map(|cut| cut.bytes).count(), bytes.len());
+        }
     }
 }

@@ -22,6 +22,7 @@
 
 mod audit;
 mod block;
+mod boundary;
 mod checkpoint;
 mod clock;
 mod commit;
@@ -41,6 +42,7 @@ mod pipeline;
 mod proof;
 mod query;
 mod receipts;
+mod repair;
 mod replay;
 mod roots;
 mod state;
@@ -53,14 +55,19 @@ mod wire;
 
 pub use audit::{AuditError, AuditReport, LedgerSummary, VisitError, audit_ledger, ledger_name, read_ledger};
 pub use config::{ConfigError, EngineConfig, Retention};
-pub use engine::{Engine, OpenProgress};
+pub use engine::Engine;
 pub use error::{CheckpointError, OpenError, ProveError, ReadError, StopError, SubmitError, WaitError};
 pub use intake::{Submitter, Ticket, Tickets};
 pub use keys::{KeyPair, Signature};
 pub use ledger::{Ledger, LedgerNameError};
+#[cfg(feature = "measure")]
+#[doc(hidden)]
+pub use log::measure::MeasuredLog;
+pub use open::OpenProgress;
 pub use ops::{OPERATIONS, Operation, OperationKind, RegisterAsset, Transfer};
 pub use proof::{BalanceProof, ProofError, SignedHeader, TransactionProof};
-pub use query::{BlockProver, BlockRef, Blocks, Holding, Snapshot, StoredBlock};
+pub use query::{BlockProver, BlockRef, Blocks, Snapshot, StoredBlock};
+pub use repair::{RepairError, Truncation, truncate_ledger};
 pub use state::Asset;
 pub use stats::{EngineStats, Stage, StageStats};
 pub use transaction::{
@@ -68,7 +75,7 @@ pub use transaction::{
     UnsignedTransaction,
 };
 pub use types::{
-    Address, Amount, AmountOverflow, AssetCode, AssetCodeError, AssetId, BlockHeader, Digest, Height, LedgerId,
-    Outcome, ParseHexError, Receipt, Receipts, Refusal, Rejection, RejectionCode, Time, TransactionId,
+    Address, Amount, AmountOverflow, AssetCode, AssetCodeError, AssetId, BlockHeader, Digest, Height, Holding,
+    LedgerId, Outcome, ParseHexError, Receipt, Receipts, Refusal, Rejection, RejectionCode, Time, TransactionId,
 };
 pub use wire::Malformed;

@@ -1,17 +1,29 @@
 //! From a directory to where a ledger stands: lock, newest checkpoint that is whole, the log above it.
 
+use crate::boundary::Tip;
 use crate::checkpoint::{self, CheckpointFault, Loaded, Place};
-use crate::engine::OpenProgress;
 use crate::error::{OpenError, ReadError};
 use crate::ledger::Ledger;
 use crate::log::{self, Checkpoint, LockedLog, LogConfig, LogReader, OsStorage, SegmentLog};
-use crate::pipeline::Tip;
 use crate::query::Blocks;
 use crate::replay::{ReplayError, Replayer};
 use crate::roots::Roots;
 use crate::types::{BlockHeader, Digest, Height};
 use std::path::Path;
 use std::thread::ScopedJoinHandle;
+
+/// How far opening a ledger has come.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct OpenProgress {
+    /// Blocks executed again.
+    pub blocks: u64,
+    /// Transactions executed again.
+    pub transactions: u64,
+    /// Bytes read: of the checkpoint, and of the bodies of blocks.
+    pub bytes: u64,
+    /// Height of the checkpoint that it began with; 0 if it began with nothing.
+    pub checkpoint: Height,
+}
 
 /// A ledger as it stands, with everything that opening it has found.
 pub(crate) struct Opened {

@@ -13,9 +13,10 @@
 //! 2. Every stage takes whatever is ready, so that blocks are small and quick when little is going on and large when much is.
 //! 3. Every queue is bounded: the intake by the budget of what is admitted and not yet durable, the others by their length.
 //! 4. Nothing blocks inside the pool: a task computes and puts its result into a place that is kept for it.
-//! 5. When a thread ends, the channels on both sides of it close; what is dropped tells its submitter why.
+//! 5. When a thread ends, its outgoing channel closes, and what still comes in is dropped: that tells its submitter why.
 
 use crate::block::Block;
+use crate::boundary::{Request, Tip};
 use crate::checkpoint::{Command, Keeper};
 use crate::clock;
 use crate::commit::{Committer, Executed, Part, rejection_bytes_max};
@@ -27,10 +28,10 @@ use crate::intake::Batch;
 use crate::log::Storage;
 use crate::receipts::ReceiptIndex;
 use crate::roots::{self, Job, RootBoard};
-use crate::state::{State, StateRecords, StateSnapshot, StateTree};
+use crate::state::{State, StateTree};
 use crate::stats::{Stage, Stats};
 use crate::transaction::TransactionRef;
-use crate::types::{Height, Time};
+use crate::types::Time;
 use crate::verify::{SignatureCheck, Verified};
 use crossbeam::channel::{Receiver, Sender, TryRecvError, bounded, never, select};
 use std::collections::VecDeque;
@@ -38,52 +39,20 @@ use std::io;
 use std::sync::Arc;
 use std::thread::JoinHandle;
 
-/// Transactions verified together by one task: enough for the merged batch to be near its best.
-const CHUNK_TRANSACTIONS: u32 = 4096;
+/// Signatures verified together by one task: enough for the merged batch to be near its best.
+const CHUNK_SIGNATURES: usize = 4096;
+
+/// When less is waiting than would fill a chunk per thread, it is shared among the threads in pieces no smaller than this.
+const SHARE_SIGNATURES: usize = 32;
 
 /// Below this a chunk is verified at once by the verify thread: waking another would take longer.
-const INLINE_TRANSACTIONS: u32 = 8;
+const INLINE_SIGNATURES: usize = 8;
 
 /// Blocks executed and not yet taken by the commit thread.
 const EXECUTED_BLOCKS: usize = 2;
 
 /// A chunk in the making: its verified batches will be put here, once.
 type Chunk = Receiver<Vec<Verified>>;
-
-/// Asks the execute thread for the state at the next block boundary.
-#[derive(Debug)]
-pub(crate) enum Request {
-    /// For those who look accounts up.
-    Snapshot(Sender<Executing>),
-    /// For those who go through all of it.
-    Records(Sender<Executing<StateRecords>>),
-}
-
-/// The state between two blocks.
-#[derive(Clone, Debug)]
-pub(crate) struct Executing<T = StateSnapshot> {
-    pub height: Height,
-    pub time: Time,
-    pub transactions: u64,
-    pub state: T,
-}
-
-/// Where a ledger stands, as recovered.
-#[derive(Clone, Copy, Debug, Default)]
-pub(crate) struct Tip {
-    pub height: Height,
-    pub time: Time,
-    /// Transactions in all blocks so far.
-    pub transactions: u64,
-}
-
-impl Tip {
-    /// A state that stands there.
-    pub(crate) fn with<T>(self, state: T) -> Executing<T> {
-        let Self { height, time, transactions } = self;
-        Executing { height, time, transactions, state }
-    }
-}
 
 /// What the threads have in common.
 #[derive(Debug)]
@@ -116,8 +85,15 @@ pub(crate) fn start<S: Storage>(
     common: &Arc<Common>,
 ) -> io::Result<Vec<JoinHandle<()>>> {
     let threads = config.verify_threads();
-    let pool =
-        rayon::ThreadPoolBuilder::new().num_threads(threads).thread_name(|n| format!("nostro-verify-{n}")).build();
+    let panicked = common.clone();
+    let pool = rayon::ThreadPoolBuilder::new()
+        .num_threads(threads)
+        .thread_name(|n| format!("nostro-verify-{n}"))
+        // The chunk's place is dropped by the panic, which ends the execute thread and then the others.
+        .panic_handler(move |panic| {
+            panicked.stop.set(StopError::Panicked(format!("verify: {}", panic_text(&*panic)).into()));
+        })
+        .build();
     let pool = pool.map_err(io::Error::other)?;
     // One chunk being verified per thread, one waiting, and one being taken.
     let (chunks_in, chunks_out) = bounded(threads.saturating_mul(2).saturating_add(1));
@@ -131,21 +107,38 @@ pub(crate) fn start<S: Storage>(
     let (proofs, stats) = (config.balance_proofs, common.stats.clone());
     let executing = ExecuteThread { state, tip, limits, scratch, roots: jobs_in, proofs, common: common.clone() };
     let closing = keeper.closing.clone();
+    // A bounded channel keeps what is in it until its last sender goes, which may be when the engine is closed.
+    let (chunks_late, blocks_late, commands_late) = (chunks_out.clone(), blocks_out.clone(), commands.clone());
+    let execute = move || executing.run(&chunks_out, snapshots, &blocks_in);
     let mut running = vec![
-        spawn("nostro-verify", common, move || verifying.run(&intake, &chunks_in))?,
-        spawn("nostro-execute", common, move || executing.run(&chunks_out, snapshots, &blocks_in))?,
-        spawn("nostro-commit", common, move || committer.run(&blocks_out))?,
-        spawn("nostro-root", common, move || roots::run(tree, &jobs_out, &roots, &stats))?,
-        spawn("nostro-checkpoint", common, move || keeper.run(&commands))?,
+        // The intake's channel isn't bounded, and drops what is in it with its receiver.
+        spawn("nostro-verify", common, move || verifying.run(&intake, &chunks_in), || ())?,
+        spawn("nostro-execute", common, execute, move || chunks_late.iter().for_each(drop))?,
+        spawn("nostro-commit", common, move || committer.run(&blocks_out), move || blocks_late.iter().for_each(drop))?,
+        // Nobody waits on what is in its channel.
+        spawn("nostro-root", common, move || roots::run(tree, &jobs_out, &roots, &stats), || ())?,
+        spawn(
+            "nostro-checkpoint",
+            common,
+            move || keeper.run(&commands),
+            move || {
+                commands_late.iter().for_each(drop);
+            },
+        )?,
     ];
     if config.receipt_index {
-        running.push(spawn("nostro-receipts", common, move || receipts.run(&closing))?);
+        running.push(spawn("nostro-receipts", common, move || receipts.run(&closing), || ())?);
     }
     Ok(running)
 }
 
-/// Runs a thread whose panic stops the engine.
-fn spawn(name: &str, common: &Arc<Common>, run: impl FnOnce() + Send + 'static) -> io::Result<JoinHandle<()>> {
+/// Runs a thread whose panic stops the engine. `after` drops what comes in when `run` has ended, however it has.
+fn spawn(
+    name: &str,
+    common: &Arc<Common>,
+    run: impl FnOnce() + Send + 'static,
+    after: impl FnOnce() + Send + 'static,
+) -> io::Result<JoinHandle<()>> {
     let (common, own_name) = (common.clone(), name.to_owned());
     std::thread::Builder::new().name(name.to_owned()).spawn(move || {
         // What the thread owned is dropped by the panic, and never looked at again.
@@ -153,6 +146,7 @@ fn spawn(name: &str, common: &Arc<Common>, run: impl FnOnce() + Send + 'static) 
             common.stop.set(StopError::Panicked(format!("{own_name}: {}", panic_text(&*panic)).into()));
         }
         common.budget.wake_all();
+        after();
     })
 }
 
@@ -169,36 +163,62 @@ struct Verifying {
 
 impl Verifying {
     fn run(&self, intake: &Receiver<Batch>, chunks: &Sender<Chunk>) {
+        let threads = self.pool.current_num_threads();
+        let enough = CHUNK_SIGNATURES.saturating_mul(threads);
         while let Ok(first) = intake.recv() {
+            let mut count = first.signatures as usize;
             let mut batches = vec![first];
-            let mut count = batches.iter().map(|batch| batch.count).sum::<u32>();
-            while count < CHUNK_TRANSACTIONS
+            while count < enough
                 && let Ok(next) = intake.try_recv()
             {
-                count = count.saturating_add(next.count);
+                count = count.saturating_add(next.signatures as usize);
                 batches.push(next);
             }
-            let (place, chunk) = bounded(1);
-            let work = {
-                let (check, common) = (self.check.clone(), self.common.clone());
-                move || {
-                    let meter = common.stats.meter();
-                    let verified = check.verify(batches);
-                    common.stats.record(Stage::Verify, meter, count as usize);
-                    // Nobody waits for it any more if the engine stopped.
-                    let _ = place.send(verified);
+            let pieces = count.div_ceil(CHUNK_SIGNATURES).max((count / SHARE_SIGNATURES).min(threads)).max(1);
+            for chunk in cut_evenly(batches, count.div_ceil(pieces)) {
+                if chunks.send(self.start(chunk)).is_err() {
+                    return;
                 }
-            };
-            if count <= INLINE_TRANSACTIONS {
-                work();
-            } else {
-                self.pool.spawn(work);
-            }
-            if chunks.send(chunk).is_err() {
-                return;
             }
         }
     }
+
+    /// Has a chunk verified, by the pool or, if it is short, at once.
+    fn start(&self, batches: Vec<Batch>) -> Chunk {
+        let (place, chunk) = bounded(1);
+        let (check, common) = (self.check.clone(), self.common.clone());
+        let signatures: usize = batches.iter().map(|batch| batch.signatures as usize).sum();
+        let work = move || {
+            let meter = common.stats.meter();
+            let count = batches.iter().map(|batch| batch.count as usize).sum();
+            let verified = check.verify(batches);
+            common.stats.record(Stage::Verify, meter, count);
+            // Nobody waits for it any more if the engine stopped.
+            let _ = place.send(verified);
+        };
+        if signatures <= INLINE_SIGNATURES {
+            work();
+        } else {
+            self.pool.spawn(work);
+        }
+        chunk
+    }
+}
+
+/// Cuts batches into runs of at least `count` signatures each, but for the last.
+fn cut_evenly(batches: Vec<Batch>, count: usize) -> impl Iterator<Item = Vec<Batch>> {
+    let mut batches = batches.into_iter();
+    std::iter::from_fn(move || {
+        let mut taken = 0;
+        let mut run = Vec::new();
+        while taken < count
+            && let Some(batch) = batches.next()
+        {
+            taken += batch.signatures as usize;
+            run.push(batch);
+        }
+        (!run.is_empty()).then_some(run)
+    })
 }
 
 #[derive(Clone, Copy)]

@@ -14,9 +14,8 @@
 
 use crate::keys::{KeyPair, Signature};
 use crate::merkle::{self, Hash, Levels};
-use crate::query::Holding;
 use crate::state::{Keys, RootParts, decode_record, levels_above};
-use crate::types::{Address, AssetId, BlockHeader, Digest, Outcome, Rejection, RejectionCode, TransactionId};
+use crate::types::{Address, AssetId, BlockHeader, Digest, Holding, Outcome, Rejection, RejectionCode, TransactionId};
 use crate::wire::{Malformed, Reader};
 use blake3::hazmat::{ContextKey, hash_derive_key_context};
 use nostro_ed25519::{Item, Verifier, VerifierConfig};

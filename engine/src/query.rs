@@ -1,30 +1,19 @@
 //! Reading: snapshots of the state, and blocks from the log.
 
 use crate::block::Transactions;
+use crate::boundary::Executing;
 use crate::error::ReadError;
 use crate::ledger::Ledger;
 use crate::log::{LogReader, Record, Records};
 use crate::merkle::Levels;
-use crate::pipeline::Executing;
 use crate::proof::{TransactionProof, transaction_tree};
 use crate::replay::{Body, ReplayError};
 use crate::state::{Asset, Balance, StateSnapshot};
 use crate::transaction::TransactionRef;
 use crate::types::{
-    Address, Amount, AssetCode, AssetId, BlockHeader, Digest, Height, Outcome, Rejection, Time, TransactionId,
+    Address, Amount, AssetCode, AssetId, BlockHeader, Digest, Height, Holding, Outcome, Rejection, Time, TransactionId,
 };
 use std::time::{Duration, Instant};
-
-/// What an account holds of one asset.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Holding {
-    /// Of which asset.
-    pub asset: AssetId,
-    /// Free to be spent.
-    pub available: Amount,
-    /// Reserved.
-    pub held: Amount,
-}
 
 /// The state after a durable block. It stays as it is while the engine goes on; reading takes no lock, from any thread.
 ///

@@ -5,8 +5,8 @@
 //! place, never a silent repair.
 
 use crate::block::Block;
+use crate::boundary::Tip;
 use crate::execute::{Scratch, settle};
-use crate::pipeline::Tip;
 use crate::roots::{self, Roots};
 use crate::state::{State, StateTree};
 use crate::transaction::TransactionRef;

@@ -58,6 +58,8 @@ pub struct EngineStats {
     stages: [StageStats; 8],
     /// Threads that verify.
     pub verify_threads: usize,
+    /// How they compute on this processor: `avx512`, `avx2` or `portable`; `none` where signatures are trusted.
+    pub verify_path: &'static str,
     /// Transactions admitted and not yet durable.
     pub waiting_transactions: usize,
     /// Blocks made durable.
@@ -76,6 +78,13 @@ impl EngineStats {
     pub const fn stage(&self, stage: Stage) -> StageStats {
         self.stages[stage as usize]
     }
+}
+
+/// What verification runs on.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Verifying {
+    pub threads: usize,
+    pub path: &'static str,
 }
 
 #[derive(Debug, Default)]
@@ -138,7 +147,7 @@ impl Stats {
         }
     }
 
-    pub(crate) fn read(&self, verify_threads: usize, waiting_transactions: usize) -> EngineStats {
+    pub(crate) fn read(&self, verifying: Verifying, waiting_transactions: usize) -> EngineStats {
         let read = |counter: &AtomicU64| counter.load(Ordering::Relaxed);
         let stages = std::array::from_fn(|stage| {
             let counters = &self.stages[stage];
@@ -151,6 +160,16 @@ impl Stats {
         });
         let (blocks, log_bytes) = (read(&self.blocks), read(&self.log_bytes));
         let (checkpoint, checkpoint_failure) = self.checkpoint.lock().clone();
-        EngineStats { stages, verify_threads, waiting_transactions, blocks, log_bytes, checkpoint, checkpoint_failure }
+        let Verifying { threads: verify_threads, path: verify_path } = verifying;
+        EngineStats {
+            stages,
+            verify_threads,
+            verify_path,
+            waiting_transactions,
+            blocks,
+            log_bytes,
+            checkpoint,
+            checkpoint_failure,
+        }
     }
 }

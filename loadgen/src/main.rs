@@ -1,2 +1,5 @@
-//! Placeholder.
-fn main() {}
+//! The binary `loadgen`; everything is in the library.
+
+fn main() -> std::process::ExitCode {
+    nostro_loadgen::main()
+}

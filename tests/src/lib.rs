@@ -17,5 +17,6 @@ pub mod language;
 pub mod model;
 pub mod program;
 pub mod random;
+pub mod stream;
 
 pub mod world;

@@ -75,7 +75,7 @@ impl Bug {
 
 #[derive(Clone, Debug, Default)]
 struct Account {
-    /// Every sequence ever used, by lane.
+    /// Every sequence ever used, by lane, but for those that are long out of reach.
     used: BTreeMap<u16, BTreeSet<u64>>,
     /// Never holds a zero.
     balances: BTreeMap<AssetId, u128>,
@@ -212,6 +212,11 @@ impl Model {
             }
         }
         used.insert(sequence);
+        // What lies this far below can't matter any more, and would be copied with every transaction.
+        let top = used.last().copied().unwrap_or(0);
+        if used.len() > 140 {
+            *used = used.split_off(&top.saturating_sub(70));
+        }
         Ok(())
     }
 

@@ -3,7 +3,9 @@
 
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a test fails by panicking")]
 
-use nostro::{Digest, Engine, EngineConfig, Height, OpenError, Retention, Transaction, audit_ledger, read_ledger};
+use nostro::{
+    Digest, Engine, EngineConfig, Height, OpenError, Retention, Transaction, audit_ledger, read_ledger, truncate_ledger,
+};
 use nostro_tests::directory::Directory;
 use nostro_tests::language::{agrees, program, word};
 use nostro_tests::world::{open, trusting};
@@ -219,4 +221,33 @@ fn an_engine_without_blocks_writes_none_and_a_closed_directory_has_no_draft() {
     assert_eq!(engine.checkpoint(), Ok(Height(0)));
     engine.close().unwrap();
     assert!(names(directory.path(), "checkpoint").is_empty());
+}
+
+#[test]
+fn a_ledger_that_was_cut_goes_on_from_the_checkpoint_below_the_cut() {
+    let (directory, copy) = (Directory::in_memory(), Directory::in_memory());
+    history(directory.path(), trusting());
+    let paths = checkpoint_paths(directory.path());
+    let height = |path: &PathBuf| -> u64 {
+        path.file_stem().unwrap().to_str().unwrap().trim_start_matches("checkpoint-").parse().unwrap()
+    };
+    let after = Height(height(&paths[0]) + 1);
+    let cut = truncate_ledger(directory.path(), after, copy.path()).unwrap();
+    assert_eq!(cut.height, after);
+    assert_eq!(checkpoint_paths(directory.path()), paths[..1]);
+    assert_eq!(names(copy.path(), "checkpoint-").len(), 1, "what was taken away is in the copy");
+    assert_eq!(cut.removed.last(), Some(&names(copy.path(), "checkpoint-")[0]));
+
+    let engine = open(directory.path(), trusting());
+    assert_eq!((engine.recovered().checkpoint.0, engine.durable_height()), (height(&paths[0]), after));
+    // Segments that fill again are another's: no index of what was cut is believed.
+    let orders = transactions("B>A:1#900 C>A:1#900 D>A:1#900");
+    let receipts = engine.submit_batch(&orders).unwrap().wait().unwrap();
+    pay(&engine, 5, 8_000);
+    for receipt in receipts.iter() {
+        let receipt = receipt.unwrap();
+        assert_eq!(engine.receipt(&receipt.transaction).unwrap(), Some(receipt));
+    }
+    engine.close().unwrap();
+    audit_ledger(directory.path(), false, &mut |_, _| ()).unwrap();
 }

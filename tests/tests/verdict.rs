@@ -194,3 +194,32 @@ fn an_all_wrong_submission_leaves_no_block() {
     assert_eq!((receipts.refused(), receipts.applied(), receipts.rejected()), (3_000, 0, 0));
     assert_eq!(engine.snapshot().unwrap().height(), height);
 }
+
+#[test]
+fn hints_right_wrong_or_missing_change_no_verdict() {
+    let directory = Directory::in_memory();
+    let engine = engine(&directory, 2);
+    let hint = |transaction: &Transaction| Signature(*transaction.bytes().last_chunk().unwrap()).hint().unwrap();
+    let (mut bytes, mut hints) = (Vec::new(), Vec::new());
+    // Every third signature is broken; hints are right, wrong, another's, zero or no number at all in turn; the last ones lack
+    // theirs.
+    for sequence in 0..600_u64 {
+        let transaction = sign(build(order(sequence)), &ledger());
+        let others = sign(build(order(sequence + 10_000)), &ledger());
+        let kinds =
+            [hint(&transaction), hint(&transaction).map(|byte| byte ^ 0x55), hint(&others), [0; 32], [0xff; 32]];
+        hints.extend(kinds[usize::try_from(sequence % 5).unwrap()]);
+        bytes.extend_from_slice(transaction.bytes());
+        if sequence % 3 == 0 {
+            *bytes.last_mut().unwrap() ^= 0x10;
+        }
+    }
+    hints.truncate(550 * 32 + 7);
+    // Verified together with those of others first, then apart from them.
+    for round in 0..2 {
+        let receipts = engine.submitter().submit_hinted(&bytes, &hints).unwrap().wait().unwrap();
+        for index in 0..600 {
+            assert_eq!(receipts.get(index).unwrap().is_err(), index % 3 == 0, "transaction {index}, round {round}");
+        }
+    }
+}

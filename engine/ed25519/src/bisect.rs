@@ -2,14 +2,14 @@
 //!
 //! A batch whose sum vanishes is valid throughout. One that doesn't is cut in two: the left half is summed again, the
 //! right half's sum is the whole less the left. Where few signatures are invalid this finds them in a few half-batches;
-//! where many are it would cost ten batches, so it stops when its budget is spent, and what is still open is
-//! verified one by one.
+//! where many are it would cost ten batches, so it isn't tried where a sample has an invalid one, and stops when its
+//! budget is spent; what is still open is verified one by one.
 //!
 //! # Invariants
 //!
 //! 1. Every position ends valid by a vanishing sum that covers it, or by its own single check.
 //! 2. No position is found invalid by anything but its own single check.
-//! 3. The terms summed again are at most `BUDGET` times those of the batch.
+//! 3. The terms summed again are at most [`BUDGET_HALVES`] halves of the batch.
 
 use std::ops::Range;
 
@@ -27,7 +27,10 @@ pub(crate) trait Sums {
     /// Whether eight times the sum is the identity.
     fn vanishes(&mut self, sum: Self::Sum) -> bool;
 
-    /// Decides every position of the range on its own.
+    /// Decides a few positions of the range on their own; whether one of them is invalid.
+    fn sample(&mut self, range: Range<usize>) -> bool;
+
+    /// Decides every position of the range on its own, now or later.
     fn decide_singly(&mut self, range: Range<usize>);
 
     /// Records that every signature of the range is valid.
@@ -37,8 +40,8 @@ pub(crate) trait Sums {
     fn leaf(&self) -> usize;
 }
 
-/// Times the batch that may be summed again before the rest is verified one by one.
-const BUDGET: usize = 2;
+/// Halves of the batch that may be summed again before the rest is verified one by one.
+const BUDGET_HALVES: usize = 3;
 
 /// Decides all of `0..length`.
 pub(crate) fn decide(sums: &mut impl Sums, length: usize) {
@@ -51,7 +54,11 @@ pub(crate) fn decide(sums: &mut impl Sums, length: usize) {
         sums.accept(0..length);
         return;
     }
-    let mut budget = length.saturating_mul(BUDGET);
+    if sums.sample(0..length) {
+        sums.decide_singly(0..length);
+        return;
+    }
+    let mut budget = (length / 2).saturating_mul(BUDGET_HALVES);
     // Widest first, so that a spent budget has cleared the largest clean ranges it could.
     let mut open = std::collections::VecDeque::from([(0..length, sum)]);
     while let Some((range, sum)) = open.pop_front() {

@@ -35,6 +35,7 @@
 
 mod bisect;
 mod coefficients;
+mod hint;
 mod item;
 mod portable;
 mod rule;
@@ -43,6 +44,7 @@ mod scalar;
 mod vector;
 mod verifier;
 
+pub use hint::hint;
 pub use item::Item;
 pub use rule::{is_low_order, verify};
 pub use verifier::{Path, Verifier, VerifierConfig};

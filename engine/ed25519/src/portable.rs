@@ -25,13 +25,18 @@ pub(crate) fn verify_batch(items: &[Item<'_>], verdicts: &mut [bool]) {
     }
 }
 
+/// Verifies every item by itself.
+pub(crate) fn verify_each(items: &[Item<'_>], verdicts: &mut [bool]) {
+    for (item, verdict) in items.iter().zip(verdicts) {
+        *verdict = rule::verify_item(item);
+    }
+}
+
 /// Verifies up to [`BATCH_MAX`] items. Structural failures are decided first and alone.
 fn verify_sum(items: &[Item<'_>], verdicts: &mut [bool]) {
     verdicts.fill(false);
     let Some(mut coefficients) = Coefficients::from_system() else {
-        for (item, verdict) in items.iter().zip(verdicts) {
-            *verdict = rule::verify_item(item);
-        }
+        verify_each(items, verdicts);
         return;
     };
     let mut batch = Batch { signers: Vec::new(), terms: Vec::new(), verdicts };
@@ -50,6 +55,9 @@ fn verify_sum(items: &[Item<'_>], verdicts: &mut [bool]) {
     let length = batch.terms.len();
     bisect::decide(&mut batch, length);
 }
+
+/// Signatures that are sampled when a batch fails.
+const SAMPLE: usize = 32;
 
 /// One signature that is well formed.
 struct Term {
@@ -94,6 +102,16 @@ impl Sums for Batch<'_> {
 
     fn vanishes(&mut self, sum: EdwardsPoint) -> bool {
         sum.mul_by_cofactor().is_identity()
+    }
+
+    fn sample(&mut self, range: Range<usize>) -> bool {
+        let sampled = range.step_by(self.terms.len().div_ceil(SAMPLE).max(1));
+        let mut invalid = false;
+        for term in sampled {
+            self.decide_singly(term..term + 1);
+            invalid |= self.terms.get(term).is_some_and(|term| !self.verdicts[term.position]);
+        }
+        invalid
     }
 
     fn decide_singly(&mut self, range: Range<usize>) {

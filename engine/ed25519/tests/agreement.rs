@@ -6,7 +6,7 @@
 
 mod common;
 
-use common::{Case, KINDS, crafted, generator, verifiers, zebra};
+use common::{Case, KINDS, crafted, generator, verdicts, verifiers, zebra};
 use nostro_ed25519::{Item, verify};
 use rand_chacha::rand_core::Rng;
 
@@ -37,8 +37,7 @@ fn random_and_crafted_signatures_get_the_peers_verdict() {
                 assert_eq!(verify(&case.0.key, &case.0.message, &case.0.signature), *expected, "{case:02x?}");
             }
             for (name, verifier) in &verifiers {
-                let mut verdicts = vec![false; items.len()];
-                verifier.verify_batch(&items, &mut verdicts);
+                let verdicts = verdicts(name, verifier, &items);
                 for (index, (verdict, expected)) in verdicts.iter().zip(&expected).enumerate() {
                     assert_eq!(verdict, expected, "{name}, {index} of {length}: {:02x?}", cases[index]);
                 }

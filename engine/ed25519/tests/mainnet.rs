@@ -9,7 +9,7 @@ mod common;
 
 use std::path::PathBuf;
 
-use common::{Case, verifiers};
+use common::{Case, verdicts, verifiers};
 use nostro_ed25519::{Item, verify};
 use sha2::{Digest, Sha256};
 
@@ -128,8 +128,7 @@ fn the_signatures_of_650_mainnet_transactions_verify() {
     for (name, verifier) in verifiers() {
         for (cases, expected) in [(&cases, true), (&flipped, false)] {
             let items: Vec<Item<'_>> = cases.iter().map(Case::item).collect();
-            let mut verdicts = vec![!expected; items.len()];
-            verifier.verify_batch(&items, &mut verdicts);
+            let verdicts = verdicts(&name, &verifier, &items);
             assert_eq!(verdicts, vec![expected; items.len()], "on {name}");
         }
     }

@@ -3,13 +3,13 @@
 use super::format::checkpoint_name;
 use super::write::{WriteError, write};
 use super::{Command, Place};
+use crate::boundary::{Executing, Request};
 use crate::config::Retention;
-use crate::error::CheckpointError;
+use crate::error::{CheckpointError, Stop};
 use crate::log::{DiskError, LogReader, Retirer, Storage};
-use crate::pipeline::{Common, Executing, Request};
 use crate::roots::RootBoard;
 use crate::state::StateRecords;
-use crate::stats::Stage;
+use crate::stats::{Stage, Stats};
 use crate::types::{Digest, Height};
 use crossbeam::channel::{Receiver, Sender, bounded};
 use std::path::PathBuf;
@@ -38,7 +38,8 @@ pub(crate) struct Keeper<S: Storage> {
     pub damaged: Vec<Height>,
     pub closing: Arc<AtomicBool>,
     pub roots: Arc<RootBoard>,
-    pub common: Arc<Common>,
+    pub stop: Arc<Stop>,
+    pub stats: Arc<Stats>,
 }
 
 impl<S: Storage> Keeper<S> {
@@ -46,7 +47,7 @@ impl<S: Storage> Keeper<S> {
     pub(crate) fn run(mut self, commands: &Receiver<Command>) {
         while let Ok(command) = commands.recv() {
             let done = self.checkpoint();
-            self.common.stats.record_checkpoint(&done);
+            self.stats.record_checkpoint(&done);
             if let Command::Asked(answer) = command {
                 // Nobody may wait for it any more.
                 let _ = answer.send(done);
@@ -58,18 +59,18 @@ impl<S: Storage> Keeper<S> {
         let (request, answer) = bounded(1);
         let boundary = self.states.send(Request::Records(request)).ok().and_then(|()| answer.recv().ok());
         let Some(boundary) = boundary.filter(|boundary| self.becomes_durable(boundary.height)) else {
-            return Err(CheckpointError::Stopped(self.common.stop.cause_or_closed()));
+            return Err(CheckpointError::Stopped(self.stop.cause_or_closed()));
         };
         let height = boundary.height;
         if height == Height(0) || self.kept.last() == Some(&height) {
             return Ok(height);
         }
-        let meter = self.common.stats.meter();
+        let meter = self.stats.meter();
         self.write(boundary).map_err(|error| match error {
             WriteError::Disk(error) => CheckpointError::Failed(error.to_string().into()),
-            WriteError::Abandoned => CheckpointError::Stopped(self.common.stop.cause_or_closed()),
+            WriteError::Abandoned => CheckpointError::Stopped(self.stop.cause_or_closed()),
         })?;
-        self.common.stats.record(Stage::Checkpoint, meter, 0);
+        self.stats.record(Stage::Checkpoint, meter, 0);
         self.kept.push(height);
         self.clear_away().map_err(|error| CheckpointError::Kept { height, reason: error.to_string().into() })?;
         Ok(height)
@@ -78,7 +79,7 @@ impl<S: Storage> Keeper<S> {
     /// Waits until a block is durable; `false` if it never will be.
     fn becomes_durable(&self, height: Height) -> bool {
         while self.reader.watermark() < height.0 {
-            if self.common.stop.cause().is_some() || self.reader.is_closed() {
+            if self.stop.cause().is_some() || self.reader.is_closed() {
                 return self.reader.watermark() >= height.0;
             }
             self.reader.wait_beyond(height.0.saturating_sub(1), Duration::from_millis(50));

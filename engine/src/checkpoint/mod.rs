@@ -59,7 +59,7 @@ mod tests;
 mod write;
 
 pub(crate) use keeper::Keeper;
-pub(crate) use read::{CheckpointFault, Loaded, find, load, load_newest, newest, oldest};
+pub(crate) use read::{CheckpointFault, Loaded, find, load, load_newest, move_above, newest, oldest};
 
 use crate::error::CheckpointError;
 use crate::types::{Digest, Height, Time};

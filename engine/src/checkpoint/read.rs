@@ -4,7 +4,7 @@ use super::Place;
 use super::format::{
     CHUNK_HEADER_BYTES, ChunkHeader, FOOTER_BYTES, Footer, FooterFault, Kind, checkpoint_height, checkpoint_name,
 };
-use crate::log::{Access, DiskError, Storage};
+use crate::log::{Access, DiskError, Storage, preserve};
 use crate::state::{State, StateHasher, StateLoader};
 use crate::types::{Digest, Height};
 use crossbeam::channel::{Receiver, Sender, bounded};
@@ -110,6 +110,27 @@ pub(crate) fn newest<S: Storage>(
         heights.pop();
     }
     Ok((None, heights))
+}
+
+/// Moves every checkpoint above a height to another directory; gives their names.
+pub(crate) fn move_above<S: Storage>(
+    storage: &S,
+    directory: &Path,
+    height: Height,
+    to: &Path,
+) -> Result<Vec<String>, DiskError> {
+    let above = find(storage, directory)?.into_iter().filter(|&found| found > height);
+    let names: Vec<String> = above.map(checkpoint_name).collect();
+    for name in &names {
+        preserve(storage, &directory.join(name), &to.join(name))?;
+    }
+    storage.sync_dir(to).map_err(DiskError::on("sync the directory", to, None))?;
+    for name in &names {
+        let path = directory.join(name);
+        storage.unlink(&path).map_err(DiskError::on("unlink", &path, None))?;
+    }
+    storage.sync_dir(directory).map_err(DiskError::on("sync the directory", directory, None))?;
+    Ok(names)
 }
 
 /// Where the oldest checkpoint stands whose footer is whole: from there on all of the log is retained.

@@ -176,10 +176,12 @@ pub(crate) fn outcomes_digest(count: u32, rejections: &[(u32, Rejection)]) -> Di
 fn effects_digest(state: &State, scratch: &mut Scratch) -> Digest {
     let Scratch { changes, effects, unrooted } = scratch;
     effects.clear();
-    changes.accounts.drain(|slot| {
+    let Changes { accounts, balances, .. } = changes;
+    accounts.drain(|slot| {
         unrooted.0.insert(group_of(slot));
-        state.encode_account(slot, effects);
+        state.encode_changed_account(slot, balances, effects);
     });
+    balances.clear();
     effects.extend_from_slice(&u32::MAX.to_le_bytes());
     changes.assets.drain(|asset| {
         unrooted.1.insert(group_of(asset));

@@ -5,14 +5,12 @@ use std::sync::Arc;
 
 use super::config::LogConfig;
 use super::error::{DiskError, OpenError};
-use super::frame::{self, Hash, PAGE_BYTES};
+use super::frame::Hash;
 use super::ledger::{GENESIS_BYTES_MAX, LEDGER_DRAFT_NAME, LEDGER_NAME, Ledger};
-use super::pool::{Blank, Pool};
+use super::pool::{Blank, Pool, is_blank_between};
 use super::segment::{SEGMENT_HEADER_BYTES, Segment, SegmentHeader, segment_id, segment_name};
 use super::storage::{Access, Planted, Storage, write_all_at};
 use super::{SegmentLog, Tip, fill_reserve, lock};
-
-const PAGE: u64 = PAGE_BYTES as u64;
 
 impl<S: Storage> SegmentLog<S> {
     /// Creates a ledger in a directory that has none, with a first segment and the reserve.
@@ -95,14 +93,9 @@ fn clear_remains<S: Storage>(storage: &S, directory: &Path) -> Result<(), OpenEr
         if name == LEDGER_DRAFT_NAME {
             remains.push(path);
         } else if let Some(id) = segment_id(name) {
-            let bytes = SEGMENT_HEADER_BYTES;
             let file = storage.open(&path, Access::Read).map_err(DiskError::on("open the file", &path, None))?;
             let length = storage.length(&file).map_err(DiskError::on("ask for the length", &path, None))?;
-            let mut page = [0; PAGE_BYTES];
-            if id == 1 && length >= bytes.saturating_add(PAGE) {
-                storage.pread_exact(&file, &mut page, bytes).map_err(DiskError::on("read", &path, Some(bytes)))?;
-            }
-            if id != 1 || !frame::is_blank(&page) {
+            if id != 1 || !is_blank_between(storage, &file, &path, SEGMENT_HEADER_BYTES, length)? {
                 return exists(format!("{name} holds records, and the file LEDGER that belongs to it is missing"));
             }
             remains.push(path);

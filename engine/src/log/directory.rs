@@ -26,7 +26,7 @@ pub(super) fn headers<S: Storage>(
     from: &Checkpoint,
 ) -> Result<Headers, OpenError> {
     // A name that a crash could still take away must not be built upon.
-    if purpose == Purpose::Open && !storage.planted(Planted::NoDirectorySyncAtOpen) {
+    if purpose != Purpose::Look && !storage.planted(Planted::NoDirectorySyncAtOpen) {
         let synced = storage.sync_dir(directory).map_err(DiskError::on("sync the directory", directory, None));
         synced.map_err(|error| OpenError::writing(directory, error))?;
     }
@@ -45,7 +45,11 @@ pub(super) fn headers<S: Storage>(
     let mut needed: Vec<SegmentHeader> = Vec::new();
     if from.height == 0 {
         for id in 1..=last {
-            needed.push(segment_header(storage, directory, ledger, purpose, there(id)?)?);
+            match there(id).and_then(|id| segment_header(storage, directory, ledger, purpose, id)) {
+                Ok(header) => needed.push(header),
+                Err(_) if purpose == Purpose::Repair && id > 1 => break,
+                Err(error) => return Err(error),
+            }
         }
     } else {
         // From the last one back to the one that has the record of the checkpoint.
@@ -85,7 +89,7 @@ fn segment_header<S: Storage>(
 ) -> Result<SegmentHeader, OpenError> {
     let name = segment_name(id);
     let path = directory.join(&name);
-    let access = if purpose == Purpose::Open { Access::ReadWrite } else { Access::Read };
+    let access = if purpose == Purpose::Look { Access::Read } else { Access::ReadWrite };
     let file = storage
         .open(&path, access)
         .map_err(|source| OpenError::writing(directory, DiskError::on("open the file", &path, None)(source)))?;
@@ -93,7 +97,7 @@ fn segment_header<S: Storage>(
     if length != ledger.segment_bytes {
         return Err(OpenError::Length { file: name, expected: ledger.segment_bytes, found: length });
     }
-    if purpose == Purpose::Open {
+    if purpose != Purpose::Look {
         storage.fdatasync(&file).map_err(DiskError::on("sync before reading", &path, None))?;
     }
     if !storage.planted(Planted::CacheTrusted) {

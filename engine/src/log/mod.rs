@@ -38,9 +38,12 @@ mod directory;
 mod error;
 mod frame;
 mod ledger;
+#[cfg(feature = "measure")]
+pub(crate) mod measure;
 mod pool;
 mod reader;
 mod recovery;
+mod repair;
 mod retire;
 mod scan;
 mod segment;
@@ -63,7 +66,8 @@ pub(crate) use error::{DiskError, LogFailure, OpenError, ReadError};
 pub(crate) use frame::{FrameBuilder, Hash, Sealed};
 pub(crate) use reader::{LogReader, Record, Records};
 pub(crate) use recovery::{Checkpoint, RecordRef, Visit};
-pub(crate) use retire::Retirer;
+pub(crate) use repair::truncate_after;
+pub(crate) use retire::{Retirer, preserve};
 pub(crate) use scan::{genesis, has_beginning, scan_from};
 pub(crate) use storage::{Access, OsStorage, Planted, Storage, write_all_at};
 #[cfg(test)]

@@ -143,15 +143,27 @@ fn adopt<S: Storage>(storage: &S, path: &Path, segment_bytes: u64) -> Result<Opt
     }
     storage.fdatasync(&file).map_err(DiskError::on("sync before reading", path, None))?;
     storage.drop_cache(&file).map_err(DiskError::on("drop the cache", path, None))?;
+    Ok(is_blank_between(storage, &file, path, 0, segment_bytes)?.then_some(file))
+}
+
+/// True if a range of a file is zero throughout.
+pub(super) fn is_blank_between<S: Storage>(
+    storage: &S,
+    file: &S::File,
+    path: &Path,
+    start: u64,
+    end: u64,
+) -> Result<bool, DiskError> {
     let mut chunk = vec![0; CHUNK_BYTES];
-    let mut offset = 0;
-    while offset < segment_bytes {
-        let length = usize::try_from(segment_bytes - offset).unwrap_or(usize::MAX).min(CHUNK_BYTES);
-        storage.pread_exact(&file, &mut chunk[..length], offset).map_err(DiskError::on("read", path, Some(offset)))?;
-        if !is_blank(&chunk[..length]) {
-            return Ok(None);
+    let mut offset = start;
+    while offset < end {
+        let length = usize::try_from(end - offset).unwrap_or(usize::MAX).min(CHUNK_BYTES);
+        let bytes = &mut chunk[..length];
+        storage.pread_exact(file, bytes, offset).map_err(DiskError::on("read", path, Some(offset)))?;
+        if !is_blank(bytes) {
+            return Ok(false);
         }
         offset = offset.saturating_add(length as u64);
     }
-    Ok(Some(file))
+    Ok(true)
 }

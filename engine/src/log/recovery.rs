@@ -34,6 +34,8 @@ use super::storage::{Access, Planted, Storage, write_all_at};
 
 /// Bytes asked of the disk at once.
 const READ_BYTES: u64 = 1 << 20;
+/// Bytes announced to the disk behind them.
+const READ_AHEAD_BYTES: u64 = 4 << 20;
 const PAGE: u64 = PAGE_BYTES as u64;
 
 /// A record that has passed every check, as a visitor sees it.
@@ -118,6 +120,8 @@ pub(super) struct Unmarked {
 pub(super) enum Purpose {
     Open,
     Look,
+    /// Like `Open`, but segments behind the first bad header are as good as gone.
+    Repair,
 }
 
 /// What is wrong with a place.
@@ -463,6 +467,8 @@ impl<'s, S: Storage> Reader<'s, S> {
             Some(from),
         ))?;
         self.window_bytes = wanted;
+        // While this window is checked, the next is on its way.
+        self.storage.read_ahead(&self.file, offset.saturating_add(wanted as u64), READ_AHEAD_BYTES);
         Ok(&self.window[..length])
     }
 

@@ -53,37 +53,36 @@ impl<S: Storage> Retirer<S> {
         segments.first().filter(|_| next.first_height <= checkpoint).cloned()
     }
 
-    /// Gives a segment a name in the archive, durably. What stands there under that name is what an earlier call has left.
     fn keep(&self, segment: &Segment, archive: &Path) -> Result<(), DiskError> {
-        let storage = &*self.storage;
-        let (path, target) = (self.directory.join(segment.name()), archive.join(segment.name()));
-        match storage.unlink(&target) {
-            Err(error) if error.kind() != std::io::ErrorKind::NotFound => {
-                return Err(DiskError::on("unlink", &target, None)(error));
-            }
-            _ => {}
-        }
-        if storage.link(&path, &target).is_err() {
-            // Another file system, or one without links.
-            self.copy(&path, &target)?;
-        }
-        storage.sync_dir(archive).map_err(DiskError::on("sync the directory", archive, None))
+        preserve(&*self.storage, &self.directory.join(segment.name()), &archive.join(segment.name()))?;
+        self.storage.sync_dir(archive).map_err(DiskError::on("sync the directory", archive, None))
     }
+}
 
-    fn copy(&self, path: &Path, target: &Path) -> Result<(), DiskError> {
-        let storage = &*self.storage;
-        let from = storage.open(path, Access::Read).map_err(DiskError::on("open the file", path, None))?;
-        let to = storage.create(target).map_err(DiskError::on("create the file", target, None))?;
-        let length = storage.length(&from).map_err(DiskError::on("ask for the length", path, None))?;
-        let mut buffer = vec![0; COPY_BYTES];
-        let mut offset = 0;
-        while offset < length {
-            let bytes = usize::try_from(length - offset).unwrap_or(COPY_BYTES).min(COPY_BYTES);
-            let piece = &mut buffer[..bytes];
-            storage.pread_exact(&from, piece, offset).map_err(DiskError::on("read", path, Some(offset)))?;
-            write_all_at(storage, &to, piece, offset).map_err(DiskError::on("write", target, Some(offset)))?;
-            offset = offset.saturating_add(bytes as u64);
+/// Gives a file a name elsewhere, its bytes durable; the name is when its directory is synced. What stands there under that name is
+/// what an earlier call has left.
+pub(crate) fn preserve<S: Storage>(storage: &S, path: &Path, target: &Path) -> Result<(), DiskError> {
+    match storage.unlink(target) {
+        Err(error) if error.kind() != std::io::ErrorKind::NotFound => {
+            return Err(DiskError::on("unlink", target, None)(error));
         }
-        storage.fdatasync(&to).map_err(DiskError::on("sync", target, None))
+        _ => {}
     }
+    if storage.link(path, target).is_ok() {
+        return Ok(());
+    }
+    // Another file system, or one without links.
+    let from = storage.open(path, Access::Read).map_err(DiskError::on("open the file", path, None))?;
+    let to = storage.create(target).map_err(DiskError::on("create the file", target, None))?;
+    let length = storage.length(&from).map_err(DiskError::on("ask for the length", path, None))?;
+    let mut buffer = vec![0; COPY_BYTES];
+    let mut offset = 0;
+    while offset < length {
+        let bytes = usize::try_from(length - offset).unwrap_or(COPY_BYTES).min(COPY_BYTES);
+        let piece = &mut buffer[..bytes];
+        storage.pread_exact(&from, piece, offset).map_err(DiskError::on("read", path, Some(offset)))?;
+        write_all_at(storage, &to, piece, offset).map_err(DiskError::on("write", target, Some(offset)))?;
+        offset = offset.saturating_add(bytes as u64);
+    }
+    storage.fdatasync(&to).map_err(DiskError::on("sync", target, None))
 }

@@ -109,6 +109,8 @@ pub(crate) trait Storage: Send + Sync + 'static {
     fn drop_cache(&self, file: &Self::File) -> io::Result<()>;
     /// Sends a range on its way to the medium without waiting.
     fn start_writeback(&self, file: &Self::File, offset: u64, bytes: u64) -> io::Result<()>;
+    /// Asks the medium for a range that will be read soon, without waiting. Only a hint.
+    fn read_ahead(&self, _file: &Self::File, _offset: u64, _bytes: u64) {}
     /// Maps the first `bytes` of a file for reading.
     fn map_read_only(&self, file: &Self::File, bytes: u64) -> io::Result<Map>;
 
@@ -229,6 +231,11 @@ impl Storage for OsStorage {
 
     fn start_writeback(&self, file: &File, offset: u64, bytes: u64) -> io::Result<()> {
         super::segment::start_writeback(file, offset, bytes)
+    }
+
+    fn read_ahead(&self, file: &File, offset: u64, bytes: u64) {
+        // Nothing is lost if the kernel does not want to.
+        let _ = rustix::fs::fadvise(file, offset, std::num::NonZeroU64::new(bytes), rustix::fs::Advice::WillNeed);
     }
 
     fn map_read_only(&self, file: &File, bytes: u64) -> io::Result<Map> {

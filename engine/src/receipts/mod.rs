@@ -90,7 +90,7 @@ impl<S: Storage> ReceiptIndex<S> {
                 _ => {
                     let entries = self.entries(full, &indexed, &mut |_| true)?.unwrap_or_default();
                     let alike = entries.iter().copied().filter(|entry| entry.prefix == prefix).collect();
-                    self.put(full, &entries, &mut indexed);
+                    self.put(full, &entries, &mut indexed)?;
                     alike
                 }
             };
@@ -160,7 +160,7 @@ impl<S: Storage> ReceiptIndex<S> {
             if indexed.runs.contains_key(&full.segment) {
                 continue;
             }
-            if let Some(run) = Run::open(&*self.storage, &self.directory, self.origin(full)) {
+            if let Some(run) = Run::open(&*self.storage, &self.directory, self.origin(full)?) {
                 indexed.runs.insert(full.segment, run);
                 continue;
             }
@@ -170,14 +170,14 @@ impl<S: Storage> ReceiptIndex<S> {
                 !closing.load(Ordering::Relaxed)
             };
             let Some(entries) = self.entries(full, indexed, &mut go_on)? else { return Ok(()) };
-            self.put(full, &entries, indexed);
+            self.put(full, &entries, indexed)?;
         }
         Ok(())
     }
 
     /// Writes a run. One that can't be written isn't there, and its entries stay in memory.
-    fn put(&self, full: Full, entries: &[Entry], indexed: &mut Indexed<S>) {
-        let run = Run::write(&*self.storage, &self.directory, self.origin(full), entries);
+    fn put(&self, full: Full, entries: &[Entry], indexed: &mut Indexed<S>) -> Result<(), ReadError> {
+        let run = Run::write(&*self.storage, &self.directory, self.origin(full)?, entries);
         let run = run.unwrap_or_else(|_| Run::in_memory(entries.to_vec()));
         indexed.runs.insert(full.segment, run);
         if indexed.tail_first <= full.last {
@@ -185,10 +185,19 @@ impl<S: Storage> ReceiptIndex<S> {
             indexed.tail_first = full.last.saturating_add(1);
             indexed.tail_next = indexed.tail_next.max(indexed.tail_first);
         }
+        Ok(())
     }
 
-    fn origin(&self, full: Full) -> Origin {
-        Origin { ledger: self.ledger.id().0, segment: full.segment, first: full.first, last: full.last }
+    fn origin(&self, full: Full) -> Result<Origin, ReadError> {
+        let Full { segment, first, last } = full;
+        let hash = self.stored(last)?.hash().0;
+        Ok(Origin { ledger: self.ledger.id().0, segment, first, last, hash })
+    }
+
+    fn stored(&self, height: u64) -> Result<StoredBlock, ReadError> {
+        let failed = |reason: String| ReadError { height: Height(height), reason };
+        let record = self.reader.read(height).map_err(|error| failed(error.to_string()))?;
+        Ok(StoredBlock::new(record.ok_or_else(|| failed("expected a block, found none".to_owned()))?))
     }
 
     /// The sorted entries of a full segment: from memory if they are there, else from the log. `None` if it was told not to go on.
@@ -245,9 +254,7 @@ impl<S: Storage> ReceiptIndex<S> {
 
     /// Appends the entries of a block.
     fn block(&self, height: u64, entries: &mut Vec<Entry>) -> Result<(), ReadError> {
-        let failed = |reason: String| ReadError { height: Height(height), reason };
-        let record = self.reader.read(height).map_err(|error| failed(error.to_string()))?;
-        let block = StoredBlock::new(record.ok_or_else(|| failed("expected a block, found none".to_owned()))?);
+        let block = self.stored(height)?;
         let view = block.view()?;
         let transactions: Vec<TransactionRef<'_>> = view.transactions().map(|(transaction, _)| transaction).collect();
         let mut ids = Vec::with_capacity(transactions.len());

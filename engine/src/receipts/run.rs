@@ -12,6 +12,7 @@
 //!             24  8  height of its last
 //!             32  8  number of entries
 //!             40 32  ledger id
+//!             72 32  hash of the segment's last block
 //! other pages  0  …  255 entries, the last page fewer: first eight bytes of the id as a big-endian number u64, height above that of
 //!                    the first block u32, position u32; ascending; zeros behind the last
 //! every page 4092 4  CRC-32C of ledger id, segment u32, number of the page u32, and the page's first 4092 bytes
@@ -53,6 +54,8 @@ pub(super) struct Origin {
     pub segment: u32,
     pub first: u64,
     pub last: u64,
+    /// Of the last block: a segment that was cut and filled again is another.
+    pub hash: [u8; 32],
 }
 
 impl Origin {
@@ -65,6 +68,7 @@ impl Origin {
         page[24..32].copy_from_slice(&self.last.to_le_bytes());
         page[32..40].copy_from_slice(&entries.to_le_bytes());
         page[40..72].copy_from_slice(&self.ledger);
+        page[72..104].copy_from_slice(&self.hash);
         self.close(&mut page, 0);
         page
     }

@@ -5,7 +5,7 @@ use crate::log::sim::SimDisk;
 use std::path::Path;
 
 const DIRECTORY: &str = "/disk/ledger";
-const ORIGIN: Origin = Origin { ledger: [7; 32], segment: 3, first: 100, last: 900 };
+const ORIGIN: Origin = Origin { ledger: [7; 32], segment: 3, first: 100, last: 900, hash: [5; 32] };
 
 /// Entries with many alike: about `per` with each prefix, at both ends of the range too.
 fn entries(count: u32, per: u32) -> Vec<Entry> {
@@ -42,6 +42,7 @@ fn everything_that_was_put_in_is_found_and_nothing_else() {
             Origin { segment: 4, ..ORIGIN },
             Origin { first: 99, ..ORIGIN },
             Origin { last: 901, ..ORIGIN },
+            Origin { hash: [6; 32], ..ORIGIN },
         ] {
             assert!(Run::open(&disk, Path::new(DIRECTORY), other).is_none(), "a run of {other:?} isn't there");
         }

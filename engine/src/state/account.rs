@@ -1,5 +1,7 @@
 //! An account's record, and the side tables for what few accounts have.
 
+use super::changed::ChangedBalances;
+use super::chunks::Chunks;
 use super::index::Slot;
 use super::load::Unloadable;
 use super::pages::{Pages, SharedPages};
@@ -65,10 +67,31 @@ const SIDE_PAGE_BITS: u32 = 8;
 /// How many lanes an account may open beside lane 0.
 const FURTHER_LANES_MAX: usize = 63;
 
-type FurtherBalances = Vec<(AssetId, Balance)>;
+/// Anyone can pay an account in any number of assets.
+#[derive(Clone, Debug, Default)]
+struct FurtherBalances {
+    balances: Chunks<AssetId, Balance>,
+    /// How many of them aren't zero.
+    filled: u32,
+}
+
+impl FurtherBalances {
+    fn set(&mut self, asset: AssetId, balance: Balance) {
+        let before = self.balances.insert(asset, balance).unwrap_or_default();
+        let is_filled = |balance| u32::from(balance != Balance::ZERO);
+        self.filled = self.filled.saturating_add(is_filled(balance)).saturating_sub(is_filled(before));
+    }
+}
+
+/// Up to so many holdings the effects of a block say all of them, beyond it only what has changed. Otherwise whoever pays somebody
+/// in a million assets would make every later block with that account slow.
+const EFFECTS_HOLDINGS_MAX: u32 = 64;
+
 type FurtherLanes = Vec<(u16, Window)>;
 
 /// All accounts by slot, with their side tables. An entry of a side table is sorted by asset or by lane.
+///
+/// What a rejected transaction has opened of a side table stays there empty; whether it does can't be seen from outside.
 #[derive(Debug)]
 pub(super) struct Accounts {
     records: Pages<Account, ACCOUNT_PAGE_BITS>,
@@ -96,8 +119,16 @@ impl Accounts {
         self.records.push(Account::new(*address)).map(Slot)
     }
 
-    /// Takes the newest account away. Its side entries, if it has any, stay empty.
+    /// Takes the newest account away, and what it has in the side table of balances. (It has used no sequence, so it has no lanes.)
     pub(super) fn pop(&mut self) {
+        let newest = self.records.len().checked_sub(1).and_then(|slot| self.records.get(slot));
+        if let Some(place) = newest.and_then(|account| account.balances.checked_sub(1)) {
+            if place.checked_add(1) == Some(self.balances.len()) {
+                self.balances.pop();
+            } else if let Some(balances) = self.balances.get_mut(place) {
+                *balances = FurtherBalances::default();
+            }
+        }
         self.records.pop();
     }
 
@@ -126,10 +157,8 @@ impl Accounts {
     fn set_further_balance(&mut self, slot: Slot, asset: AssetId, balance: Balance) {
         let Some(account) = self.records.get_mut(slot.0) else { return };
         let place = open_side_entry(&mut account.balances, &mut self.balances);
-        let Some(balances) = place.and_then(|place| self.balances.get_mut(place)) else { return };
-        match balances.binary_search_by_key(&asset, |&(asset, _)| asset) {
-            Ok(found) => balances[found].1 = balance,
-            Err(at) => balances.insert(at, (asset, balance)),
+        if let Some(balances) = place.and_then(|place| self.balances.get_mut(place)) {
+            balances.set(asset, balance);
         }
     }
 
@@ -192,10 +221,12 @@ impl Accounts {
         }
         if held > 1 {
             let first = account.asset;
-            let balances = decode_list(reader, held - 1, decode_holding)?;
-            if balances.first().is_some_and(|&(asset, _)| asset <= first) {
+            let rest = decode_list(reader, held - 1, decode_holding)?;
+            if rest.first().is_some_and(|&(asset, _)| asset <= first) {
                 return Err(Unloadable::new("holdings", "ascending assets", format!("{first:?} first of them")));
             }
+            let mut balances = FurtherBalances::default();
+            rest.into_iter().for_each(|(asset, balance)| balances.set(asset, balance));
             let place = self.balances.push(balances).and_then(|place| place.checked_add(1));
             account.balances = place.ok_or_else(Unloadable::full)?;
         }
@@ -205,6 +236,21 @@ impl Accounts {
             *record = account;
         }
         Ok((slot, address))
+    }
+
+    /// What the effects of a block say of an account it changed: its canonical bytes; of one with many holdings their number, then
+    /// those alone that the block changed, zeros included.
+    pub(super) fn encode_changed(&self, slot: Slot, changed: &mut ChangedBalances, out: &mut Vec<u8>) {
+        let Some(account) = self.get(slot) else { return };
+        let further = account.balances.checked_sub(1).and_then(|place| self.balances.get(place));
+        let filled = further.map_or(0, |further| further.filled);
+        let filled = filled.saturating_add(u32::from(account.balance != Balance::ZERO));
+        if filled <= EFFECTS_HOLDINGS_MAX {
+            return self.encode(slot, out);
+        }
+        encode_windows(account, |place| self.lanes.get(place), out);
+        out.extend_from_slice(&filled.to_le_bytes());
+        encode_holdings(changed.of(slot).map(|asset| (asset, self.balance(slot, asset))), out);
     }
 
     pub(super) fn share(&mut self) -> SharedAccounts {
@@ -283,8 +329,8 @@ fn balance<'a>(
     if account.asset == asset {
         return account.balance;
     }
-    let balances = side_entry(account.balances, further);
-    balances.binary_search_by_key(&asset, |&(asset, _)| asset).map_or(Balance::ZERO, |found| balances[found].1)
+    let further = account.balances.checked_sub(1).and_then(further);
+    further.and_then(|further| further.balances.get(asset)).copied().unwrap_or_default()
 }
 
 /// What an account holds by ascending asset, zeros left out.
@@ -293,10 +339,10 @@ fn holdings<'a>(
     further: impl FnOnce(u32) -> Option<&'a FurtherBalances>,
 ) -> impl Iterator<Item = (AssetId, Balance)> {
     let first = account.map(|account| (account.asset, account.balance));
-    let rest = account.map(|account| side_entry(account.balances, further)).unwrap_or_default();
-    let before = rest.partition_point(|&(asset, _)| first.is_some_and(|(first, _)| asset < first));
-    let (before, after) = rest.split_at(before);
-    let all = before.iter().copied().chain(first).chain(after.iter().copied());
+    let rest = account.and_then(|account| account.balances.checked_sub(1)).and_then(further);
+    let rest = move || rest.into_iter().flat_map(|further| further.balances.iter());
+    let is_before = move |&(asset, _): &(AssetId, Balance)| first.is_some_and(|(first, _)| asset < first);
+    let all = rest().take_while(is_before).chain(first).chain(rest().skip_while(is_before));
     all.filter(|&(_, balance)| balance != Balance::ZERO)
 }
 
@@ -339,6 +385,11 @@ fn encode<'a>(
     out: &mut Vec<u8>,
 ) {
     let Some(record) = account else { return };
+    encode_windows(record, lanes, out);
+    encode_holdings(holdings(account, balances), out);
+}
+
+fn encode_windows<'a>(record: &Account, lanes: impl FnOnce(u32) -> Option<&'a FurtherLanes>, out: &mut Vec<u8>) {
     out.extend_from_slice(&record.address.0);
     out.extend_from_slice(&record.window.top.to_le_bytes());
     out.extend_from_slice(&record.window.bits.to_le_bytes());
@@ -349,14 +400,68 @@ fn encode<'a>(
         out.extend_from_slice(&window.top.to_le_bytes());
         out.extend_from_slice(&window.bits.to_le_bytes());
     }
+}
+
+/// Their number, then each.
+fn encode_holdings(holdings: impl Iterator<Item = (AssetId, Balance)>, out: &mut Vec<u8>) {
     let count_at = out.len();
     out.extend_from_slice(&[0; 4]);
     let mut count = 0_u32;
-    for (asset, balance) in holdings(account, balances) {
+    for (asset, balance) in holdings {
         out.extend_from_slice(&asset.0.to_le_bytes());
         out.extend_from_slice(&balance.available.0.to_le_bytes());
         out.extend_from_slice(&balance.held.0.to_le_bytes());
         count = count.saturating_add(1);
     }
     out[count_at..count_at + 4].copy_from_slice(&count.to_le_bytes());
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn coins(n: u128) -> Balance {
+        Balance { available: Amount(n), held: Amount::ZERO }
+    }
+
+    #[test]
+    fn whoever_pays_somebody_in_a_hundred_thousand_assets_makes_no_later_block_large() {
+        let (mut accounts, mut changed, mut effects) = (Accounts::new(), ChangedBalances::default(), Vec::new());
+        let slot = accounts.push(&Address([7; 32])).unwrap();
+        // The highest number first, so that each goes before all others.
+        (0..100_000).rev().for_each(|asset| accounts.set_balance(slot, AssetId(asset), coins(1)));
+        for asset in [5, 99_999, 70_000, 5] {
+            accounts.set_balance(slot, AssetId(asset), if asset == 70_000 { Balance::ZERO } else { coins(2) });
+            changed.enter(slot, AssetId(asset));
+        }
+        accounts.encode_changed(slot, &mut changed, &mut effects);
+        let head = 32 + 16 + 4;
+        assert_eq!(effects.len(), head + 4 + 4 + 3 * 36);
+        assert_eq!(effects[head..head + 8], [99_999_u32.to_le_bytes(), 3_u32.to_le_bytes()].concat());
+        assert_eq!(effects[head + 8..head + 12], 5_u32.to_le_bytes());
+        assert_eq!(effects[head + 8 + 36..head + 12 + 36], 70_000_u32.to_le_bytes());
+        // The record itself has all of them.
+        let mut record = Vec::new();
+        accounts.encode(slot, &mut record);
+        assert_eq!(record.len(), head + 4 + 99_999 * 36);
+        assert_eq!(accounts.share().balances(slot).len(), 99_999);
+    }
+
+    #[test]
+    fn an_account_that_is_taken_back_leaves_nothing_in_the_side_table() {
+        let mut accounts = Accounts::new();
+        let payer = accounts.push(&Address([1; 32])).unwrap();
+        for round in 0..100 {
+            let payee = accounts.push(&Address([2; 32])).unwrap();
+            for asset in 0..3 {
+                accounts.set_balance(payee, AssetId(asset), coins(1));
+            }
+            if round == 50 {
+                (0..3).for_each(|asset| accounts.set_balance(payer, AssetId(asset), coins(1)));
+            }
+            accounts.pop();
+        }
+        assert!(accounts.balances.len() <= 2, "{} entries", accounts.balances.len());
+        assert_eq!(accounts.share().balances(payer).len(), 3);
+    }
 }

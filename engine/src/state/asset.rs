@@ -1,12 +1,11 @@
 //! The table of assets.
 
 use super::account::NO_ASSET;
+use super::chunks::Chunks;
 use super::load::Unloadable;
 use super::pages::{Pages, SharedPages};
 use crate::types::{Address, Amount, AssetCode, AssetId, Rejection, RejectionCode};
 use crate::wire::Reader;
-use std::collections::BTreeMap;
-use std::sync::Arc;
 
 /// What is known of an asset.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -61,18 +60,18 @@ impl Asset {
 }
 
 const PAGE_BITS: u32 = 6;
-type ByCode = BTreeMap<(Address, AssetCode), AssetId>;
+type ByCode = Chunks<(Address, AssetCode), AssetId>;
 
 #[derive(Debug)]
 pub(super) struct Assets {
     // An `Option` only because a page is filled with defaults; every place below the length is `Some`.
     records: Pages<Option<Asset>, PAGE_BITS>,
-    by_code: Arc<ByCode>,
+    by_code: ByCode,
 }
 
 impl Assets {
     pub(super) fn new() -> Self {
-        Self { records: Pages::new(), by_code: Arc::default() }
+        Self { records: Pages::new(), by_code: ByCode::default() }
     }
 
     pub(super) const fn len(&self) -> u32 {
@@ -85,7 +84,7 @@ impl Assets {
     }
 
     pub(super) fn find(&self, issuer: &Address, code: AssetCode) -> Option<AssetId> {
-        self.by_code.get(&(*issuer, code)).copied()
+        self.by_code.get((*issuer, code)).copied()
     }
 
     pub(super) fn push(&mut self, asset: Asset) -> Option<AssetId> {
@@ -93,7 +92,7 @@ impl Assets {
             return None;
         }
         let id = self.records.push(Some(asset)).map(AssetId)?;
-        Arc::make_mut(&mut self.by_code).insert((asset.issuer, asset.code), id);
+        self.by_code.insert((asset.issuer, asset.code), id);
         Some(id)
     }
 
@@ -110,7 +109,7 @@ impl Assets {
     pub(super) fn pop(&mut self) {
         let newest = self.records.len().checked_sub(1).and_then(|last| self.get(AssetId(last)).copied());
         if let Some(asset) = newest {
-            Arc::make_mut(&mut self.by_code).remove(&(asset.issuer, asset.code));
+            self.by_code.remove((asset.issuer, asset.code));
             self.records.pop();
         }
     }
@@ -136,7 +135,7 @@ impl Assets {
 #[derive(Clone, Debug)]
 pub(super) struct SharedAssets {
     records: SharedPages<Option<Asset>, PAGE_BITS>,
-    by_code: Arc<ByCode>,
+    by_code: ByCode,
 }
 
 impl SharedAssets {
@@ -149,7 +148,7 @@ impl SharedAssets {
     }
 
     pub(super) fn find(&self, issuer: &Address, code: AssetCode) -> Option<AssetId> {
-        self.by_code.get(&(*issuer, code)).copied()
+        self.by_code.get((*issuer, code)).copied()
     }
 
     pub(super) fn encode(&self, asset: AssetId, out: &mut Vec<u8>) {

@@ -5,6 +5,7 @@
 //! everything before it changes anything.
 
 use super::account::Balance;
+use super::changed::ChangedBalances;
 use super::slots::SlotSet;
 use super::{Asset, Slot, State};
 use crate::ops::{RegisterAsset, Source};
@@ -15,6 +16,7 @@ use crate::types::{Address, Amount, AssetId, Rejection, RejectionCode};
 pub(crate) struct Changes {
     pub accounts: SlotSet,
     pub assets: SlotSet,
+    pub balances: ChangedBalances,
     /// By asset: the sum of all changes of balances less the change of what is issued, modulo 2¹²⁸. Zero when money is conserved.
     drift: Vec<u128>,
     /// Assets whose drift was touched.
@@ -25,7 +27,11 @@ impl Changes {
     #[inline]
     fn enter(&mut self, undo: &Undo) {
         match undo {
-            Undo::Balance { slot, .. } | Undo::Account { slot, .. } => self.accounts.insert(slot.0),
+            Undo::Balance { slot, asset, .. } => {
+                self.accounts.insert(slot.0);
+                self.balances.enter(*slot, *asset);
+            }
+            Undo::Account { slot, .. } => self.accounts.insert(slot.0),
             Undo::Issued { asset, .. } | Undo::Asset { asset } => self.assets.insert(asset.0),
         }
     }

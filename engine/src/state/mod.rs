@@ -12,6 +12,8 @@
 
 mod account;
 mod asset;
+mod changed;
+mod chunks;
 mod context;
 mod index;
 mod load;
@@ -25,6 +27,7 @@ mod window;
 
 pub(crate) use account::Balance;
 pub use asset::Asset;
+pub(crate) use changed::ChangedBalances;
 pub(crate) use context::{Changes, Context};
 pub(crate) use index::{Hash, Slot};
 pub(crate) use load::{StateLoader, decode_record};
@@ -105,10 +108,11 @@ impl State {
         Ok(slot)
     }
 
-    /// Canonical bytes of a changed account: slot, then the record.
-    pub(crate) fn encode_account(&self, slot: u32, out: &mut Vec<u8>) {
+    /// What the effects of a block say of an account it changed: slot, then the record, of which only the changed holdings if there
+    /// are many.
+    pub(crate) fn encode_changed_account(&self, slot: u32, changed: &mut ChangedBalances, out: &mut Vec<u8>) {
         out.extend_from_slice(&slot.to_le_bytes());
-        self.accounts.encode(Slot(slot), out);
+        self.accounts.encode_changed(Slot(slot), changed, out);
     }
 
     /// Canonical bytes of a changed asset: number, then the record.

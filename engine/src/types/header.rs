@@ -24,7 +24,8 @@ pub struct BlockHeader {
     pub transactions: Digest,
     /// Hash over the outcomes: the count and every rejection in order.
     pub outcomes: Digest,
-    /// Hash over the effects: every account and asset the block changed, as it is after the block, in order.
+    /// Hash over the effects: every account and asset the block changed, as it is after the block, in order. Of an account with more
+    /// than 64 holdings it covers those that the block changed.
     pub effects: Digest,
     /// State root of an earlier height, which [`state_height`](Self::state_height) tells; zeros if there is none yet.
     pub state: Digest,

@@ -9,7 +9,7 @@ use crate::intake::Batch;
 use crate::ledger::Ledger;
 use crate::transaction::{SignedMessage, TransactionRef, signed_message};
 use crate::types::{Address, Refusal, Span, Time, TransactionId};
-use nostro_ed25519::{Item, Verifier, VerifierConfig};
+use nostro_ed25519::{Item, Path, Verifier, VerifierConfig};
 use std::sync::Arc;
 
 /// A batch of transactions whose signers signed exactly these bytes for this ledger. Only this module makes one.
@@ -41,8 +41,23 @@ pub(crate) struct SignatureCheck {
 
 impl SignatureCheck {
     /// `trusts` takes every signature for valid.
-    pub(crate) fn new(ledger: Ledger, trusts: bool) -> Self {
-        Self { ledger, verifier: Verifier::new(VerifierConfig::default()), trusts }
+    pub(crate) fn new(ledger: Ledger, trusts: bool, key_cache_bytes: usize) -> Self {
+        let key_cache_bytes = if trusts { 0 } else { key_cache_bytes };
+        Self {
+            ledger,
+            verifier: Verifier::new(VerifierConfig { key_cache_bytes, ..VerifierConfig::default() }),
+            trusts,
+        }
+    }
+
+    /// How it computes on this processor.
+    pub(crate) fn path(&self) -> &'static str {
+        match self.verifier.path() {
+            _ if self.trusts => "none",
+            Path::Avx512 => "avx512",
+            Path::Avx2 => "avx2",
+            _ => "portable",
+        }
     }
 
     /// Verifies batches together. Refused transactions are told to their submitters at once and are gone from the result; a
@@ -61,6 +76,7 @@ impl SignatureCheck {
             let own: Vec<(usize, Refusal)> = std::iter::from_fn(|| refusals.next_if(|&(place, _)| place < end))
                 .map(|(place, refusal)| (place - position, refusal))
                 .collect();
+            batch.conduct.record(own.is_empty());
             all.extend(release_refused(batch, ids.get(position..end).unwrap_or_default(), &own));
             position = end;
         }
@@ -69,32 +85,62 @@ impl SignatureCheck {
 
     /// Places of the transactions that aren't validly signed, ascending.
     fn refusals(&self, batches: &[Batch], ids: &[TransactionId]) -> Vec<(usize, Refusal)> {
-        let transactions = || batches.iter().flat_map(|batch| Transactions(&batch.bytes));
         let messages: Vec<SignedMessage> = ids.iter().map(signed_message).collect();
-        let signatures = batches.iter().map(|batch| batch.signatures as usize).sum();
-        let mut signers: Vec<Address> = Vec::with_capacity(signatures);
-        signers.extend(transactions().flat_map(|transaction| transaction.signers()));
+        let transactions = batches.iter().flat_map(|batch| Transactions(&batch.bytes));
+        let mut signers: Vec<Address> = Vec::with_capacity(batches.iter().map(|batch| batch.signatures as usize).sum());
+        signers.extend(transactions.flat_map(|transaction| transaction.signers()));
 
-        let mut items = Vec::with_capacity(signatures);
-        let mut places = Vec::with_capacity(signatures);
-        let mut keys = signers.iter();
-        for (place, (transaction, message)) in transactions().zip(&messages).enumerate() {
-            for (signer, (signature, key)) in (0_u8..).zip(transaction.signatures().zip(keys.by_ref())) {
-                items.push(Item { key: &key.0, message, signature });
-                places.push((place, signer));
+        // Merged with those of others, or each for itself.
+        let (mut merged, mut apart) = (Signatures::default(), Signatures::default());
+        let (mut keys, mut messages) = (signers.iter(), messages.iter().enumerate());
+        for batch in batches {
+            let signatures = if batch.conduct.is_on_probation() { &mut apart } else { &mut merged };
+            signatures.reserve(batch.signatures as usize);
+            let mut hints = batch.hints.as_chunks::<32>().0.iter();
+            for (transaction, (place, message)) in Transactions(&batch.bytes).zip(messages.by_ref()) {
+                for (signer, (signature, key)) in (0_u8..).zip(transaction.signatures().zip(keys.by_ref())) {
+                    signatures.push(Item { key: &key.0, message, signature }, hints.next(), place, signer);
+                }
             }
         }
-        let mut verdicts = vec![false; items.len()];
-        self.verifier.verify_batch(&items, &mut verdicts);
+        let mut invalid = merged.check(|signatures, verdicts| {
+            self.verifier.verify_hinted(&signatures.items, &signatures.hints, verdicts);
+        });
+        invalid.extend(apart.check(|signatures, verdicts| self.verifier.verify_each(&signatures.items, verdicts)));
+        invalid.sort_unstable();
+        // The first of a transaction's invalid signatures is told.
+        invalid.dedup_by_key(|&mut (place, _)| place);
+        invalid.into_iter().map(|(place, signer)| (place, Refusal::BadSignature { signer })).collect()
+    }
+}
 
-        let mut refused: Vec<(usize, Refusal)> = Vec::new();
-        for (&(place, signer), _) in places.iter().zip(&verdicts).filter(|&(_, &valid)| !valid) {
-            // The first of a transaction's invalid signatures is told.
-            if refused.last().is_none_or(|&(last, _)| last != place) {
-                refused.push((place, Refusal::BadSignature { signer }));
-            }
-        }
-        refused
+/// Signatures to be checked together, each with the place of its transaction and of its signer.
+#[derive(Default)]
+struct Signatures<'a> {
+    items: Vec<Item<'a>>,
+    hints: Vec<Option<&'a [u8; 32]>>,
+    places: Vec<(usize, u8)>,
+}
+
+impl<'a> Signatures<'a> {
+    fn reserve(&mut self, count: usize) {
+        self.items.reserve(count);
+        self.hints.reserve(count);
+        self.places.reserve(count);
+    }
+
+    #[inline]
+    fn push(&mut self, item: Item<'a>, hint: Option<&'a [u8; 32]>, place: usize, signer: u8) {
+        self.items.push(item);
+        self.hints.push(hint);
+        self.places.push((place, signer));
+    }
+
+    /// Those that aren't valid.
+    fn check(&self, verify: impl FnOnce(&Self, &mut [bool])) -> Vec<(usize, u8)> {
+        let mut verdicts = vec![false; self.items.len()];
+        verify(self, &mut verdicts);
+        self.places.iter().zip(&verdicts).filter(|&(_, &valid)| !valid).map(|(&place, _)| place).collect()
     }
 }
 

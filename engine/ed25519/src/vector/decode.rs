@@ -49,6 +49,47 @@ impl<M: Machine> Work<M> for Decode<'_> {
     }
 }
 
+/// Decodes encodings by the `x` that somebody says they have. Nothing said is trusted: `x` must lie on the curve with `y`, and
+/// have the encoded sign; where it doesn't, the encoding counts as not decoded here.
+pub(crate) struct DecodeHinted<'a> {
+    /// What to decode.
+    pub(crate) encodings: &'a [&'a [u8; 32]],
+    /// `x` of each, its lowest byte first; as long as `encodings`.
+    pub(crate) hints: &'a [&'a [u8; 32]],
+    /// Where the points go; as long as `encodings`.
+    pub(crate) rows: &'a mut [NielsRow],
+    /// Whether the hint is right; as long as `encodings`.
+    pub(crate) decoded: &'a mut [bool],
+}
+
+impl<M: Machine> Work<M> for DecodeHinted<'_> {
+    type Output = ();
+
+    #[inline(always)]
+    fn work(self, machine: M) {
+        let one = M::Field::splat(machine, &Element::ONE);
+        let d = M::Field::splat(machine, &Element::D);
+        let places = self.rows.chunks_mut(LANES).zip(self.decoded.chunks_mut(LANES));
+        let given = self.encodings.chunks(LANES).zip(self.hints.chunks(LANES));
+        for ((encodings, hints), (rows, decoded)) in given.zip(places) {
+            let (Some(first), Some(first_hint)) = (encodings.first(), hints.first()) else { return };
+            let encodings = std::array::from_fn(|lane| *encodings.get(lane).unwrap_or(first));
+            let hints = std::array::from_fn(|lane| *hints.get(lane).unwrap_or(first_hint));
+            let (y, signs) = M::Field::load_encodings(machine, encodings);
+            let (x, _) = M::Field::load_encodings(machine, hints);
+            let (xx, yy) = (x.square(), y.square());
+            let left = yy.minus(xx);
+            let right = xx.multiply(yy).multiply(d).plus(one);
+            let valid = left.minus(right).zeros() & !(x.odds() ^ signs);
+            let stored = Niels::from_affine(machine, x, y).store();
+            for ((lane, row), (place, decoded)) in stored.into_iter().enumerate().zip(rows.iter_mut().zip(decoded)) {
+                *place = row;
+                *decoded = valid >> lane & 1 == 1;
+            }
+        }
+    }
+}
+
 /// A group for decoding: `y`, the signs of `x`, and `x² = u/v`.
 #[derive(Clone, Copy)]
 struct Group<F> {
@@ -96,16 +137,16 @@ fn decode_groups<M: Machine>(
 ) -> [(Niels<M::Field>, u8); ABREAST] {
     let (first, second) = (Group::load(machine, first), Group::load(machine, second));
     let ((first_scale, first_base), (second_scale, second_base)) = (first.prepared(), second.prepared());
-    let [first_power, second_power] = power_p58::<M::Field, ABREAST>([first_base, second_base]);
+    let [first_power, second_power]: [M::Field; ABREAST] = power_p58([first_base, second_base]);
     [
         first.finished(machine, first_scale.multiply(first_power)),
         second.finished(machine, second_scale.multiply(second_power)),
     ]
 }
 
-/// `x` to the `(p − 5)/8 = 2²⁵² − 3`.
+/// `x` to the `(p − 5)/8 = 2²⁵² − 3`, of two elements.
 #[inline(always)]
-pub(crate) fn power_p58<F: Field, const G: usize>(x: [F; G]) -> [F; G] {
+fn power_p58<F: Field>(x: [F; ABREAST]) -> [F; ABREAST] {
     let x2 = squared(x, 1);
     let x9 = times(x, squared(x2, 2));
     let x11 = times(x2, x9);
@@ -120,27 +161,22 @@ pub(crate) fn power_p58<F: Field, const G: usize>(x: [F; G]) -> [F; G] {
     times(squared(to_250, 2), x)
 }
 
-/// `1/x`, or zero of zero.
+/// `1/x`, or zero of zero, of two elements.
 #[inline(always)]
-pub(crate) fn invert<F: Field, const G: usize>(x: [F; G]) -> [F; G] {
+pub(crate) fn invert<F: Field>(x: [F; ABREAST]) -> [F; ABREAST] {
     times(squared(power_p58(x), 3), times(squared(x, 1), x))
 }
 
 #[inline(always)]
-fn squared<F: Field, const G: usize>(mut x: [F; G], times: u32) -> [F; G] {
+fn squared<F: Field>([mut first, mut second]: [F; ABREAST], times: u32) -> [F; ABREAST] {
     for _ in 0..times {
-        for x in &mut x {
-            *x = x.square();
-        }
+        first = first.square();
+        second = second.square();
     }
-    x
+    [first, second]
 }
 
 #[inline(always)]
-fn times<F: Field, const G: usize>(left: [F; G], right: [F; G]) -> [F; G] {
-    let mut product = left;
-    for (product, right) in product.iter_mut().zip(right) {
-        *product = product.multiply(right);
-    }
-    product
+fn times<F: Field>(left: [F; ABREAST], right: [F; ABREAST]) -> [F; ABREAST] {
+    [left[0].multiply(right[0]), left[1].multiply(right[1])]
 }

@@ -31,7 +31,8 @@ impl<M: Machine> Work<M> for Doubled<'_> {
 /// The points with `Z = 1`.
 #[inline(always)]
 pub(crate) fn affine<F: Field>(machine: F::Machine, points: Points<F>) -> Niels<F> {
-    let [inverse] = invert([points.z.plus(points.z)]);
+    let z2 = points.z.plus(points.z);
+    let [inverse, _] = invert([z2, z2]);
     let x = points.sum.minus(points.difference).multiply(inverse);
     let y = points.sum.plus(points.difference).multiply(inverse);
     Niels::from_affine(machine, x, y)

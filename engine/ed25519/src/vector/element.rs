@@ -6,6 +6,7 @@ pub(crate) struct Element(pub(crate) [u64; 5]);
 
 impl Element {
     /// The largest limb.
+    #[cfg(test)]
     pub(crate) const MASK: u64 = (1 << 51) - 1;
     pub(crate) const ZERO: Self = Self([0; 5]);
     pub(crate) const ONE: Self = Self([1, 0, 0, 0, 0]);

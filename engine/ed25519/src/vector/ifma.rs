@@ -17,13 +17,13 @@
 #![expect(unsafe_code, reason = "vector instructions, behind the proof that the processor has them")]
 
 use std::arch::x86_64::{
-    __m512i, _mm256_loadu_si256, _mm256_storeu_si256, _mm512_add_epi64, _mm512_and_si512, _mm512_castsi256_si512,
-    _mm512_castsi512_si256, _mm512_cmpeq_epi64_mask, _mm512_extracti64x4_epi64, _mm512_inserti64x4, _mm512_loadu_si512,
-    _mm512_madd52hi_epu64, _mm512_madd52lo_epu64, _mm512_mask_blend_epi64, _mm512_mask_sub_epi64, _mm512_mullo_epi64,
-    _mm512_or_si512, _mm512_permutex2var_epi64, _mm512_permutexvar_epi64, _mm512_ror_epi64, _mm512_set1_epi64,
-    _mm512_setr_epi64, _mm512_setzero_si512, _mm512_shuffle_epi8, _mm512_shuffle_i64x2, _mm512_slli_epi64,
-    _mm512_srli_epi64, _mm512_sub_epi64, _mm512_ternarylogic_epi64, _mm512_test_epi64_mask, _mm512_unpackhi_epi64,
-    _mm512_unpacklo_epi64,
+    __m512i, _MM_HINT_T0, _mm_prefetch, _mm256_loadu_si256, _mm256_storeu_si256, _mm512_add_epi64, _mm512_and_si512,
+    _mm512_castsi256_si512, _mm512_castsi512_si256, _mm512_cmpeq_epi64_mask, _mm512_extracti64x4_epi64,
+    _mm512_inserti64x4, _mm512_loadu_si512, _mm512_madd52hi_epu64, _mm512_madd52lo_epu64, _mm512_mask_blend_epi64,
+    _mm512_mask_sub_epi64, _mm512_mullo_epi64, _mm512_or_si512, _mm512_permutex2var_epi64, _mm512_permutexvar_epi64,
+    _mm512_ror_epi64, _mm512_set1_epi64, _mm512_setr_epi64, _mm512_setzero_si512, _mm512_shuffle_epi8,
+    _mm512_shuffle_i64x2, _mm512_slli_epi64, _mm512_srli_epi64, _mm512_sub_epi64, _mm512_ternarylogic_epi64,
+    _mm512_test_epi64_mask, _mm512_unpackhi_epi64, _mm512_unpacklo_epi64,
 };
 
 use super::element::Element;
@@ -49,6 +49,16 @@ impl Ifma {
 impl Machine for Ifma {
     type Field = Field8;
     type Words = Words8;
+
+    #[inline(always)]
+    fn prefetch(self, row: &NielsRow) {
+        // SAFETY: both lines of the row are within it, and a prefetch reads nothing that the program could see. Every x86-64
+        // processor has the instruction.
+        unsafe {
+            _mm_prefetch::<_MM_HINT_T0>(row.0.as_ptr().cast());
+            _mm_prefetch::<_MM_HINT_T0>(row.0.as_ptr().add(8).cast());
+        }
+    }
 
     #[inline]
     fn run<W: Work<Self>>(self, work: W) -> W::Output {
@@ -153,6 +163,20 @@ fn shift_right<const BITS: u32>(word: __m512i) -> __m512i {
     instructions!(_mm512_srli_epi64::<BITS>(word))
 }
 
+/// Adds products to a column, one after another: the high or the low half of each.
+macro_rules! multiply_add {
+    ($half:ident, $into:expr; $($left:ident $right:ident),+) => {{
+        let column = $into;
+        $(let column = $half(column, $left, $right);)+
+        column
+    }};
+}
+
+#[inline(always)]
+fn twice(word: __m512i) -> __m512i {
+    add(word, word)
+}
+
 /// Folds ten columns of weight 2⁵¹ⁱ to five: 2²⁵⁵ is 19.
 #[inline(always)]
 fn fold(columns: [__m512i; 10]) -> [__m512i; 5] {
@@ -209,29 +233,36 @@ unsafe fn transpose_out(words: [__m512i; 4], rows: [*mut u64; LANES]) {
         let second = _mm512_setr_epi64(4, 5, 12, 13, 6, 7, 14, 15);
         let (even_01, odd_01) = (_mm512_unpacklo_epi64(words[0], words[1]), _mm512_unpackhi_epi64(words[0], words[1]));
         let (even_23, odd_23) = (_mm512_unpacklo_epi64(words[2], words[3]), _mm512_unpackhi_epi64(words[2], words[3]));
-        let quads = [
-            (_mm512_permutex2var_epi64(even_01, first, even_23), 0, 2),
-            (_mm512_permutex2var_epi64(odd_01, first, odd_23), 1, 3),
-            (_mm512_permutex2var_epi64(even_01, second, even_23), 4, 6),
-            (_mm512_permutex2var_epi64(odd_01, second, odd_23), 5, 7),
-        ];
-        for (quad, low, high) in quads {
-            _mm256_storeu_si256(rows[low].cast(), _mm512_castsi512_si256(quad));
-            _mm256_storeu_si256(rows[high].cast(), _mm512_extracti64x4_epi64::<1>(quad));
-        }
+        store_pair(_mm512_permutex2var_epi64(even_01, first, even_23), rows[0], rows[2]);
+        store_pair(_mm512_permutex2var_epi64(odd_01, first, odd_23), rows[1], rows[3]);
+        store_pair(_mm512_permutex2var_epi64(even_01, second, even_23), rows[4], rows[6]);
+        store_pair(_mm512_permutex2var_epi64(odd_01, second, odd_23), rows[5], rows[7]);
+    }
+}
+
+/// Four words to one place and four to another.
+///
+/// # Safety
+///
+/// Both pointers are valid for writing 32 bytes. The processor has AVX-512.
+#[inline(always)]
+unsafe fn store_pair(words: __m512i, first: *mut u64, second: *mut u64) {
+    // SAFETY: the caller vouches for the pointers and for the instructions; the stores need no alignment.
+    unsafe {
+        _mm256_storeu_si256(first.cast(), _mm512_castsi512_si256(words));
+        _mm256_storeu_si256(second.cast(), _mm512_extracti64x4_epi64::<1>(words));
     }
 }
 
 /// One carry through all limbs in turn, the topmost into the lowest.
 #[inline(always)]
-fn carry_in_turn(limbs: &mut [__m512i; 5]) {
+fn carry_in_turn([a, b, c, d, e]: [__m512i; 5]) -> [__m512i; 5] {
     let mask = all((1 << 51) - 1);
-    for index in 0..4 {
-        limbs[index + 1] = add(limbs[index + 1], shift_right::<51>(limbs[index]));
-        limbs[index] = and(limbs[index], mask);
-    }
-    limbs[0] = low(limbs[0], shift_right::<51>(limbs[4]), all(19));
-    limbs[4] = and(limbs[4], mask);
+    let b = add(b, shift_right::<51>(a));
+    let c = add(c, shift_right::<51>(b));
+    let d = add(d, shift_right::<51>(c));
+    let e = add(e, shift_right::<51>(d));
+    [low(and(a, mask), shift_right::<51>(e), all(19)), and(b, mask), and(c, mask), and(d, mask), and(e, mask)]
 }
 
 impl Field for Field8 {
@@ -263,57 +294,62 @@ impl Field for Field8 {
 
     #[inline(always)]
     fn load_niels(_: Ifma, rows: [&NielsRow; LANES]) -> [Self; 3] {
-        let mut words = [instructions!(_mm512_setzero_si512()); 16];
-        for (group, words) in words.as_chunks_mut::<4>().0.iter_mut().enumerate() {
-            // SAFETY: `group` is below 4, so 32 bytes from word `4·group` lie in a row of 16 words; the `Ifma` proves
-            // the instructions.
-            *words = unsafe { transpose_in(rows.map(|row| row.0.as_ptr().add(4 * group))) };
-        }
-        [Self(limbs!(I => words[I])), Self(limbs!(I => words[5 + I])), Self(limbs!(I => words[10 + I]))]
+        // SAFETY: 32 bytes from words 0, 4, 8 and 12 lie in a row of 16 words; the `Ifma` proves the instructions.
+        let ([a, b, c, d], [e, f, g, h], [i, j, k, l], [m, n, o, _]) = unsafe {
+            (
+                transpose_in(rows.map(|row| row.0.as_ptr())),
+                transpose_in(rows.map(|row| row.0.as_ptr().add(4))),
+                transpose_in(rows.map(|row| row.0.as_ptr().add(8))),
+                transpose_in(rows.map(|row| row.0.as_ptr().add(12))),
+            )
+        };
+        [Self([a, b, c, d, e]), Self([f, g, h, i, j]), Self([k, l, m, n, o])]
     }
 
     #[inline(always)]
-    fn store_niels(coordinates: [Self; 3]) -> [NielsRow; LANES] {
-        let mut words = [instructions!(_mm512_setzero_si512()); 16];
-        for (words, coordinate) in words.as_chunks_mut::<5>().0.iter_mut().zip(coordinates) {
-            *words = coordinate.0;
-        }
+    fn store_niels([first, second, third]: [Self; 3]) -> [NielsRow; LANES] {
+        let ([a, b, c, d, e], [f, g, h, i, j], [k, l, m, n, o]) = (first.0, second.0, third.0);
+        let zero = instructions!(_mm512_setzero_si512());
         let mut rows = [NielsRow([0; 16]); LANES];
-        for (group, words) in words.as_chunks::<4>().0.iter().enumerate() {
-            // SAFETY: `group` is below 4, so 32 bytes from word `4·group` lie in a row of 16 words, and the eight rows
-            // are distinct; the coordinates prove the instructions.
-            unsafe { transpose_out(*words, rows.each_mut().map(|row| row.0.as_mut_ptr().add(4 * group))) };
+        // SAFETY: 32 bytes from words 0, 4, 8 and 12 lie in a row of 16 words, and the eight rows are distinct; the
+        // coordinates prove the instructions.
+        unsafe {
+            transpose_out([a, b, c, d], rows.each_mut().map(|row| row.0.as_mut_ptr()));
+            transpose_out([e, f, g, h], rows.each_mut().map(|row| row.0.as_mut_ptr().add(4)));
+            transpose_out([i, j, k, l], rows.each_mut().map(|row| row.0.as_mut_ptr().add(8)));
+            transpose_out([m, n, o, zero], rows.each_mut().map(|row| row.0.as_mut_ptr().add(12)));
         }
         rows
     }
 
     #[inline(always)]
     fn load_points(_: Ifma, rows: [&PointRow; LANES]) -> [Self; 4] {
-        let mut words = [instructions!(_mm512_setzero_si512()); 20];
-        for (group, words) in words.as_chunks_mut::<4>().0.iter_mut().enumerate() {
-            // SAFETY: `group` is below 5, so 32 bytes from word `4·group` lie in a row of 20 words; the `Ifma` proves
-            // the instructions.
-            *words = unsafe { transpose_in(rows.map(|row| row.0.as_ptr().add(4 * group))) };
-        }
-        [
-            Self(limbs!(I => words[I])),
-            Self(limbs!(I => words[5 + I])),
-            Self(limbs!(I => words[10 + I])),
-            Self(limbs!(I => words[15 + I])),
-        ]
+        // SAFETY: 32 bytes from words 0, 4, 8, 12 and 16 lie in a row of 20 words; the `Ifma` proves the instructions.
+        let ([a, b, c, d], [e, f, g, h], [i, j, k, l], [m, n, o, p], [q, r, s, t]) = unsafe {
+            (
+                transpose_in(rows.map(|row| row.0.as_ptr())),
+                transpose_in(rows.map(|row| row.0.as_ptr().add(4))),
+                transpose_in(rows.map(|row| row.0.as_ptr().add(8))),
+                transpose_in(rows.map(|row| row.0.as_ptr().add(12))),
+                transpose_in(rows.map(|row| row.0.as_ptr().add(16))),
+            )
+        };
+        [Self([a, b, c, d, e]), Self([f, g, h, i, j]), Self([k, l, m, n, o]), Self([p, q, r, s, t])]
     }
 
     #[inline(always)]
-    fn store_points(coordinates: [Self; 4]) -> [PointRow; LANES] {
-        let mut words = [instructions!(_mm512_setzero_si512()); 20];
-        for (words, coordinate) in words.as_chunks_mut::<5>().0.iter_mut().zip(coordinates) {
-            *words = coordinate.0;
-        }
+    fn store_points([first, second, third, fourth]: [Self; 4]) -> [PointRow; LANES] {
+        let ([a, b, c, d, e], [f, g, h, i, j]) = (first.0, second.0);
+        let ([k, l, m, n, o], [p, q, r, s, t]) = (third.0, fourth.0);
         let mut rows = [PointRow([0; 20]); LANES];
-        for (group, words) in words.as_chunks::<4>().0.iter().enumerate() {
-            // SAFETY: `group` is below 5, so 32 bytes from word `4·group` lie in a row of 20 words, and the eight rows
-            // are distinct; the coordinates prove the instructions.
-            unsafe { transpose_out(*words, rows.each_mut().map(|row| row.0.as_mut_ptr().add(4 * group))) };
+        // SAFETY: 32 bytes from words 0, 4, 8, 12 and 16 lie in a row of 20 words, and the eight rows are distinct; the
+        // coordinates prove the instructions.
+        unsafe {
+            transpose_out([a, b, c, d], rows.each_mut().map(|row| row.0.as_mut_ptr()));
+            transpose_out([e, f, g, h], rows.each_mut().map(|row| row.0.as_mut_ptr().add(4)));
+            transpose_out([i, j, k, l], rows.each_mut().map(|row| row.0.as_mut_ptr().add(8)));
+            transpose_out([m, n, o, p], rows.each_mut().map(|row| row.0.as_mut_ptr().add(12)));
+            transpose_out([q, r, s, t], rows.each_mut().map(|row| row.0.as_mut_ptr().add(16)));
         }
         rows
     }
@@ -321,51 +357,57 @@ impl Field for Field8 {
     #[inline(always)]
     fn multiply_wide(self, other: Self) -> Self::Wide {
         let zero = instructions!(_mm512_setzero_si512());
-        let mut columns = [zero; 10];
+        let ([a0, a1, a2, a3, a4], [b0, b1, b2, b3, b4]) = (self.0, other.0);
         // The high halves weigh twice what their place says: 2⁵² of a radix of 2⁵¹.
-        for (i, left) in self.0.into_iter().enumerate() {
-            for (j, right) in other.0.into_iter().enumerate() {
-                columns[i + j + 1] = high(columns[i + j + 1], left, right);
-            }
-        }
-        for column in &mut columns[1..] {
-            *column = add(*column, *column);
-        }
-        for (i, left) in self.0.into_iter().enumerate() {
-            for (j, right) in other.0.into_iter().enumerate() {
-                columns[i + j] = low(columns[i + j], left, right);
-            }
-        }
-        fold(columns)
+        let h1 = twice(multiply_add!(high, zero; a0 b0));
+        let h2 = twice(multiply_add!(high, zero; a0 b1, a1 b0));
+        let h3 = twice(multiply_add!(high, zero; a0 b2, a1 b1, a2 b0));
+        let h4 = twice(multiply_add!(high, zero; a0 b3, a1 b2, a2 b1, a3 b0));
+        let h5 = twice(multiply_add!(high, zero; a0 b4, a1 b3, a2 b2, a3 b1, a4 b0));
+        let h6 = twice(multiply_add!(high, zero; a1 b4, a2 b3, a3 b2, a4 b1));
+        let h7 = twice(multiply_add!(high, zero; a2 b4, a3 b3, a4 b2));
+        let h8 = twice(multiply_add!(high, zero; a3 b4, a4 b3));
+        let h9 = twice(multiply_add!(high, zero; a4 b4));
+        fold([
+            multiply_add!(low, zero; a0 b0),
+            multiply_add!(low, h1; a0 b1, a1 b0),
+            multiply_add!(low, h2; a0 b2, a1 b1, a2 b0),
+            multiply_add!(low, h3; a0 b3, a1 b2, a2 b1, a3 b0),
+            multiply_add!(low, h4; a0 b4, a1 b3, a2 b2, a3 b1, a4 b0),
+            multiply_add!(low, h5; a1 b4, a2 b3, a3 b2, a4 b1),
+            multiply_add!(low, h6; a2 b4, a3 b3, a4 b2),
+            multiply_add!(low, h7; a3 b4, a4 b3),
+            multiply_add!(low, h8; a4 b4),
+            h9,
+        ])
     }
 
     #[inline(always)]
     fn square_wide(self) -> Self::Wide {
         let zero = instructions!(_mm512_setzero_si512());
-        let limbs = self.0;
-        // 4·(high halves of i < j) + 2·(their low halves) + 2·(high halves of squares) + (low halves of squares).
-        let mut columns = [zero; 10];
-        for i in 0..5 {
-            for j in i + 1..5 {
-                columns[i + j + 1] = high(columns[i + j + 1], limbs[i], limbs[j]);
-            }
-        }
-        for column in &mut columns[2..9] {
-            *column = add(*column, *column);
-        }
-        for i in 0..5 {
-            columns[2 * i + 1] = high(columns[2 * i + 1], limbs[i], limbs[i]);
-            for j in i + 1..5 {
-                columns[i + j] = low(columns[i + j], limbs[i], limbs[j]);
-            }
-        }
-        for column in &mut columns[1..] {
-            *column = add(*column, *column);
-        }
-        for i in 0..5 {
-            columns[2 * i] = low(columns[2 * i], limbs[i], limbs[i]);
-        }
-        fold(columns)
+        let [a0, a1, a2, a3, a4] = self.0;
+        // Of i < j: four times the high halves and twice the low ones; of squares twice the high and once the low.
+        let c1 = twice(multiply_add!(low, high(zero, a0, a0); a0 a1));
+        let c2 = twice(multiply_add!(low, twice(multiply_add!(high, zero; a0 a1)); a0 a2));
+        let c3 = twice(multiply_add!(low, high(twice(multiply_add!(high, zero; a0 a2)), a1, a1); a0 a3, a1 a2));
+        let c4 = twice(multiply_add!(low, twice(multiply_add!(high, zero; a0 a3, a1 a2)); a0 a4, a1 a3));
+        let c5 = twice(multiply_add!(low, high(twice(multiply_add!(high, zero; a0 a4, a1 a3)), a2, a2); a1 a4, a2 a3));
+        let c6 = twice(multiply_add!(low, twice(multiply_add!(high, zero; a1 a4, a2 a3)); a2 a4));
+        let c7 = twice(multiply_add!(low, high(twice(multiply_add!(high, zero; a2 a4)), a3, a3); a3 a4));
+        let c8 = twice(twice(multiply_add!(high, zero; a3 a4)));
+        let c9 = twice(high(zero, a4, a4));
+        fold([
+            low(zero, a0, a0),
+            c1,
+            low(c2, a1, a1),
+            c3,
+            low(c4, a2, a2),
+            c5,
+            low(c6, a3, a3),
+            c7,
+            low(c8, a4, a4),
+            c9,
+        ])
     }
 
     #[inline(always)]
@@ -399,21 +441,21 @@ impl Field for Field8 {
 
     #[inline(always)]
     fn freeze(self) -> Self {
-        let mut limbs = self.0;
-        carry_in_turn(&mut limbs);
-        // Below 2²⁵⁵ + 2⁶; one more than the prime's multiple shows as a carry out of the top when 19 is added.
-        let mut carry = shift_right::<51>(add(limbs[0], all(19)));
-        for limb in &limbs[1..] {
-            carry = shift_right::<51>(add(*limb, carry));
-        }
-        limbs[0] = low(limbs[0], carry, all(19));
+        // Below 2²⁵⁵ + 2⁶: the prime is in it once at most, and then adding 19 carries out of the top.
+        let [a, b, c, d, e] = carry_in_turn(self.0);
+        let carry = shift_right::<51>(add(a, all(19)));
+        let carry = shift_right::<51>(add(b, carry));
+        let carry = shift_right::<51>(add(c, carry));
+        let carry = shift_right::<51>(add(d, carry));
+        let carry = shift_right::<51>(add(e, carry));
+        // Without that carry nothing leaves the top; with it, what leaves is dropped.
         let mask = all((1 << 51) - 1);
-        for index in 0..4 {
-            limbs[index + 1] = add(limbs[index + 1], shift_right::<51>(limbs[index]));
-            limbs[index] = and(limbs[index], mask);
-        }
-        limbs[4] = and(limbs[4], mask);
-        Self(limbs)
+        let a = low(a, carry, all(19));
+        let b = add(b, shift_right::<51>(a));
+        let c = add(c, shift_right::<51>(b));
+        let d = add(d, shift_right::<51>(c));
+        let e = add(e, shift_right::<51>(d));
+        Self([and(a, mask), and(b, mask), and(c, mask), and(d, mask), and(e, mask)])
     }
 
     #[inline(always)]

@@ -1,30 +1,38 @@
 //! The merged batch: one random linear combination of all equations, terms merged by signer.
 //!
 //! `8·( Σ zᵢ·Rᵢ + Σ_A (Σ zᵢ·kᵢ)·A − (Σ zᵢ·sᵢ)·B ) = 0`, every step eight lanes wide. Structural failures (`s ≥ l`, `R` or `A` not
-//! a point) are found first and alone; they take no part in any sum.
+//! a point) are found first and alone; they take no part in any sum. What the sums leave open goes to the
+//! independent lanes.
+
+#![expect(clippy::cast_possible_truncation, reason = "a batch has at most 2¹³ items, and rows for thrice as many")]
 
 use std::ops::Range;
 
-use super::decode::Decode;
+use super::decode::{Decode, DecodeHinted};
 use super::hash::{Digest512, Hash};
+use super::lanes::{Single, VerifySingly};
 use super::multiscalar::{MultiScalar, Rest, Scratch, Terms, Vanishes};
+use super::roster::Roster;
 use super::signers::Signers;
-use super::{Machine, NielsRow, PointRow, VectorVerifier};
+use super::{Machine, PointRow, VectorVerifier};
+use crate::Item;
 use crate::bisect::{self, Sums};
 use crate::coefficients::Coefficients;
 use crate::scalar::{self, Products, Scalar};
-use crate::{Item, rule};
 
 /// Signatures summed together at most.
 pub(crate) const BATCH_MAX: usize = Products::COUNT_MAX;
 
-/// Rows before those of the signers: the identity, `−B`, `−2¹²⁷·B`.
-pub(crate) const FIXED_ROWS: usize = 3;
+/// Signatures below which independent lanes are faster than a sum.
+const MERGED_MIN: usize = 96;
+
+/// Signatures that are sampled when a batch fails, to see whether it is worth bisecting.
+const SAMPLE: usize = 64;
 
 /// Memory of a batch, kept for the next.
 #[derive(Debug, Default)]
 pub(crate) struct Workspace {
-    rows: Vec<NielsRow>,
+    roster: Roster,
     decoded: Vec<bool>,
     digests: Vec<Digest512>,
     terms: Vec<Term>,
@@ -32,6 +40,7 @@ pub(crate) struct Workspace {
     involved: Vec<u32>,
     combination: Terms,
     scratch: Scratch,
+    open: Vec<u32>,
 }
 
 /// One signature that is well formed.
@@ -45,68 +54,192 @@ struct Term {
     response: Scalar,
 }
 
-/// Verifies up to [`BATCH_MAX`] items.
+/// Verifies up to [`BATCH_MAX`] items, merged if they are enough.
 pub(crate) fn verify<M: Machine>(
+    verifier: &VectorVerifier<M>,
+    workspace: &mut Workspace,
+    items: &[Item<'_>],
+    hints: &[Option<&[u8; 32]>],
+    verdicts: &mut [bool],
+) {
+    let coefficients = if items.len() < MERGED_MIN { None } else { Coefficients::from_system() };
+    match coefficients {
+        Some(coefficients) => verify_merged(verifier, workspace, items, hints, verdicts, coefficients),
+        None => verify_singly(verifier, workspace, items, verdicts),
+    }
+}
+
+/// Verifies up to [`BATCH_MAX`] items, each in a lane of its own.
+pub(crate) fn verify_singly<M: Machine>(
     verifier: &VectorVerifier<M>,
     workspace: &mut Workspace,
     items: &[Item<'_>],
     verdicts: &mut [bool],
 ) {
     verdicts.fill(false);
-    let Some(mut coefficients) = Coefficients::from_system() else {
-        for (item, verdict) in items.iter().zip(verdicts) {
-            *verdict = rule::verify_item(item);
-        }
-        return;
-    };
-    let machine = verifier.machine;
+    let signers = workspace.begin(verifier, items);
+    workspace.roster.prepare(verifier, signers.keys());
+    workspace.roster.double_all(verifier, signers.keys());
+    workspace.hash(verifier, items);
+    workspace.open.clear();
+    let all = 0..workspace.terms.len() as u32;
+    workspace.open.extend(all);
+    workspace.decide_open(verifier, items, verdicts);
+    workspace.keep(verifier, signers.keys(), verdicts);
+}
 
-    // What is canonical, by whom.
-    let mut signers = Signers::with_capacity(items.len());
-    let mut nonces = Vec::with_capacity(items.len());
-    workspace.terms.clear();
-    for (position, item) in (0_u32..).zip(items) {
-        let Some(response) = scalar::canonical(item.response()) else { continue };
-        let signer = signers.number(&verifier.key_hash, item.key);
-        nonces.push(item.nonce());
-        workspace.terms.push(Term { position, signer, row: 0, coefficient: 0, challenge: [0; 4], response });
+/// Verifies up to [`BATCH_MAX`] items by their sum.
+fn verify_merged<M: Machine>(
+    verifier: &VectorVerifier<M>,
+    workspace: &mut Workspace,
+    items: &[Item<'_>],
+    hints: &[Option<&[u8; 32]>],
+    verdicts: &mut [bool],
+    mut coefficients: Coefficients,
+) {
+    verdicts.fill(false);
+    let signers = workspace.begin(verifier, items);
+    workspace.roster.prepare(verifier, signers.keys());
+    workspace.roster.double_some(verifier, signers.keys(), items.len());
+    workspace.hash(verifier, items);
+    workspace.decode_nonces(verifier, items, hints);
+    for term in &mut workspace.terms {
+        term.coefficient = coefficients.next();
+    }
+    workspace.products.clear();
+    workspace.products.resize(signers.keys().len(), Products::default());
+    workspace.open.clear();
+    let length = workspace.terms.len();
+    let mut batch = Batch { verifier, workspace, items, verdicts };
+    bisect::decide(&mut batch, length);
+    workspace.decide_open(verifier, items, verdicts);
+    workspace.keep(verifier, signers.keys(), verdicts);
+}
+
+impl Workspace {
+    /// Lists what has a canonical `s`, by whom.
+    fn begin<'a, M: Machine>(&mut self, verifier: &VectorVerifier<M>, items: &[Item<'a>]) -> Signers<'a> {
+        let mut signers = Signers::with_capacity(items.len());
+        self.terms.clear();
+        for (position, item) in (0_u32..).zip(items) {
+            let Some(response) = scalar::canonical(item.response()) else { continue };
+            let signer = signers.number(&verifier.key_hash, item.key);
+            self.terms.push(Term { position, signer, row: 0, coefficient: 0, challenge: [0; 4], response });
+        }
+        signers
     }
 
-    // Points: those of the signers, then the nonces.
-    let keys = signers.keys();
-    let first_nonce = FIXED_ROWS + keys.len();
-    workspace.rows.clear();
-    workspace.rows.extend_from_slice(&verifier.fixed);
-    workspace.rows.resize(first_nonce + nonces.len(), verifier.fixed[0]);
-    workspace.decoded.clear();
-    workspace.decoded.resize(first_nonce + nonces.len(), true);
-    for (encodings, rows) in [(keys, FIXED_ROWS..first_nonce), (&nonces, first_nonce..workspace.rows.len())] {
-        machine.run(Decode {
-            encodings,
-            rows: &mut workspace.rows[rows.clone()],
-            decoded: &mut workspace.decoded[rows],
+    /// Drops the terms whose signer is no point, and gives the others their challenge.
+    fn hash<M: Machine>(&mut self, verifier: &VectorVerifier<M>, items: &[Item<'_>]) {
+        self.digests.clear();
+        self.digests.resize(items.len(), [0; 8]);
+        verifier.machine.run(Hash { items, digests: &mut self.digests });
+        let (roster, digests) = (&self.roster, &self.digests);
+        self.terms.retain_mut(|term| {
+            term.challenge = scalar::reduce(&digests[term.position as usize]);
+            roster.is_decoded(term.signer)
         });
     }
 
-    // Challenges and coefficients of what is well formed.
-    workspace.digests.clear();
-    workspace.digests.resize(items.len(), [0; 8]);
-    machine.run(Hash { items, digests: &mut workspace.digests });
-    let (decoded, digests) = (&workspace.decoded, &workspace.digests);
-    let mut row = first_nonce;
-    workspace.terms.retain_mut(|term| {
-        term.row = row as u32;
-        row += 1;
-        let signer = FIXED_ROWS + term.signer as usize;
-        term.challenge = scalar::reduce(&digests[term.position as usize]);
-        term.coefficient = coefficients.next();
-        decoded[term.row as usize] && decoded[signer]
-    });
+    /// Decodes the nonces of all terms, and drops the terms whose nonce is no point. Hints may be missing altogether.
+    fn decode_nonces<M: Machine>(
+        &mut self,
+        verifier: &VectorVerifier<M>,
+        items: &[Item<'_>],
+        hints: &[Option<&[u8; 32]>],
+    ) {
+        let hint = |term: &Term| hints.get(term.position as usize).copied().flatten();
+        let first = self.roster.rows.len();
+        self.roster.rows.resize(first + self.terms.len(), verifier.fixed[0]);
+        self.decoded.clear();
+        self.decoded.resize(self.terms.len(), false);
+        // Hinted terms come first; those whose hint is wrong are decoded with the others.
+        let hinted = self.terms.iter().filter(|term| hint(term).is_some()).count();
+        if 0 < hinted && hinted < self.terms.len() {
+            self.terms.sort_unstable_by_key(|term| hint(term).is_none());
+        }
+        let encodings: Vec<&[u8; 32]> = self.terms.iter().map(|term| items[term.position as usize].nonce()).collect();
+        let given: Vec<&[u8; 32]> = self.terms[..hinted].iter().filter_map(hint).collect();
+        verifier.machine.run(DecodeHinted {
+            encodings: &encodings[..hinted],
+            hints: &given,
+            rows: &mut self.roster.rows[first..first + hinted],
+            decoded: &mut self.decoded[..hinted],
+        });
+        let wrong: Vec<usize> = (0..hinted).filter(|place| !self.decoded[*place]).collect();
+        if !wrong.is_empty() {
+            let encodings: Vec<&[u8; 32]> = wrong.iter().map(|place| encodings[*place]).collect();
+            let mut rows = vec![verifier.fixed[0]; wrong.len()];
+            let mut decoded = vec![false; wrong.len()];
+            verifier.machine.run(Decode { encodings: &encodings, rows: &mut rows, decoded: &mut decoded });
+            for ((place, row), decoded) in wrong.iter().zip(rows).zip(decoded) {
+                self.roster.rows[first + place] = row;
+                self.decoded[*place] = decoded;
+            }
+        }
+        verifier.machine.run(Decode {
+            encodings: &encodings[hinted..],
+            rows: &mut self.roster.rows[first + hinted..],
+            decoded: &mut self.decoded[hinted..],
+        });
+        let mut places = (first as u32..).zip(&self.decoded);
+        self.terms.retain_mut(|term| {
+            let Some((row, decoded)) = places.next() else { return false };
+            term.row = row;
+            *decoded
+        });
+    }
 
-    workspace.products.clear();
-    workspace.products.resize(keys.len(), Products::default());
-    let length = workspace.terms.len();
-    bisect::decide(&mut Batch { verifier, workspace, items, verdicts }, length);
+    /// Decides the open terms in independent lanes.
+    fn decide_open<M: Machine>(&mut self, verifier: &VectorVerifier<M>, items: &[Item<'_>], verdicts: &mut [bool]) {
+        let open = std::mem::take(&mut self.open);
+        if !open.is_empty() {
+            self.decide_in_lanes(verifier, items, verdicts, &open);
+        }
+        self.open = open;
+    }
+
+    /// Decides these terms in independent lanes.
+    fn decide_in_lanes<M: Machine>(
+        &mut self,
+        verifier: &VectorVerifier<M>,
+        items: &[Item<'_>],
+        verdicts: &mut [bool],
+        open: &[u32],
+    ) {
+        let terms = || open.iter().map(|term| &self.terms[*term as usize]);
+        let mut lacking: Vec<u32> =
+            terms().map(|term| term.signer).filter(|signer| !self.roster.is_doubled(*signer)).collect();
+        lacking.sort_unstable();
+        lacking.dedup();
+        self.roster.double(verifier, &lacking);
+        let roster = &self.roster;
+        let singles: Vec<Single<'_>> = open
+            .iter()
+            .map(|term| {
+                let term = &self.terms[*term as usize];
+                Single {
+                    signer: roster.row(term.signer),
+                    doubled: roster.doubled_row(term.signer),
+                    challenge: term.challenge,
+                    response: term.response,
+                    nonce: items[term.position as usize].nonce(),
+                }
+            })
+            .collect();
+        let mut decided = vec![false; singles.len()];
+        let tables = &verifier.base_tables;
+        verifier.machine.run(VerifySingly { tables, rows: &roster.rows, singles: &singles, verdicts: &mut decided });
+        for (term, verdict) in open.iter().zip(decided) {
+            verdicts[self.terms[*term as usize].position as usize] = verdict;
+        }
+    }
+
+    /// Caches the signers that were admitted and have a valid signature.
+    fn keep<M: Machine>(&mut self, verifier: &VectorVerifier<M>, keys: &[&[u8; 32]], verdicts: &[bool]) {
+        let valid = self.terms.iter().filter(|term| verdicts[term.position as usize]).map(|term| term.signer);
+        self.roster.keep(verifier, keys, valid);
+    }
 }
 
 /// The well-formed signatures of a batch, and where their verdicts go.
@@ -121,7 +254,7 @@ impl<M: Machine> Sums for Batch<'_, M> {
     type Sum = PointRow;
 
     fn sum(&mut self, range: Range<usize>) -> PointRow {
-        let Workspace { rows, terms, products, involved, combination, scratch, .. } = &mut *self.workspace;
+        let Workspace { roster, terms, products, involved, combination, scratch, .. } = &mut *self.workspace;
         combination.clear();
         involved.clear();
         let mut base = Products::default();
@@ -138,10 +271,16 @@ impl<M: Machine> Sums for Batch<'_, M> {
         combination.push_short(1, low);
         combination.push_short(2, high);
         for signer in involved {
-            let products = std::mem::take(&mut products[*signer as usize]);
-            combination.push_long(*signer + FIXED_ROWS as u32, &products.reduced());
+            let products = std::mem::take(&mut products[*signer as usize]).reduced();
+            if roster.is_doubled(*signer) {
+                let (low, high) = scalar::split(&products);
+                combination.push_short(roster.row(*signer), low);
+                combination.push_short(roster.doubled_row(*signer), high);
+            } else {
+                combination.push_long(roster.row(*signer), &products);
+            }
         }
-        self.verifier.machine.run(MultiScalar { rows, terms: combination, scratch })
+        self.verifier.machine.run(MultiScalar { rows: &roster.rows, terms: combination, scratch })
     }
 
     fn rest(&mut self, whole: PointRow, part: PointRow) -> PointRow {
@@ -152,11 +291,17 @@ impl<M: Machine> Sums for Batch<'_, M> {
         self.verifier.machine.run(Vanishes(sum))
     }
 
+    fn sample(&mut self, range: Range<usize>) -> bool {
+        let stride = (range.len() / SAMPLE).max(1);
+        // Nobody outside knows which are taken.
+        let offset = self.workspace.terms.get(range.start).map_or(0, |term| term.coefficient as usize % stride);
+        let sample: Vec<u32> = range.skip(offset).step_by(stride).map(|term| term as u32).collect();
+        self.workspace.decide_in_lanes(self.verifier, self.items, self.verdicts, &sample);
+        sample.iter().any(|term| !self.verdicts[self.workspace.terms[*term as usize].position as usize])
+    }
+
     fn decide_singly(&mut self, range: Range<usize>) {
-        for term in &self.workspace.terms[range] {
-            let position = term.position as usize;
-            self.verdicts[position] = rule::verify_item(&self.items[position]);
-        }
+        self.workspace.open.extend(range.map(|term| term as u32));
     }
 
     fn accept(&mut self, range: Range<usize>) {
@@ -166,6 +311,6 @@ impl<M: Machine> Sums for Batch<'_, M> {
     }
 
     fn leaf(&self) -> usize {
-        16
+        SAMPLE
     }
 }

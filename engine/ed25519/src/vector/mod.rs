@@ -16,14 +16,18 @@
 //! reduced elements, except [`Field::negate_where`], whose result may only be multiplied. A product before its carries
 //! is a [`Field::Wide`]; sums and differences of products are taken there, so that each costs one carry pass, not two.
 
+pub(crate) mod avx2;
+pub(crate) mod cache;
 pub(crate) mod decode;
 pub(crate) mod doubled;
 pub(crate) mod element;
 pub(crate) mod hash;
 pub(crate) mod ifma;
+pub(crate) mod lanes;
 pub(crate) mod merged;
 pub(crate) mod multiscalar;
 pub(crate) mod point;
+pub(crate) mod roster;
 pub(crate) mod signers;
 #[cfg(test)]
 mod tests;
@@ -32,11 +36,14 @@ use curve25519_dalek::constants::ED25519_BASEPOINT_COMPRESSED;
 use parking_lot::Mutex;
 
 use crate::Item;
+use cache::KeyCache;
 use decode::Decode;
 use doubled::Doubled;
 use element::Element;
-use merged::{BATCH_MAX, FIXED_ROWS, Workspace};
+use lanes::{BaseTables, MakeBaseTables};
+use merged::{BATCH_MAX, Workspace};
 use point::Points;
+use roster::FIXED_ROWS;
 use signers::KeyHash;
 
 /// Lanes of every machine.
@@ -49,6 +56,9 @@ pub(crate) trait Machine: Copy + Send + Sync + 'static {
 
     /// Its words.
     type Words: Words<Machine = Self>;
+
+    /// Asks for a row that will be needed soon. Changes nothing but time.
+    fn prefetch(self, row: &NielsRow);
 
     /// Runs a piece of work compiled for this machine.
     fn run<W: Work<Self>>(self, work: W) -> W::Output;
@@ -147,16 +157,28 @@ pub(crate) trait Field: Copy {
         Self::reduce(self.square_wide())
     }
 
+    /// A carried sum.
+    #[inline(always)]
+    fn reduced_sum(left: Self::Wide, right: Self::Wide) -> Self {
+        Self::reduce(Self::wide_plus(left, right))
+    }
+
+    /// A carried difference; the right side holds at most two products.
+    #[inline(always)]
+    fn reduced_difference(left: Self::Wide, right: Self::Wide) -> Self {
+        Self::reduce(Self::wide_minus(left, right))
+    }
+
     /// A sum.
     #[inline(always)]
     fn plus(self, other: Self) -> Self {
-        Self::reduce(Self::wide_plus(self.widen(), other.widen()))
+        Self::reduced_sum(self.widen(), other.widen())
     }
 
     /// A difference.
     #[inline(always)]
     fn minus(self, other: Self) -> Self {
-        Self::reduce(Self::wide_minus(self.widen(), other.widen()))
+        Self::reduced_difference(self.widen(), other.widen())
     }
 
     /// The lanes that are zero modulo the prime.
@@ -212,6 +234,8 @@ pub(crate) struct VectorVerifier<M> {
     key_hash: KeyHash,
     /// The identity, `−B` and `−2¹²⁷·B`.
     fixed: [NielsRow; FIXED_ROWS],
+    base_tables: BaseTables,
+    cache: KeyCache,
     /// Memory of batches that are done, for those to come; as many as ever ran at once.
     workspaces: Mutex<Vec<Workspace>>,
 }
@@ -236,16 +260,35 @@ impl<M: Machine> Work<M> for FixedRows {
 }
 
 impl<M: Machine> VectorVerifier<M> {
-    /// A verifier on this machine.
-    pub(crate) fn new(machine: M) -> Self {
-        Self { machine, key_hash: KeyHash::from_system(), fixed: machine.run(FixedRows), workspaces: Mutex::default() }
+    /// A verifier on this machine, with a cache of so many bytes.
+    pub(crate) fn new(machine: M, key_cache_bytes: usize) -> Self {
+        let fixed = machine.run(FixedRows);
+        let [identity, base, high] = &fixed;
+        Self {
+            machine,
+            key_hash: KeyHash::from_system(),
+            base_tables: machine.run(MakeBaseTables { identity, points: [base, high] }),
+            fixed,
+            cache: KeyCache::new(key_cache_bytes),
+            workspaces: Mutex::default(),
+        }
     }
 
-    /// Verifies any number of items; the slices are of equal length.
-    pub(crate) fn verify_batch(&self, items: &[Item<'_>], verdicts: &mut [bool]) {
+    /// Verifies any number of items; the slices are of equal length, but hints may be missing altogether.
+    pub(crate) fn verify_batch(&self, items: &[Item<'_>], hints: &[Option<&[u8; 32]>], verdicts: &mut [bool]) {
+        let mut workspace = self.workspaces.lock().pop().unwrap_or_default();
+        let mut hints = hints.chunks(BATCH_MAX);
+        for (items, verdicts) in items.chunks(BATCH_MAX).zip(verdicts.chunks_mut(BATCH_MAX)) {
+            merged::verify(self, &mut workspace, items, hints.next().unwrap_or(&[]), verdicts);
+        }
+        self.workspaces.lock().push(workspace);
+    }
+
+    /// Verifies any number of items in independent lanes; the slices are of equal length.
+    pub(crate) fn verify_each(&self, items: &[Item<'_>], verdicts: &mut [bool]) {
         let mut workspace = self.workspaces.lock().pop().unwrap_or_default();
         for (items, verdicts) in items.chunks(BATCH_MAX).zip(verdicts.chunks_mut(BATCH_MAX)) {
-            merged::verify(self, &mut workspace, items, verdicts);
+            merged::verify_singly(self, &mut workspace, items, verdicts);
         }
         self.workspaces.lock().push(workspace);
     }

@@ -14,6 +14,8 @@
 //! the same widths again over bits 128..256. The topmost window of either takes no sign, and its digit never passes
 //! half its range: the bit above it is free.
 
+#![expect(clippy::cast_possible_truncation, reason = "a batch has at most 2¹³ items, and rows for thrice as many")]
+
 use super::point::{Niels, Points};
 use super::{Field, LANES, Machine, NielsRow, PointRow, Work};
 use crate::scalar::Scalar;
@@ -218,9 +220,7 @@ impl Scratch {
             if let Some(length) = self.lengths.get_mut(size as usize) {
                 *length += 1;
             }
-            #[expect(clippy::cast_possible_truncation, reason = "at most 2¹³ + 1, by the widest window")]
-            let code = (size << 1 | u32::from(digit < 0)) as u16;
-            code
+            (size << 1 | u32::from(digit < 0)) as u16 // at most 2¹³ + 1, by the widest window
         }));
     }
 
@@ -281,12 +281,17 @@ impl Scratch {
         let nothing = Points::<M::Field>::identity(machine).store()[0];
         self.buckets.clear();
         self.buckets.resize(self.lengths.len(), nothing);
+        // A step's rows are asked for while those before it are added: their places are as good as random.
+        const AHEAD: usize = 2;
         let mut entries = self.entries.as_chunks::<LANES>().0.iter();
+        let mut coming = self.entries.as_chunks::<LANES>().0.iter().skip(AHEAD);
         for group in self.order.chunks(LANES) {
             let longest = group.first().and_then(|bucket| self.lengths.get(usize::from(*bucket))).copied().unwrap_or(0);
             let Some(first) = entries.next().filter(|_| longest > 0) else { break };
+            prefetch(machine, rows, coming.next());
             let mut sum = Points::from_niels(machine, fetch::<M>(machine, rows, identity, first));
             for step in entries.by_ref().take(longest as usize - 1) {
+                prefetch(machine, rows, coming.next());
                 sum = sum.plus_niels(fetch::<M>(machine, rows, identity, step));
             }
             for (bucket, row) in group.iter().zip(sum.store()) {
@@ -310,6 +315,16 @@ impl Scratch {
             sums.weighted = sums.weighted.plus(sums.offsets.addends(machine));
         }
         sums
+    }
+}
+
+/// Asks for the rows of eight entries.
+#[inline(always)]
+fn prefetch<M: Machine>(machine: M, rows: &[NielsRow], entries: Option<&[u32; LANES]>) {
+    for entry in entries.into_iter().flatten() {
+        if let Some(row) = rows.get(*entry as usize >> 1) {
+            machine.prefetch(row);
+        }
     }
 }
 

@@ -75,6 +75,19 @@ impl<F: Field> Niels<F> {
 }
 
 impl<F: Field> Addends<F> {
+    /// What [`Addends::store`] stored.
+    #[inline(always)]
+    pub(crate) fn load(machine: F::Machine, rows: [&PointRow; LANES]) -> Self {
+        let [sum, difference, z2, product] = F::load_points(machine, rows);
+        Self { sum, difference, z2, product }
+    }
+
+    /// Eight rows.
+    #[inline(always)]
+    pub(crate) fn store(self) -> [PointRow; LANES] {
+        F::store_points([self.sum, self.difference, self.z2, self.product])
+    }
+
     /// The negative in the given lanes.
     #[inline(always)]
     pub(crate) fn negate_where(self, lanes: u8) -> Self {
@@ -134,10 +147,10 @@ impl<F: Field> Points<F> {
     /// What both additions end with: `a = Y₁−X₁ · Y₂−X₂`, `b = Y₁+X₁ · Y₂+X₂`, `c = 2d·T₁T₂`, `d = 2·Z₁Z₂`.
     #[inline(always)]
     fn sum_from(a: F::Wide, b: F::Wide, c: F::Wide, d: F::Wide) -> Self {
-        let e = F::reduce(F::wide_minus(b, a));
-        let f = F::reduce(F::wide_minus(d, c));
-        let g = F::reduce(F::wide_plus(d, c));
-        let h = F::reduce(F::wide_plus(b, a));
+        let e = F::reduced_difference(b, a);
+        let f = F::reduced_difference(d, c);
+        let g = F::reduced_sum(d, c);
+        let h = F::reduced_sum(b, a);
         Self::from_completed(e, f, g, h)
     }
 
@@ -145,12 +158,7 @@ impl<F: Field> Points<F> {
     #[inline(always)]
     fn from_completed(e: F, f: F, g: F, h: F) -> Self {
         let (x, y) = (e.multiply_wide(f), g.multiply_wide(h));
-        Self {
-            sum: F::reduce(F::wide_plus(y, x)),
-            difference: F::reduce(F::wide_minus(y, x)),
-            z: f.multiply(g),
-            t: e.multiply(h),
-        }
+        Self { sum: F::reduced_sum(y, x), difference: F::reduced_difference(y, x), z: f.multiply(g), t: e.multiply(h) }
     }
 
     /// The sums with affine points: seven products.
@@ -191,12 +199,7 @@ impl<F: Field> Points<F> {
     pub(crate) fn double_without_t(self) -> Self {
         let (e, f, g, h) = self.doubled();
         let (x, y) = (e.multiply_wide(f), g.multiply_wide(h));
-        Self {
-            sum: F::reduce(F::wide_plus(y, x)),
-            difference: F::reduce(F::wide_minus(y, x)),
-            z: f.multiply(g),
-            t: self.t,
-        }
+        Self { sum: F::reduced_sum(y, x), difference: F::reduced_difference(y, x), z: f.multiply(g), t: self.t }
     }
 
     /// The doubling up to its last four products.
@@ -206,12 +209,12 @@ impl<F: Field> Points<F> {
         let r = self.difference.square_wide();
         let p = self.sum.multiply_wide(self.difference);
         let z = self.z.square_wide();
-        let e = F::reduce(F::wide_minus(s, r));
-        let h = F::reduce(F::wide_plus(s, r));
+        let e = F::reduced_difference(s, r);
+        let h = F::reduced_sum(s, r);
         let p2 = F::wide_plus(p, p);
         let g = F::reduce(p2);
         let z2 = F::wide_plus(z, z);
-        let f = F::reduce(F::wide_minus(F::wide_plus(z2, z2), p2));
+        let f = F::reduced_difference(F::wide_plus(z2, z2), p2);
         (e, f, g, h)
     }
 

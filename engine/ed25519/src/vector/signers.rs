@@ -3,6 +3,8 @@
 //! An open table over the keys' bytes, placed by a hash with a secret of the process, so that keys cannot be
 //! chosen to collide.
 
+#![expect(clippy::cast_possible_truncation, reason = "a batch has at most 2¹³ items, and rows for thrice as many")]
+
 /// A hash of keys that nobody outside the process can predict.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct KeyHash([u64; 4]);

@@ -5,6 +5,7 @@ use curve25519_dalek::scalar::Scalar;
 use rand_chacha::ChaCha8Rng;
 use rand_chacha::rand_core::{Rng, SeedableRng};
 
+use super::avx2::Avx2;
 use super::decode::{Decode, invert};
 use super::element::{Element, reference};
 use super::hash::{Hash, hash_one};
@@ -19,6 +20,10 @@ macro_rules! on_every_machine {
         match Ifma::detect() {
             Some(machine) => $check(machine),
             None => println!("skipped: no AVX-512 IFMA"),
+        }
+        match Avx2::detect() {
+            Some(machine) => $check(machine),
+            None => println!("skipped: no AVX2"),
         }
     };
 }
@@ -71,7 +76,7 @@ fn arithmetic_agrees<M: Machine>(machine: M) {
             reference::times(reference::value(a.0), b[lane])
         });
         assert_lanes(machine, negated, expected, "product of a negative");
-        let inverse = invert([left])[0].multiply(left);
+        let inverse = invert([left, right])[0].multiply(left);
         let one_or_zero = a.map(|a| if reference::value(a.0) == Element::ZERO { Element::ZERO } else { Element::ONE });
         assert_lanes(machine, inverse, one_or_zero, "inverse");
         let rotated = left.permute([3, 4, 5, 6, 7, 0, 1, 2]);
@@ -148,7 +153,7 @@ impl<M: Machine> Work<M> for Encode<M::Field> {
     #[inline(always)]
     fn work(self, machine: M) -> [[u8; 32]; LANES] {
         let points = self.0;
-        let inverse = invert([points.z.plus(points.z)])[0];
+        let inverse = invert([points.z.plus(points.z), points.z])[0];
         let x = points.sum.minus(points.difference).multiply(inverse);
         let mut y = points.sum.plus(points.difference).multiply(inverse);
         let half = M::Field::splat(machine, &Element::HALF);

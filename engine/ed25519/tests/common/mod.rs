@@ -6,7 +6,7 @@
 use curve25519_dalek::constants::EIGHT_TORSION;
 use curve25519_dalek::edwards::EdwardsPoint;
 use curve25519_dalek::scalar::Scalar;
-use nostro_ed25519::{Item, Path, Verifier, VerifierConfig};
+use nostro_ed25519::{Item, Path, Verifier, VerifierConfig, hint};
 use rand_chacha::ChaCha8Rng;
 use rand_chacha::rand_core::{Rng, SeedableRng};
 use sha2::{Digest, Sha512};
@@ -38,15 +38,50 @@ pub(crate) fn generator(seed: u64) -> ChaCha8Rng {
 pub(crate) fn verifiers() -> Vec<(String, Verifier)> {
     let mut verifiers = Vec::new();
     for path in Path::ALL {
-        let verifier = Verifier::new(VerifierConfig { path: Some(path) });
-        if path.is_available() {
-            assert_eq!(verifier.path(), path);
-            verifiers.push((format!("{path:?}"), verifier));
-        } else {
+        if !path.is_available() {
             println!("skipped: {path:?} is not available here");
+            continue;
+        }
+        // No cache, one that forgets all the time, one that holds everything.
+        for key_cache_bytes in [0, 1 << 15, 1 << 24] {
+            // The cache is the same code for all who have one; the portable path has none.
+            if path != Path::Avx512 && key_cache_bytes != 1 << 15 {
+                continue;
+            }
+            let verifier = Verifier::new(VerifierConfig { path: Some(path), key_cache_bytes });
+            assert_eq!(verifier.path(), path);
+            verifiers.push((format!("{path:?} with {key_cache_bytes} bytes of keys"), verifier));
         }
     }
     verifiers
+}
+
+/// The verdicts on some cases, which must be the same merged and each by itself.
+pub(crate) fn verdicts(name: &str, verifier: &Verifier, items: &[Item<'_>]) -> Vec<bool> {
+    let mut merged = vec![false; items.len()];
+    verifier.verify_batch(items, &mut merged);
+    let mut single = vec![true; items.len()];
+    verifier.verify_each(items, &mut single);
+    let differ: Vec<usize> = (0..items.len()).filter(|index| merged[*index] != single[*index]).collect();
+    assert!(differ.is_empty(), "{name}: of {}, merged and single differ at {differ:?}", items.len());
+    // Right hints, wrong ones, none and those of others.
+    let hints: Vec<Option<[u8; 32]>> = items
+        .iter()
+        .enumerate()
+        .map(|(index, item)| match index % 16 {
+            3 => None,
+            5 => hint(items[index / 2].signature),
+            7 => Some(*item.key),
+            9 => Some([0; 32]),
+            _ => hint(item.signature),
+        })
+        .collect();
+    let hints: Vec<Option<&[u8; 32]>> = hints.iter().map(Option::as_ref).collect();
+    let mut hinted = vec![true; items.len()];
+    verifier.verify_hinted(items, &hints, &mut hinted);
+    let differ: Vec<usize> = (0..items.len()).filter(|index| merged[*index] != hinted[*index]).collect();
+    assert!(differ.is_empty(), "{name}: of {}, hinted differ at {differ:?}", items.len());
+    merged
 }
 
 /// The library with the same rule, written by others.

@@ -352,3 +352,51 @@ fn opening_from_a_checkpoint_writes_a_missing_mark_again() {
     append(log, 1).unwrap().close().unwrap();
     assert_eq!(home.open().unwrap().2, bodies(1..=tip));
 }
+
+#[test]
+fn an_operator_can_cut_a_damaged_log_and_keeps_a_copy() {
+    use crate::log::repair::truncate_after;
+    let sample = sample();
+    append(sample.home.open().unwrap().0, 20).unwrap().close().unwrap();
+    let whole = look(&sample.home).unwrap();
+    assert!(whole.segments > 3);
+    let spoil = |home: &Home, what: u64| {
+        let second = home.file("segment-00000002.log");
+        match what {
+            // A record in the middle, the header of its segment, the whole segment, the header of a later one.
+            0 => std::fs::write(&second, {
+                let mut bytes = std::fs::read(&second).unwrap();
+                bytes[sample.frames[0].0 as usize + 300] ^= 1;
+                bytes
+            }),
+            1 => std::fs::write(&second, vec![1; 65536]),
+            2 => std::fs::remove_file(&second),
+            _ => std::fs::write(home.file("segment-00000003.log"), b"short"),
+        }
+        .unwrap();
+    };
+    for what in 0..4 {
+        for height in [0, 1, sample.second - 1] {
+            let home = Home::new();
+            copy_directory(&sample.home.path(), &home.path());
+            spoil(&home, what);
+            assert!(home.open().is_err(), "damage {what}");
+            let damaged = std::fs::read(home.file("segment-00000001.log")).unwrap();
+            let copy = home.0.join("copy");
+            // A height that can't be seen is refused, and nothing changes.
+            let error = truncate_after(&OsStorage, &home.path(), None, whole.height + 1, &copy).unwrap_err();
+            assert!(!copy.exists(), "{error}");
+            let cut = truncate_after(&OsStorage, &home.path(), None, height, &copy).unwrap();
+            assert_eq!(cut.lost, whole.height, "damage {what}: the end of what was lost is seen");
+            assert_eq!((cut.height, cut.copied.first().map(String::as_str)), (height, Some("segment-00000001.log")));
+            assert_eq!(std::fs::read(copy.join("segment-00000001.log")).unwrap(), damaged);
+            assert!(copy.join("LEDGER").exists());
+            let (log, recovered, seen) = home.open().unwrap();
+            assert_eq!((seen, recovered.hash, recovered.torn), (bodies(1..=height), cut.hash, None));
+            append(log, 30).unwrap().close().unwrap();
+            assert_eq!(home.open().unwrap().2, bodies(1..=height + 30));
+            // The copy is never written over.
+            assert!(matches!(truncate_after(&OsStorage, &home.path(), None, 1, &copy), Err(OpenError::Exists { .. })));
+        }
+    }
+}

@@ -137,3 +137,22 @@ fn wherever_the_disk_fails_the_log_stops_and_what_was_acknowledged_is_there() {
         }
     }
 }
+
+#[test]
+fn a_directory_that_cant_be_written_is_told_apart_from_a_failing_disk() {
+    let home = Home::new();
+    let denied = || Failing::at(0, || io::Error::from_raw_os_error(libc::EACCES));
+    let read_only = || Failing::at(0, || io::Error::from_raw_os_error(libc::EROFS));
+    let error = SegmentLog::create(denied(), &home.path(), LEDGER, b"", config()).unwrap_err();
+    assert!(matches!(error, OpenError::NotWritable { .. }), "{error}");
+    append(home.create(), 1).unwrap().close().unwrap();
+    let open = |storage| SegmentLog::open(storage, &home.path(), None, config(), &mut |_| Ok(())).map(drop);
+    for storage in [denied(), read_only()] {
+        let error = open(storage).unwrap_err();
+        assert!(matches!(error, OpenError::NotWritable { .. }), "{error}");
+        assert!(error.to_string().contains("the directory can't be written"), "{error}");
+    }
+    let broken = Failing::at(0, || io::Error::from_raw_os_error(libc::EIO));
+    assert!(matches!(open(broken), Err(OpenError::Disk(_))));
+    assert!(open(Failing::never()).is_ok());
+}

@@ -5,7 +5,9 @@
 mod crash;
 mod damage;
 mod failing;
+mod format;
 mod life;
+mod real;
 
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU32, Ordering};

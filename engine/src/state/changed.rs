@@ -1,0 +1,63 @@
+//! Which balances a block has changed.
+
+use super::Slot;
+use crate::types::AssetId;
+
+/// Balances in the order they changed, some of them more than once; in order when somebody asks.
+#[derive(Debug, Default)]
+pub(crate) struct ChangedBalances {
+    /// The slot above the asset.
+    entries: Vec<u64>,
+    is_sorted: bool,
+}
+
+impl ChangedBalances {
+    #[inline]
+    pub(super) fn enter(&mut self, slot: Slot, asset: AssetId) {
+        self.entries.push(u64::from(slot.0) << 32 | u64::from(asset.0));
+    }
+
+    /// The assets whose balances have changed of one account, ascending. The first who asks pays for the sorting; hardly any block
+    /// has anyone who asks.
+    pub(super) fn of(&mut self, slot: Slot) -> impl Iterator<Item = AssetId> {
+        if !self.is_sorted {
+            self.entries.sort_unstable();
+            self.entries.dedup();
+            self.is_sorted = true;
+        }
+        let start = self.entries.partition_point(|&entry| entry >> 32 < u64::from(slot.0));
+        let own = self
+            .entries
+            .get(start..)
+            .unwrap_or_default()
+            .iter()
+            .take_while(move |&&entry| entry >> 32 == u64::from(slot.0));
+        own.map(|&entry| AssetId(u32::try_from(entry & u64::from(u32::MAX)).unwrap_or(u32::MAX)))
+    }
+
+    pub(crate) fn clear(&mut self) {
+        self.entries.clear();
+        self.is_sorted = false;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn each_is_given_once_and_in_order_to_its_own_account() {
+        let mut changed = ChangedBalances::default();
+        for round in 0..2 {
+            for (slot, asset) in [(7, 3), (u32::MAX, 1), (7, u32::MAX), (0, 9), (7, 3), (7, 0)] {
+                changed.enter(Slot(slot), AssetId(asset));
+            }
+            let mut of = |slot| changed.of(Slot(slot)).map(|asset| asset.0).collect::<Vec<_>>();
+            assert_eq!(of(7), [0, 3, u32::MAX], "round {round}");
+            assert_eq!((of(0), of(u32::MAX), of(8)), (vec![9], vec![1], vec![]));
+            changed.clear();
+            assert_eq!(changed.of(Slot(7)).count(), 0);
+            changed.clear();
+        }
+    }
+}

@@ -1,0 +1,57 @@
+//! `docs/operations.md` says what the code says: every operation, every rejection, and which operation can meet which.
+
+#![allow(clippy::expect_used, clippy::panic, reason = "a test fails by panicking")]
+
+use nostro::{OPERATIONS, RejectionCode};
+
+const PAGE: &str = include_str!("../../docs/operations.md");
+
+/// The cells of every row of the tables under a heading, without the tables' heads.
+fn rows(heading: &str) -> Vec<Vec<&'static str>> {
+    let (_, after) = PAGE.split_once(&format!("\n## {heading}\n")).unwrap_or_else(|| panic!("no heading {heading}"));
+    let section = after.split("\n## ").next().unwrap_or_default();
+    let cells = |line: &'static str| {
+        let inside = line.strip_prefix("| ")?.strip_suffix(" |")?;
+        Some(inside.split(" | ").map(str::trim).collect::<Vec<_>>())
+    };
+    let rows: Vec<Vec<&str>> = section.lines().filter_map(cells).collect();
+    let (head, body) = rows.split_first().unwrap_or_else(|| panic!("no table under {heading}"));
+    assert!(body.iter().all(|row| row.len() == head.len()), "a table with uneven rows under {heading}: {rows:?}");
+    body.iter().filter(|row| row[0] != "---").cloned().collect()
+}
+
+#[test]
+fn the_table_lists_every_operation_with_its_code_and_length() {
+    let listed: Vec<String> = rows("The table").iter().map(|row| row[..3].join(" ")).collect();
+    let expected: Vec<String> =
+        OPERATIONS.iter().map(|kind| format!("{} {} {}", kind.code, kind.name, kind.bytes)).collect();
+    assert_eq!(listed, expected);
+}
+
+#[test]
+fn the_page_lists_every_rejection_with_its_name_and_meaning() {
+    let listed: Vec<String> = rows("Rejections").iter().map(|row| row[..3].join(" ")).collect();
+    let expected: Vec<String> =
+        RejectionCode::ALL.iter().map(|code| format!("{} {code:?} {}", code.number(), code.text())).collect();
+    assert_eq!(listed, expected);
+    assert!(rows("Rejections").iter().all(|row| !row[3].is_empty()), "a rejection without its detail");
+}
+
+/// Each operation's own table has the codes that the first table gives it, and together they are all the 4xx there are.
+#[test]
+fn every_rejection_of_an_operation_is_told_where_it_is_met() {
+    let mut met: Vec<u16> = Vec::new();
+    for row in rows("The table") {
+        let (name, codes) = (row[1], row[row.len() - 1]);
+        let codes: Vec<u16> = codes.split(' ').map(|code| code.parse().expect("a code")).collect();
+        let mut own: Vec<u16> = rows(name).iter().map(|row| row[1].parse().expect("a code")).collect();
+        own.sort_unstable();
+        assert_eq!(own, codes, "{name}");
+        met.extend(own);
+    }
+    met.sort_unstable();
+    met.dedup();
+    let all: Vec<u16> =
+        RejectionCode::ALL.iter().map(|code| code.number()).filter(|number| (400..500).contains(number)).collect();
+    assert_eq!(met, all);
+}
