@@ -8,9 +8,7 @@
 
 use criterion::{BenchmarkId, Criterion, Throughput};
 use nostro::MeasuredLog;
-use nostro_bench::TemporaryDirectory;
-use std::fs::File;
-use std::os::unix::fs::FileExt;
+use nostro_bench::{RawFile, TemporaryDirectory, World};
 use std::time::{Duration, Instant};
 
 /// The frame's header, which is part of the bytes that are written.
@@ -18,9 +16,7 @@ const HEADER_BYTES: usize = 256;
 /// Both sides, with blocks of one size.
 struct Pair {
     log: MeasuredLog,
-    raw: File,
-    raw_offset: u64,
-    file_bytes: u64,
+    raw: RawFile,
     bytes: Vec<u8>,
     _directories: [TemporaryDirectory; 2],
 }
@@ -30,16 +26,9 @@ impl Pair {
     fn new(block_bytes: usize, file_bytes: u64) -> Self {
         let directories = [TemporaryDirectory::new("log"), TemporaryDirectory::new("log-raw")];
         let log = MeasuredLog::create(directories[0].path(), file_bytes).unwrap();
-        std::fs::create_dir_all(directories[1].path()).unwrap();
-        let path = directories[1].path().join("raw");
-        let raw = std::fs::OpenOptions::new().create_new(true).read(true).write(true).open(path).unwrap();
-        let zeros = vec![0; 1 << 20];
-        for offset in (0..file_bytes).step_by(zeros.len()) {
-            raw.write_all_at(&zeros, offset).unwrap();
-        }
-        raw.sync_all().unwrap();
+        let raw = RawFile::create(directories[1].path(), file_bytes).unwrap();
         let bytes = (0..block_bytes).map(|place| u8::try_from(place * 131 % 251).unwrap()).collect();
-        Self { log, raw, raw_offset: 0, file_bytes, bytes, _directories: directories }
+        Self { log, raw, bytes, _directories: directories }
     }
 
     /// One block through the log, from sealed to durable.
@@ -54,15 +43,9 @@ impl Pair {
 
     /// As many bytes straight to the disk.
     fn raw_block(&mut self) -> Duration {
-        if self.raw_offset + self.bytes.len() as u64 > self.file_bytes {
-            self.raw_offset = 0;
-        }
         let start = Instant::now();
-        self.raw.write_all_at(&self.bytes, self.raw_offset).unwrap();
-        self.raw.sync_data().unwrap();
-        let time = start.elapsed();
-        self.raw_offset += self.bytes.len() as u64;
-        time
+        self.raw.append(&self.bytes).unwrap();
+        start.elapsed()
     }
 }
 
@@ -122,6 +105,7 @@ fn main() {
         );
     }
     reading(if is_test { 8 } else { 200 }, file_bytes);
+    verifying(if is_test { 2_000 } else { 1_000_000 });
 }
 
 /// How fast a log of one-megabyte blocks is read through its maps, and checked from the medium.
@@ -144,4 +128,22 @@ fn reading(count: usize, file_bytes: u64) {
     let start = Instant::now();
     let bytes = MeasuredLog::verify(directory.path()).unwrap();
     println!("verified from the medium: {:.0} MB/s", bytes as f64 / start.elapsed().as_secs_f64() / 1e6);
+}
+
+/// How fast a whole ledger of payments is verified without their signatures: every hash and id, and every block executed again.
+fn verifying(payments: usize) {
+    let directory = TemporaryDirectory::new("log-verifying");
+    let world = World::unsigned(1000, payments).unwrap();
+    let engine = world.engine(directory.path(), true).unwrap();
+    world.run(&engine).unwrap();
+    engine.close().unwrap();
+    let start = Instant::now();
+    let report = nostro::audit_ledger(directory.path(), false, &mut |_, _| ()).unwrap();
+    let (seconds, bytes) = (start.elapsed().as_secs_f64(), report.summary.bytes as f64);
+    println!(
+        "a ledger of {payments} payments verified without signatures: {:.0} MB/s, {:.0} payments/s, digest {}",
+        bytes / seconds / 1e6,
+        payments as f64 / seconds,
+        report.state
+    );
 }

@@ -1,5 +1,9 @@
 //! Worlds to measure in: accounts with money, and payments between them, made before any clock runs.
 
+mod raw;
+
+pub use raw::RawFile;
+
 use nostro::{
     Address, Amount, AssetId, Engine, EngineConfig, KeyPair, Ledger, Malformed, SignError, Signature, Transaction,
 };

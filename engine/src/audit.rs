@@ -65,7 +65,7 @@ pub struct AuditReport {
 /// # Errors
 /// [`AuditError`] if there is none, or it can't be read.
 pub fn ledger_name(directory: &Path) -> Result<String, AuditError> {
-    let genesis = log::genesis(&OsStorage, directory).map_err(|error| AuditError(error.to_string()))?;
+    let genesis = log::genesis(&OsStorage, directory).map_err(|error| located(directory, &error))?;
     String::from_utf8(genesis).map_err(|_| {
         AuditError(format!("{}: the ledger's name: expected printable ASCII, found other bytes", directory.display()))
     })
@@ -88,7 +88,7 @@ pub fn read_ledger(
         visit(&block).map_err(|error| format!("{}, offset {}: {error}", record.file, record.offset))?;
         Ok(())
     });
-    let scanned = scanned.map_err(|error| AuditError(error.to_string()))?;
+    let scanned = scanned.map_err(|error| located(directory, &error))?;
     let torn = scanned
         .torn
         .map(|torn| format!("{}: {} bytes from offset {}: {}", torn.file, torn.bytes, torn.offset, torn.found));
@@ -107,17 +107,23 @@ pub fn read_ledger(
 
 /// The checkpoint that a log begins with whose first segments were retired.
 pub(crate) fn beginning(directory: &Path) -> Result<Option<Place>, AuditError> {
-    let wrong = |error: &dyn std::fmt::Display| AuditError(format!("{}: {error}", directory.display()));
-    if log::has_beginning(&OsStorage, directory).map_err(|error| wrong(&error))? {
+    if log::has_beginning(&OsStorage, directory).map_err(|error| located(directory, &error))? {
         return Ok(None);
     }
     let ledger = ledger_of(directory)?;
-    checkpoint::oldest(&OsStorage, directory, &ledger.id().0).map_err(|fault| wrong(&fault))
+    let oldest = checkpoint::oldest(&OsStorage, directory, &ledger.id().0);
+    oldest.map_err(|fault| AuditError(format!("{}: {fault}", directory.display())))
 }
 
 fn ledger_of(directory: &Path) -> Result<Ledger, AuditError> {
     let name = ledger_name(directory)?;
     Ledger::new(&name).map_err(|error| AuditError(format!("{}: {error}", directory.display())))
+}
+
+/// Says which directory it was, where the error has but a file's name.
+fn located(directory: &Path, error: &log::OpenError) -> AuditError {
+    let (directory, text) = (directory.display().to_string(), error.to_string());
+    AuditError(if text.starts_with(&directory) { text } else { format!("{directory}: {text}") })
 }
 
 fn block_of<'a>(record: &RecordRef<'a>) -> Result<BlockRef<'a>, VisitError> {

@@ -8,7 +8,7 @@ use crate::block::Block;
 use crate::checkpoint::Command;
 use crate::error::{Stop, StopError};
 use crate::execute::Settled;
-use crate::log::{FrameBuilder, LogFailure, Sealed, SegmentLog, Storage};
+use crate::log::{FrameBuilder, LogFailure, Planted, Sealed, SegmentLog, Storage};
 use crate::proof::transaction_tree;
 use crate::roots::RootBoard;
 use crate::stats::{Stage, Stats};
@@ -127,13 +127,17 @@ impl<S: Storage> Committer<S> {
             let Some(carried) = carried else {
                 return stop.set(StopError::Panicked("a state root was lost".into()));
             };
+            let releases_failed = log.planted(Planted::ReceiptsOfFailedGroup);
             match commit(log, &mut tip, &group, &carried, &mut buffers, &stats) {
                 Ok((durable, bytes)) => {
                     log = durable;
                     due.count(bytes);
                 }
-                // The cause stands before the group is dropped, so that every batch in it tells its submitter.
-                Err(failure) => return failed(failure),
+                Err(failure) => {
+                    // The cause stands before the group is dropped, so that every batch in it tells its submitter.
+                    failed(failure);
+                    return group.into_iter().filter(|_| releases_failed).for_each(release);
+                }
             }
             let meter = stats.meter();
             let count = group.iter().map(|block| block.count as usize).sum();
@@ -182,7 +186,10 @@ fn commit<S: Storage>(
     stats.record(Stage::Seal, meter, count);
 
     let meter = stats.meter();
-    let log = log.append(&mut frames)?.sync()?;
+    let mut log = log.append(&mut frames)?;
+    if !log.planted(Planted::ReceiptsBeforeSync) {
+        log = log.sync()?;
+    }
     stats.record(Stage::Sync, meter, count);
     let bytes = frames.iter().map(|frame| frame.frame_bytes() as u64).sum();
     stats.record_blocks(group.len(), bytes);

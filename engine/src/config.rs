@@ -23,7 +23,8 @@ pub struct EngineConfig {
     pub intake_bytes_max: usize,
     /// Transactions per block. In [1, 1,048,576].
     pub block_transactions_max: usize,
-    /// Bytes of transactions per block. In [32 KiB, 64 MiB], and at most a quarter of `segment_bytes`.
+    /// Bytes of transactions per block. In [32 KiB, 64 MiB], and at most a quarter of `segment_bytes`. Of an existing ledger with
+    /// smaller segments a block never has more than fits into one.
     pub block_bytes_max: usize,
     /// Bytes of blocks made durable by one sync; a single larger block still goes alone. In [4 KiB, 64 MiB].
     pub group_bytes_max: usize,

@@ -9,12 +9,15 @@ use crate::error::{CheckpointError, OpenError, ProveError, ReadError, Stop, Stop
 use crate::intake::{Batch, Intake, Submitter, Ticket, Tickets};
 use crate::keys::KeyPair;
 use crate::ledger::Ledger;
-use crate::log::{LogConfig, LogReader, OsStorage};
+#[cfg(feature = "sim")]
+use crate::log::SimDisk;
+use crate::log::{LogConfig, LogReader, OsStorage, Storage};
 use crate::open::{self, OpenProgress, Opened};
 use crate::pipeline::{self, Common, Start};
 use crate::proof::{BalanceProof, SignedHeader, TransactionProof};
 use crate::query::{Blocks, Snapshot, StoredBlock};
 use crate::receipts::ReceiptIndex;
+use crate::replay::Replayer;
 use crate::roots::RootBoard;
 use crate::stats::{EngineStats, Stats, Verifying};
 use crate::transaction::Transaction;
@@ -48,7 +51,6 @@ use std::time::Duration;
 /// # std::fs::remove_dir_all(&directory)?;
 /// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```
-#[derive(Debug)]
 pub struct Engine {
     directory: PathBuf,
     ledger: Ledger,
@@ -67,9 +69,22 @@ pub struct Engine {
     recovered: OpenProgress,
     warnings: Vec<String>,
     roots: Arc<RootBoard>,
-    receipts: Arc<ReceiptIndex<OsStorage>>,
+    /// Looks a receipt up by its id. Which disk it looks on is nobody's business here.
+    receipts: Box<ReceiptById>,
+    /// Makes the last durable state of an engine that has stopped.
+    rebuild: Box<Rebuild>,
     header_key: Option<KeyPair>,
 }
+
+impl std::fmt::Debug for Engine {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let stopped = self.common.stop.cause();
+        write!(f, "Engine({}, {}, stopped: {stopped:?})", self.directory.display(), self.durable_height())
+    }
+}
+
+type ReceiptById = dyn Fn(&TransactionId) -> Result<Option<Receipt>, ReadError> + Send + Sync;
+type Rebuild = dyn Fn() -> Result<Replayer, ReadError> + Send + Sync;
 
 impl Engine {
     /// Opens the ledger in a directory, or creates one where there is none. One engine at a time has a ledger open.
@@ -93,7 +108,26 @@ impl Engine {
         config: EngineConfig,
         mut progress: impl FnMut(OpenProgress),
     ) -> Result<Self, OpenError> {
-        let directory = directory.as_ref().to_path_buf();
+        Self::open_on(OsStorage, directory.as_ref(), config, &mut progress)
+    }
+
+    /// Opens a ledger on a disk that lies, for tests of crashes.
+    ///
+    /// # Errors
+    /// [`OpenError`].
+    #[cfg(feature = "sim")]
+    #[doc(hidden)]
+    pub fn open_simulated(disk: &SimDisk, directory: &Path, config: &EngineConfig) -> Result<Self, OpenError> {
+        Self::open_on(disk.clone(), directory, config.clone(), &mut |_| ())
+    }
+
+    fn open_on<S: Storage + Clone>(
+        storage: S,
+        directory: &Path,
+        mut config: EngineConfig,
+        progress: &mut dyn FnMut(OpenProgress),
+    ) -> Result<Self, OpenError> {
+        let directory = directory.to_path_buf();
         config.check()?;
         let ledger = Ledger::new(&config.ledger)?;
         let system = |what| move |source| OpenError::System { what, source };
@@ -103,11 +137,13 @@ impl Engine {
             group_bytes_max: config.group_bytes_max,
         };
         if let Retention::Archive(archive) = &config.retention {
-            std::fs::create_dir_all(archive).map_err(system("archive"))?;
+            storage.create_dir(archive).map_err(system("archive"))?;
         }
-        let Opened { log, hash, replayer, progress: recovered, kept, damaged } =
-            open::open(&directory, &ledger, log_config, &mut progress)?;
+        let Opened { log, hash, replayer, progress: recovered, log_bytes, kept, damaged } =
+            open::open(&storage, &directory, &ledger, log_config, progress)?;
         let reader = log.reader();
+        // The ledger may have smaller segments than the configuration that its blocks were limited for.
+        config.block_bytes_max = config.block_bytes_max.min(log.body_bytes_max() as usize);
 
         let stop = Arc::new(Stop::default());
         let stats = Arc::new(Stats::default());
@@ -122,8 +158,13 @@ impl Engine {
         let intake =
             Arc::new(Intake { queue: RwLock::new(Some(queue)), budget, stop: stop.clone(), stats: stats.clone() });
         let roots = Arc::new(RootBoard::new(replayer.roots));
-        let storage = Arc::new(OsStorage);
+        let storage = Arc::new(storage);
         let receipts = Arc::new(ReceiptIndex::new(storage.clone(), directory.clone(), ledger.clone(), reader.clone()));
+        let rebuild = {
+            let (storage, directory, ledger, reader) =
+                (storage.clone(), directory.clone(), ledger.clone(), reader.clone());
+            move || open::replay_durable(&*storage, &directory, &ledger, &reader)
+        };
         let keeper = Keeper {
             storage,
             directory: directory.clone(),
@@ -139,8 +180,7 @@ impl Engine {
             stop: stop.clone(),
             stats: stats.clone(),
         };
-        let due =
-            Due { keeper: commands.clone(), log_bytes: recovered.bytes, log_bytes_max: config.checkpoint_log_bytes };
+        let due = Due { keeper: commands.clone(), log_bytes, log_bytes_max: config.checkpoint_log_bytes };
         let committer = Committer {
             log,
             tip: hash,
@@ -182,7 +222,8 @@ impl Engine {
             last: Mutex::new(None),
             recovered,
             roots,
-            receipts,
+            receipts: Box::new(move |id| receipts.receipt(id)),
+            rebuild: Box::new(rebuild),
             header_key: config.header_key,
             warnings: damaged.into_iter().map(|(_, reason)| reason).collect(),
         })
@@ -212,7 +253,8 @@ impl Engine {
         &self.warnings
     }
 
-    /// Submits one transaction. Never waits.
+    /// Submits one transaction. Never waits. All that is submitted here counts as one source of traffic; a host that serves many gives
+    /// each a [submitter](Self::submitter) of its own.
     ///
     /// # Errors
     /// [`SubmitError`]; nothing was admitted then.
@@ -262,10 +304,11 @@ impl Engine {
     /// The durable state of a stopped engine, from its log.
     fn last_durable(&self) -> Result<Snapshot, ReadError> {
         let mut last = self.last.lock();
-        if let Some(snapshot) = &*last {
+        // Blocks that were on their way when another thread failed may have become durable since.
+        if let Some(snapshot) = last.as_ref().filter(|last| last.height() >= self.durable_height()) {
             return Ok(snapshot.clone());
         }
-        let mut replayer = open::replay_durable(&self.directory, &self.ledger, &self.reader)?;
+        let mut replayer = (self.rebuild)()?;
         let executing = replayer.tip.with(replayer.state.share());
         Ok(last.insert(Snapshot::new(executing, self.ledger.clone())).clone())
     }
@@ -282,7 +325,7 @@ impl Engine {
     /// # Errors
     /// [`ReadError`] if the log can't be read.
     pub fn receipt(&self, transaction: &TransactionId) -> Result<Option<Receipt>, ReadError> {
-        self.receipts.receipt(transaction)
+        (self.receipts)(transaction)
     }
 
     /// The header of a durable block; `None` if it isn't durable yet or was retired.

@@ -94,7 +94,8 @@ impl Submitter {
     }
 
     /// Asks for blocks of this time instead of the clock's, as a replay does. Time never goes backwards: an earlier one than that
-    /// of the last block becomes that. Transactions of different times never share a block.
+    /// of the last block becomes that, so a time far ahead stays the ledger's for good, and what was valid until before it expires.
+    /// Transactions of different times never share a block.
     #[must_use]
     pub fn at(self, time: Time) -> Self {
         Self { time: Some(time), ..self }

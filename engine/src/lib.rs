@@ -39,6 +39,7 @@ mod merkle;
 mod open;
 mod ops;
 mod pipeline;
+mod priority;
 mod proof;
 mod query;
 mod receipts;
@@ -63,6 +64,9 @@ pub use ledger::{Ledger, LedgerNameError};
 #[cfg(feature = "measure")]
 #[doc(hidden)]
 pub use log::measure::MeasuredLog;
+#[cfg(feature = "sim")]
+#[doc(hidden)]
+pub use log::{Chance, Faults, Planted, SimDisk};
 pub use open::OpenProgress;
 pub use ops::{OPERATIONS, Operation, OperationKind, RegisterAsset, Transfer};
 pub use proof::{BalanceProof, ProofError, SignedHeader, TransactionProof};

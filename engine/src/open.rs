@@ -4,7 +4,7 @@ use crate::boundary::Tip;
 use crate::checkpoint::{self, CheckpointFault, Loaded, Place};
 use crate::error::{OpenError, ReadError};
 use crate::ledger::Ledger;
-use crate::log::{self, Checkpoint, LockedLog, LogConfig, LogReader, OsStorage, SegmentLog};
+use crate::log::{self, Checkpoint, LockedLog, LogConfig, LogReader, SegmentLog, Storage};
 use crate::query::Blocks;
 use crate::replay::{ReplayError, Replayer};
 use crate::roots::Roots;
@@ -26,37 +26,41 @@ pub struct OpenProgress {
 }
 
 /// A ledger as it stands, with everything that opening it has found.
-pub(crate) struct Opened {
-    pub log: SegmentLog<OsStorage>,
+pub(crate) struct Opened<S: Storage> {
+    pub log: SegmentLog<S>,
     /// Hash of the last block.
     pub hash: Digest,
     pub replayer: Replayer,
     pub progress: OpenProgress,
+    /// Bytes of the blocks that were executed again.
+    pub log_bytes: u64,
     /// Heights of checkpoints that are there, ascending.
     pub kept: Vec<Height>,
     pub damaged: Vec<(Height, String)>,
 }
 
 /// Opens the ledger in a directory, or creates one where there is none.
-pub(crate) fn open(
+pub(crate) fn open<S: Storage + Clone>(
+    storage: &S,
     directory: &Path,
     ledger: &Ledger,
     config: LogConfig,
     progress: &mut dyn FnMut(OpenProgress),
-) -> Result<Opened, OpenError> {
+) -> Result<Opened<S>, OpenError> {
     let id = ledger.id().0;
     let complain = |error| complain(directory, error);
     let mut damaged: Vec<(Height, String)> = Vec::new();
     loop {
-        let locked = match SegmentLog::lock(OsStorage, directory, Some(id), config) {
+        let locked = match SegmentLog::lock(storage.clone(), directory, Some(id), config) {
             Ok(locked) => locked,
             Err(log::OpenError::NoLedger { .. }) => {
-                let log = SegmentLog::create(OsStorage, directory, id, ledger.name().as_bytes(), config);
+                let log = SegmentLog::create(storage.clone(), directory, id, ledger.name().as_bytes(), config);
                 return Ok(Opened {
                     log: log.map_err(complain)?,
                     hash: Digest(id),
                     replayer: Replayer::new().map_err(no_randomness)?,
                     progress: OpenProgress::default(),
+                    log_bytes: 0,
                     kept: Vec::new(),
                     damaged,
                 });
@@ -65,9 +69,10 @@ pub(crate) fn open(
         };
         let newest = checkpoint::newest(locked.storage(), directory, &id, &mut damaged);
         let (place, kept) = newest.map_err(|fault| unusable(directory, fault))?;
-        match open_above(locked, directory, place, progress) {
+        match open_above(storage, locked, directory, place, progress) {
             Ok((log, hash, replayer, progress)) => {
-                return Ok(Opened { log, hash, replayer, progress, kept, damaged });
+                let log_bytes = progress.bytes.saturating_sub(place.map_or(0, |(_, bytes)| bytes));
+                return Ok(Opened { log, hash, replayer, progress, log_bytes, kept, damaged });
             }
             // The one before, or all blocks, will do.
             Err(Failed::Checkpoint(height, fault)) if fault.is_damage() => damaged.push((height, fault.to_string())),
@@ -118,12 +123,13 @@ impl Base<'_> {
 }
 
 /// Opens the log above a checkpoint, or all of it. The checkpoint is loaded while the log up to there is checked.
-fn open_above(
-    locked: LockedLog<OsStorage>,
+fn open_above<S: Storage>(
+    storage: &S,
+    locked: LockedLog<S>,
     directory: &Path,
     place: Option<(Place, u64)>,
     progress: &mut dyn FnMut(OpenProgress),
-) -> Result<(SegmentLog<OsStorage>, Digest, Replayer, OpenProgress), Failed> {
+) -> Result<(SegmentLog<S>, Digest, Replayer, OpenProgress), Failed> {
     let mut done = OpenProgress::default();
     std::thread::scope(|scope| {
         let mut base = match place {
@@ -132,7 +138,7 @@ fn open_above(
             )),
             Some((place, bytes)) => {
                 (done.checkpoint, done.bytes) = (place.height, bytes);
-                let load = move || checkpoint::load(&OsStorage, directory, place.height, &place.ledger);
+                let load = move || checkpoint::load(storage, directory, place.height, &place.ledger);
                 Base::Loading(place.height, scope.spawn(load))
             }
         };
@@ -193,9 +199,14 @@ fn complain(directory: &Path, error: log::OpenError) -> OpenError {
 }
 
 /// The state after the last durable block of a log that nobody writes any more: from the newest checkpoint, then by its blocks.
-pub(crate) fn replay_durable(directory: &Path, ledger: &Ledger, reader: &LogReader) -> Result<Replayer, ReadError> {
+pub(crate) fn replay_durable<S: Storage>(
+    storage: &S,
+    directory: &Path,
+    ledger: &Ledger,
+    reader: &LogReader,
+) -> Result<Replayer, ReadError> {
     let failed = |height, reason: String| ReadError { height, reason };
-    let found = checkpoint::load_newest(&OsStorage, directory, &ledger.id().0);
+    let found = checkpoint::load_newest(storage, directory, &ledger.id().0);
     let loaded = found.map_err(|fault| failed(Height(0), fault.to_string()))?.loaded;
     let mut replayer = match loaded {
         Some(loaded) => replayer_of(loaded),

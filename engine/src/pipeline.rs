@@ -26,6 +26,7 @@ use crate::error::{Stop, StopError};
 use crate::execute::{Scratch, settle};
 use crate::intake::Batch;
 use crate::log::Storage;
+use crate::priority;
 use crate::receipts::ReceiptIndex;
 use crate::roots::{self, Job, RootBoard};
 use crate::state::{State, StateTree};
@@ -110,21 +111,20 @@ pub(crate) fn start<S: Storage>(
     // A bounded channel keeps what is in it until its last sender goes, which may be when the engine is closed.
     let (chunks_late, blocks_late, commands_late) = (chunks_out.clone(), blocks_out.clone(), commands.clone());
     let execute = move || executing.run(&chunks_out, snapshots, &blocks_in);
+    let commit_stats = common.stats.clone();
+    let commit = move || {
+        commit_stats.record_priority(priority::raise());
+        committer.run(&blocks_out);
+    };
+    let checkpoint = move || keeper.run(&commands);
     let mut running = vec![
         // The intake's channel isn't bounded, and drops what is in it with its receiver.
         spawn("nostro-verify", common, move || verifying.run(&intake, &chunks_in), || ())?,
         spawn("nostro-execute", common, execute, move || chunks_late.iter().for_each(drop))?,
-        spawn("nostro-commit", common, move || committer.run(&blocks_out), move || blocks_late.iter().for_each(drop))?,
+        spawn("nostro-commit", common, commit, move || blocks_late.iter().for_each(drop))?,
         // Nobody waits on what is in its channel.
         spawn("nostro-root", common, move || roots::run(tree, &jobs_out, &roots, &stats), || ())?,
-        spawn(
-            "nostro-checkpoint",
-            common,
-            move || keeper.run(&commands),
-            move || {
-                commands_late.iter().for_each(drop);
-            },
-        )?,
+        spawn("nostro-checkpoint", common, checkpoint, move || commands_late.iter().for_each(drop))?,
     ];
     if config.receipt_index {
         running.push(spawn("nostro-receipts", common, move || receipts.run(&closing), || ())?);
@@ -243,13 +243,14 @@ impl ExecuteThread {
     fn run(mut self, chunks: &Receiver<Chunk>, mut snapshots: Receiver<Request>, blocks: &Sender<Executed>) {
         let (no_chunk, no_chunks) = (never(), never());
         let mut ready: VecDeque<Part> = VecDeque::new();
+        let mut ready_transactions = 0_usize;
         let mut oldest: Option<Chunk> = None;
         loop {
-            while ready_transactions(&ready) < self.limits.transactions
+            while ready_transactions < self.limits.transactions
                 && let Some(chunk) = oldest.take().or_else(|| chunks.try_recv().ok())
             {
                 match chunk.try_recv() {
-                    Ok(batches) => ready.extend(batches.into_iter().map(whole)),
+                    Ok(batches) => ready_transactions += take(batches, &mut ready),
                     Err(TryRecvError::Empty) => {
                         oldest = Some(chunk);
                         break;
@@ -260,7 +261,9 @@ impl ExecuteThread {
             }
             snapshots.try_iter().for_each(|request| self.answer(request));
             if !ready.is_empty() {
-                if blocks.send(self.execute(&mut ready)).is_err() {
+                let executed = self.execute(&mut ready);
+                ready_transactions -= executed.count as usize;
+                if blocks.send(executed).is_err() {
                     return;
                 }
                 continue;
@@ -273,7 +276,7 @@ impl ExecuteThread {
             select! {
                 recv(chunk) -> batches => match batches {
                     Ok(batches) => {
-                        ready.extend(batches.into_iter().map(whole));
+                        ready_transactions += take(batches, &mut ready);
                         oldest = None;
                     }
                     Err(_) => return,
@@ -326,8 +329,11 @@ fn whole(verified: Verified) -> Part {
     Part { verified: Arc::new(verified), bytes, start: 0, count }
 }
 
-fn ready_transactions(ready: &VecDeque<Part>) -> usize {
-    ready.iter().map(|part| part.count as usize).sum()
+/// Puts verified batches behind what is ready; gives the number of their transactions.
+fn take(batches: Vec<Verified>, ready: &mut VecDeque<Part>) -> usize {
+    let before = ready.len();
+    ready.extend(batches.into_iter().map(whole));
+    ready.range(before..).map(|part| part.count as usize).sum()
 }
 
 /// Takes the parts of the next block: transactions in order, of one asked time, within the limits; at least one.

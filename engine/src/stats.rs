@@ -3,7 +3,7 @@
 use crate::error::CheckpointError;
 use crate::types::Height;
 use parking_lot::Mutex;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::Instant;
 
 /// A stage of the pipeline.
@@ -70,6 +70,9 @@ pub struct EngineStats {
     pub checkpoint: Height,
     /// Why the last one that was due wasn't written, if it wasn't.
     pub checkpoint_failure: Option<CheckpointError>,
+    /// Whether the committing thread runs at real-time priority. Where the system doesn't allow it, it runs as any other, and
+    /// commits take longer to be told when all cores are busy.
+    pub commit_is_real_time: bool,
 }
 
 impl EngineStats {
@@ -102,6 +105,7 @@ pub(crate) struct Stats {
     blocks: AtomicU64,
     log_bytes: AtomicU64,
     checkpoint: Mutex<(Height, Option<CheckpointError>)>,
+    commit_is_real_time: AtomicBool,
 }
 
 /// When a piece of work began, by the wall and by this thread's processor time.
@@ -147,6 +151,10 @@ impl Stats {
         }
     }
 
+    pub(crate) fn record_priority(&self, commit_is_real_time: bool) {
+        self.commit_is_real_time.store(commit_is_real_time, Ordering::Relaxed);
+    }
+
     pub(crate) fn read(&self, verifying: Verifying, waiting_transactions: usize) -> EngineStats {
         let read = |counter: &AtomicU64| counter.load(Ordering::Relaxed);
         let stages = std::array::from_fn(|stage| {
@@ -160,6 +168,7 @@ impl Stats {
         });
         let (blocks, log_bytes) = (read(&self.blocks), read(&self.log_bytes));
         let (checkpoint, checkpoint_failure) = self.checkpoint.lock().clone();
+        let commit_is_real_time = self.commit_is_real_time.load(Ordering::Relaxed);
         let Verifying { threads: verify_threads, path: verify_path } = verifying;
         EngineStats {
             stages,
@@ -170,6 +179,7 @@ impl Stats {
             log_bytes,
             checkpoint,
             checkpoint_failure,
+            commit_is_real_time,
         }
     }
 }

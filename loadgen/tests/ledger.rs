@@ -50,6 +50,7 @@ fn a_flipped_byte_is_found_and_named() {
     for command in ["verify", "replay"] {
         let complaint = fail(1, &[command, &directory]);
         assert!(complaint.contains(&name) && complaint.contains("expected"), "{complaint}");
+        assert!(complaint.contains(&directory), "which of many ledgers it is: {complaint}");
     }
 }
 

@@ -6,11 +6,11 @@
 
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a test fails by panicking")]
 
-use nostro::{Engine, EngineConfig, Height, audit_ledger};
+use nostro::{Amount, AssetId, Engine, EngineConfig, Height, Transaction, audit_ledger};
 use nostro_tests::directory::Directory;
 use nostro_tests::random::Random;
 use nostro_tests::stream::{Follower, order};
-use nostro_tests::world::{open, trusting};
+use nostro_tests::world::{named, open, trusting, unsigned};
 use std::fs;
 use std::io::{BufRead, BufReader, Read};
 use std::path::Path;
@@ -335,4 +335,25 @@ fn limits_out_of_range_and_bad_names_are_told_before_anything_is_made() {
         assert!(error.contains("1 to 64 printable"), "{error}");
     }
     assert!(!directory.path().exists());
+}
+
+#[test]
+fn a_ledger_of_small_segments_takes_the_default_limits() {
+    let directory = Directory::in_memory();
+    open(directory.path(), trusting()).close().unwrap();
+    // Blocks of 4 MiB don't fit into its segments of 1 MiB.
+    let limits =
+        EngineConfig { ledger: trusting().ledger, trust_signatures: true, log_reserve_bytes: 0, ..Default::default() };
+    let engine = open(directory.path(), limits);
+    let large = |sequence| {
+        let order = (0..256).fold(Transaction::builder(named('A')).sequence(sequence), |order, _| {
+            order.transfer(named('B'), AssetId(0), Amount(1))
+        });
+        unsigned(order.build().unwrap())
+    };
+    let orders: Vec<Transaction> = (0..200).map(large).collect();
+    let receipts = engine.submit_batch(&orders).unwrap().wait().unwrap();
+    assert_eq!((receipts.len(), receipts.rejected()), (200, 200));
+    engine.close().unwrap();
+    assert_eq!(open(directory.path(), trusting()).snapshot().unwrap().transaction_count(), 200);
 }

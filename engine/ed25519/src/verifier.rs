@@ -116,7 +116,7 @@ impl Verifier {
         }
     }
 
-    /// [`verify_batch`](Self::verify_batch) with help from the senders: `hints[i]` may be the [`hint`](crate::hint) of
+    /// [`verify_batch`](Self::verify_batch) with help from the senders: `hints[i]` may be the [`hint`](crate::hint()) of
     /// `items[i].signature`, which spares the square root that is nearly half of the cost.
     ///
     /// A hint is checked and never trusted: with none, with a wrong one or with anything else the verdict is the same. A wrong one

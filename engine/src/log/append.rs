@@ -216,6 +216,11 @@ impl<S: Storage> SegmentLog<S> {
         Retirer { storage, directory: self.directory.clone(), shared }
     }
 
+    /// Whether the crash harness planted this mistake.
+    pub(crate) fn planted(&self, mistake: Planted) -> bool {
+        self.storage.planted(mistake)
+    }
+
     fn stamp(&self) -> Stamp {
         let watermark = if self.storage.planted(Planted::NoWatermark) { 0 } else { self.watermark };
         Stamp { segment: self.segment.id, epoch: self.epoch, watermark }

@@ -48,8 +48,7 @@ mod retire;
 mod scan;
 mod segment;
 #[cfg(any(test, feature = "sim"))]
-#[cfg_attr(not(test), allow(dead_code, reason = "until an engine can be opened on it"))]
-#[expect(unreachable_pub, reason = "the engine gives the simulated disk out with the feature `sim`")]
+#[cfg_attr(not(feature = "sim"), expect(unreachable_pub, reason = "given out with the feature `sim`"))]
 pub(crate) mod sim;
 mod storage;
 #[cfg(test)]
@@ -69,7 +68,11 @@ pub(crate) use recovery::{Checkpoint, RecordRef, Visit};
 pub(crate) use repair::truncate_after;
 pub(crate) use retire::{Retirer, preserve};
 pub(crate) use scan::{genesis, has_beginning, scan_from};
-pub(crate) use storage::{Access, OsStorage, Planted, Storage, write_all_at};
+#[cfg(feature = "sim")]
+pub use sim::{Chance, Faults, SimDisk};
+#[cfg_attr(not(feature = "sim"), expect(unreachable_pub, reason = "given out with the feature `sim`"))]
+pub use storage::Planted;
+pub(crate) use storage::{Access, OsStorage, Storage, write_all_at};
 #[cfg(test)]
 use {
     frame::META_BYTES,

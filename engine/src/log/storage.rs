@@ -34,7 +34,8 @@ pub(crate) enum LockError {
 
 /// Mistakes that the crash harness plants to see whether it would notice. Only the simulated disk ever says yes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub(crate) enum Planted {
+#[cfg_attr(not(feature = "sim"), expect(unreachable_pub, reason = "given out with the feature `sim`"))]
+pub enum Planted {
     /// `sync` does not sync.
     NoSync,
     /// The watermark moves before the sync.
@@ -67,6 +68,10 @@ pub(crate) enum Planted {
     CheckpointNotSynced,
     /// A pool file left by another run is used without a look.
     PoolTrusted,
+    /// Receipts go out without waiting for the sync.
+    ReceiptsBeforeSync,
+    /// Receipts go out for a group that could not be made durable.
+    ReceiptsOfFailedGroup,
 }
 
 /// A disk. See the module for what it must promise.

@@ -37,9 +37,11 @@ pub(super) fn seconds(text: &str) -> Result<u64, Expected> {
 
 /// A time as seconds or milliseconds since 1970, or as text, in milliseconds. Whole numbers from 10¹¹ on are milliseconds.
 pub(super) fn time(text: &str) -> Result<u64, Expected> {
-    const EXPECTED: Expected = "a time: seconds or milliseconds since 1970, or such as 2020-07-28T00:11:07Z";
+    const EXPECTED: Expected =
+        "a time before the year 5138: seconds or milliseconds since 1970, or such as 2020-07-28T00:11:07Z";
     if let Ok(number) = whole(text) {
-        return seconds(text).or_else(|_| u64::try_from(number)).map_err(|_| EXPECTED);
+        let milliseconds = || u64::try_from(number).ok().filter(|&number| number < 100_000_000_000_000);
+        return seconds(text).ok().or_else(milliseconds).ok_or(EXPECTED);
     }
     written_time(text).map_err(|_| EXPECTED)
 }
@@ -85,6 +87,11 @@ mod tests {
         assert_eq!(time("1683029999123"), Ok(1_683_029_999_123));
         assert_eq!(time("2020-07-28T00:11:07Z"), Ok(1_595_895_067_000));
         assert_eq!(time("2024-02-29 23:59:59.5 UTC"), Ok(1_709_251_199_500));
+        assert_eq!(time("99999999999999"), Ok(99_999_999_999_999));
+        // In nanoseconds, and what would be the time of all later blocks.
+        for wrong in ["1683029999123000000", "100000000000000", "18446744073709551615"] {
+            assert!(time(wrong).is_err(), "{wrong}");
+        }
         for wrong in ["", "-1", "2020-13-01T00:00:00Z", "2023-02-29T00:00:00Z", "2020-07-28", "2020-07-28T24:00:00Z"] {
             assert!(time(wrong).is_err(), "{wrong}");
         }

@@ -36,6 +36,7 @@ use nostro::{Digest, Ledger, LedgerId, Time};
 pub(super) const MAGIC: [u8; 8] = *b"nostrold";
 pub(super) const VERSION: u32 = 1;
 pub(super) const HEADER_BYTES: usize = 160;
+const RESERVED_OFFSET: usize = 136;
 pub(super) const ENTRY_BYTES: usize = 32;
 pub(super) const CHECKSUM_BYTES: usize = 32;
 const UNSIGNED: u32 = 1;
@@ -168,6 +169,10 @@ impl Header {
         let flags = u32_at(12);
         if flags > UNSIGNED | TIMED | DIGEST {
             return Err(wrong("flags", 12, "1, 2, 4 or sums of them", &flags.to_string()));
+        }
+        let reserved = header.get(RESERVED_OFFSET..).unwrap_or_default();
+        if let Some((place, byte)) = (RESERVED_OFFSET..).zip(reserved).find(|&(_, &byte)| byte != 0) {
+            return Err(wrong("reserved", place, "0", &byte.to_string()));
         }
         let text = |field: &'static str, at: usize, offset: usize| {
             let length = u32_at(at);

@@ -135,6 +135,22 @@ mod tests {
     }
 
     #[test]
+    fn reserved_bytes_are_zero_whatever_the_checksum_says() {
+        let (path, bytes) = written("reserved");
+        for at in 136..160 {
+            let mut odd = bytes.clone();
+            odd[at] = 7;
+            let covered = odd.len() - CHECKSUM_BYTES;
+            let checksum = blake3::hash(&odd[..covered]);
+            odd[covered..].copy_from_slice(checksum.as_bytes());
+            std::fs::write(&path, &odd).unwrap();
+            let Err(Failure::Failed(text)) = Load::open(&path) else { panic!("byte {at}") };
+            assert!(text.ends_with(&format!("reserved at byte {at}: expected 0, found 7")), "{text}");
+        }
+        std::fs::remove_file(path).unwrap();
+    }
+
+    #[test]
     fn no_byte_can_be_changed_and_none_left_out() {
         let (path, bytes) = written("damage");
         for at in 0..bytes.len() {

@@ -19,16 +19,14 @@
 #![expect(unsafe_code, reason = "vector instructions, behind the proof that the processor has them")]
 
 use std::arch::x86_64::{
-    __m256i, _MM_HINT_T0, _mm_cvtsi32_si128, _mm_prefetch, _mm256_add_epi64, _mm256_and_si256, _mm256_andnot_si256,
-    _mm256_blendv_epi8, _mm256_castsi256_pd, _mm256_cmpeq_epi64, _mm256_loadu_si256, _mm256_movemask_pd,
-    _mm256_mul_epu32, _mm256_or_si256, _mm256_permute2x128_si256, _mm256_set1_epi64x, _mm256_setr_epi8,
-    _mm256_setr_epi64x, _mm256_setzero_si256, _mm256_shuffle_epi8, _mm256_sll_epi64, _mm256_slli_epi64,
-    _mm256_srl_epi64, _mm256_srli_epi64, _mm256_storeu_si256, _mm256_sub_epi64, _mm256_unpackhi_epi64,
-    _mm256_unpacklo_epi64, _mm256_xor_si256,
+    __m256i, _MM_HINT_T0, _mm_prefetch, _mm256_and_si256, _mm256_blendv_epi8, _mm256_castsi256_pd, _mm256_cmpeq_epi64,
+    _mm256_loadu_si256, _mm256_movemask_pd, _mm256_or_si256, _mm256_permute2x128_si256, _mm256_set1_epi64x,
+    _mm256_setr_epi64x, _mm256_setzero_si256, _mm256_slli_epi64, _mm256_srli_epi64, _mm256_storeu_si256,
+    _mm256_sub_epi64, _mm256_unpackhi_epi64, _mm256_unpacklo_epi64,
 };
 
 use super::element::Element;
-use super::{Field, LANES, Machine, NielsRow, PointRow, Words, Work};
+use super::{Field, LANES, Machine, NielsRow, PointRow, Work};
 
 /// Proof that the processor has AVX2.
 #[derive(Clone, Copy, Debug)]
@@ -67,9 +65,6 @@ impl Machine for Avx2 {
     }
 }
 
-/// Four elements: limb `i` of all of them in register `i`.
-type Half = [__m256i; 10];
-
 /// Eight elements, the first four lanes in the first half. Only made from an [`Avx2`] or from another.
 #[derive(Clone, Copy)]
 pub(crate) struct Field4x2([Half; 2]);
@@ -86,158 +81,18 @@ macro_rules! instructions {
     }};
 }
 
+mod half;
+mod words;
+
+use half::{EVEN, Half, MASKS, PRIME, add, difference, freeze_half, multiply_half, reduce_half, square_half};
+use words::Words4x2;
+
 /// Calls a function that is too large to be copied to every place it is used: `#[inline(never)]` alone does not
 /// survive beside `#[target_feature]`, and the code grew beyond the instruction cache.
 macro_rules! call {
     ($function:ident: $($signature:ty),+ => $output:ty; $($argument:expr),+) => {
         instructions!(std::hint::black_box($function as unsafe fn($($signature),+) -> $output)($($argument),+))
     };
-}
-
-/// Bits of an even limb, of an odd one.
-const EVEN: i64 = (1 << 26) - 1;
-const ODD: i64 = (1 << 25) - 1;
-
-/// The mask of each limb.
-const MASKS: [i64; 10] = [EVEN, ODD, EVEN, ODD, EVEN, ODD, EVEN, ODD, EVEN, ODD];
-
-/// The limbs of the prime.
-const PRIME: [i64; 10] = [EVEN - 18, ODD, EVEN, ODD, EVEN, ODD, EVEN, ODD, EVEN, ODD];
-
-#[inline]
-#[target_feature(enable = "avx2")]
-fn add(left: __m256i, right: __m256i) -> __m256i {
-    _mm256_add_epi64(left, right)
-}
-
-/// A product of the low 32 bits.
-#[inline]
-#[target_feature(enable = "avx2")]
-fn product(left: __m256i, right: __m256i) -> __m256i {
-    _mm256_mul_epu32(left, right)
-}
-
-/// Nineteen times a number below 2³².
-#[inline]
-#[target_feature(enable = "avx2")]
-fn times_19(word: __m256i) -> __m256i {
-    _mm256_mul_epu32(word, _mm256_set1_epi64x(19))
-}
-
-/// The sum of products.
-macro_rules! products {
-    ($left:ident $right:ident $(, $lefts:ident $rights:ident)*) => {{
-        let sum = product($left, $right);
-        $(let sum = add(sum, product($lefts, $rights));)*
-        sum
-    }};
-}
-
-/// A product, before carries. `d` is twice a limb of `f`, `n` nineteen times one of `g`.
-#[inline]
-#[target_feature(enable = "avx2")]
-fn multiply_half(f: &Half, g: &Half) -> Half {
-    let [f0, f1, f2, f3, f4, f5, f6, f7, f8, f9] = *f;
-    let [g0, g1, g2, g3, g4, g5, g6, g7, g8, g9] = *g;
-    let d1 = add(f1, f1);
-    let d3 = add(f3, f3);
-    let d5 = add(f5, f5);
-    let d7 = add(f7, f7);
-    let d9 = add(f9, f9);
-    let n1 = times_19(g1);
-    let n2 = times_19(g2);
-    let n3 = times_19(g3);
-    let n4 = times_19(g4);
-    let n5 = times_19(g5);
-    let n6 = times_19(g6);
-    let n7 = times_19(g7);
-    let n8 = times_19(g8);
-    let n9 = times_19(g9);
-    [
-        products!(f0 g0, d1 n9, f2 n8, d3 n7, f4 n6, d5 n5, f6 n4, d7 n3, f8 n2, d9 n1),
-        products!(f0 g1, f1 g0, f2 n9, f3 n8, f4 n7, f5 n6, f6 n5, f7 n4, f8 n3, f9 n2),
-        products!(f0 g2, d1 g1, f2 g0, d3 n9, f4 n8, d5 n7, f6 n6, d7 n5, f8 n4, d9 n3),
-        products!(f0 g3, f1 g2, f2 g1, f3 g0, f4 n9, f5 n8, f6 n7, f7 n6, f8 n5, f9 n4),
-        products!(f0 g4, d1 g3, f2 g2, d3 g1, f4 g0, d5 n9, f6 n8, d7 n7, f8 n6, d9 n5),
-        products!(f0 g5, f1 g4, f2 g3, f3 g2, f4 g1, f5 g0, f6 n9, f7 n8, f8 n7, f9 n6),
-        products!(f0 g6, d1 g5, f2 g4, d3 g3, f4 g2, d5 g1, f6 g0, d7 n9, f8 n8, d9 n7),
-        products!(f0 g7, f1 g6, f2 g5, f3 g4, f4 g3, f5 g2, f6 g1, f7 g0, f8 n9, f9 n8),
-        products!(f0 g8, d1 g7, f2 g6, d3 g5, f4 g4, d5 g3, f6 g2, d7 g1, f8 g0, d9 n9),
-        products!(f0 g9, f1 g8, f2 g7, f3 g6, f4 g5, f5 g4, f6 g3, f7 g2, f8 g1, f9 g0),
-    ]
-}
-
-/// A square, before carries. `d` is twice a limb, `q` four times, `n` nineteen times.
-#[inline]
-#[target_feature(enable = "avx2")]
-fn square_half(f: &Half) -> Half {
-    let [f0, f1, f2, f3, f4, f5, f6, f7, f8, f9] = *f;
-    let d0 = add(f0, f0);
-    let d1 = add(f1, f1);
-    let d2 = add(f2, f2);
-    let d3 = add(f3, f3);
-    let d4 = add(f4, f4);
-    let d5 = add(f5, f5);
-    let d6 = add(f6, f6);
-    let d7 = add(f7, f7);
-    let d8 = add(f8, f8);
-    let d9 = add(f9, f9);
-    let q1 = add(d1, d1);
-    let q3 = add(d3, d3);
-    let q5 = add(d5, d5);
-    let q7 = add(d7, d7);
-    let n5 = times_19(f5);
-    let n6 = times_19(f6);
-    let n7 = times_19(f7);
-    let n8 = times_19(f8);
-    let n9 = times_19(f9);
-    [
-        products!(f0 f0, q1 n9, d2 n8, q3 n7, d4 n6, d5 n5),
-        products!(d0 f1, d2 n9, d3 n8, d4 n7, d5 n6),
-        products!(d0 f2, d1 f1, q3 n9, d4 n8, q5 n7, f6 n6),
-        products!(d0 f3, d1 f2, d4 n9, d5 n8, d6 n7),
-        products!(d0 f4, q1 f3, f2 f2, q5 n9, d6 n8, d7 n7),
-        products!(d0 f5, d1 f4, d2 f3, d6 n9, d7 n8),
-        products!(d0 f6, q1 f5, d2 f4, d3 f3, q7 n9, f8 n8),
-        products!(d0 f7, d1 f6, d2 f5, d3 f4, d8 n9),
-        products!(d0 f8, q1 f7, d2 f6, q3 f5, f4 f4, d9 n9),
-        products!(d0 f9, d1 f8, d2 f7, d3 f6, d4 f5),
-    ]
-}
-
-/// Carries a limb into the next: even ones of 26 bits, odd ones of 25.
-macro_rules! carry {
-    (even $from:ident $into:ident) => {
-        let $into = add($into, _mm256_srli_epi64::<26>($from));
-        let $from = _mm256_and_si256($from, _mm256_set1_epi64x(EVEN));
-    };
-    (odd $from:ident $into:ident) => {
-        let $into = add($into, _mm256_srli_epi64::<25>($from));
-        let $from = _mm256_and_si256($from, _mm256_set1_epi64x(ODD));
-    };
-}
-
-/// Carries: two chains side by side, then the topmost limb into the lowest.
-#[inline]
-#[target_feature(enable = "avx2")]
-fn reduce_half(wide: &Half) -> Half {
-    let [a, b, c, d, e, f, g, h, i, j] = *wide;
-    carry!(even a b);
-    carry!(even e f);
-    carry!(odd b c);
-    carry!(odd f g);
-    carry!(even c d);
-    carry!(even g h);
-    carry!(odd d e);
-    carry!(odd h i);
-    carry!(even e f);
-    carry!(even i j);
-    let top = _mm256_srli_epi64::<25>(j);
-    let j = _mm256_and_si256(j, _mm256_set1_epi64x(ODD));
-    // 19 = 1 + 2 + 16, of a number that may have more than 32 bits.
-    let a = add(add(a, top), add(add(top, top), _mm256_slli_epi64::<4>(top)));
-    carry!(even a b);
-    [a, b, c, d, e, f, g, h, i, j]
 }
 
 #[inline(never)]
@@ -285,52 +140,6 @@ fn reduced_sum(left: &[Half; 2], right: &[Half; 2]) -> Field4x2 {
 fn reduced_difference(left: &[Half; 2], right: &[Half; 2]) -> Field4x2 {
     let difference = difference(left, right);
     Field4x2([reduce_half(&difference[0]), reduce_half(&difference[1])])
-}
-
-#[inline]
-#[target_feature(enable = "avx2")]
-fn difference(left: &[Half; 2], right: &[Half; 2]) -> [Half; 2] {
-    let mut difference = *left;
-    for (difference, right) in difference.iter_mut().zip(right) {
-        for ((difference, right), prime) in difference.iter_mut().zip(right).zip(PRIME) {
-            *difference = add(*difference, _mm256_sub_epi64(_mm256_set1_epi64x(prime << 35), *right));
-        }
-    }
-    difference
-}
-
-#[inline]
-#[target_feature(enable = "avx2")]
-fn freeze_half(half: &Half) -> Half {
-    // Below 2²⁵⁵ + 2¹⁰: the prime is in it once at most, and then adding 19 carries out of the top.
-    let mut limbs = carried_through(half, _mm256_setzero_si256());
-    let mut carry = _mm256_set1_epi64x(19);
-    for (limb, mask) in limbs.iter().zip(MASKS) {
-        let sum = add(*limb, carry);
-        carry = if mask == EVEN { _mm256_srli_epi64::<26>(sum) } else { _mm256_srli_epi64::<25>(sum) };
-    }
-    limbs[0] = add(limbs[0], times_19(carry));
-    let mut carry = _mm256_setzero_si256();
-    for (limb, mask) in limbs.iter_mut().zip(MASKS) {
-        let sum = add(*limb, carry);
-        carry = if mask == EVEN { _mm256_srli_epi64::<26>(sum) } else { _mm256_srli_epi64::<25>(sum) };
-        *limb = _mm256_and_si256(sum, _mm256_set1_epi64x(mask));
-    }
-    limbs
-}
-
-/// One carry through all limbs in turn, the topmost times 19 into the lowest.
-#[inline]
-#[target_feature(enable = "avx2")]
-fn carried_through(half: &Half, mut carry: __m256i) -> Half {
-    let mut limbs = *half;
-    for (limb, mask) in limbs.iter_mut().zip(MASKS) {
-        let sum = add(*limb, carry);
-        carry = if mask == EVEN { _mm256_srli_epi64::<26>(sum) } else { _mm256_srli_epi64::<25>(sum) };
-        *limb = _mm256_and_si256(sum, _mm256_set1_epi64x(mask));
-    }
-    limbs[0] = add(limbs[0], times_19(carry));
-    limbs
 }
 
 #[inline(never)]
@@ -683,137 +492,5 @@ impl Field for Field4x2 {
             permuted
         }
         instructions!(compiled(&self, from))
-    }
-}
-
-/// Eight words. Only made from an [`Avx2`] or from others.
-#[derive(Clone, Copy)]
-pub(crate) struct Words4x2([__m256i; 2]);
-
-/// The same expression of both halves.
-macro_rules! halves {
-    ($($value:ident),+ => $body:expr) => {
-        instructions!(Words4x2([
-            {
-                $(let $value = $value.0[0];)+
-                $body
-            },
-            {
-                $(let $value = $value.0[1];)+
-                $body
-            },
-        ]))
-    };
-}
-
-#[inline]
-#[target_feature(enable = "avx2")]
-fn reverse_bytes(words: __m256i) -> __m256i {
-    let order = _mm256_setr_epi8(
-        7, 6, 5, 4, 3, 2, 1, 0, 15, 14, 13, 12, 11, 10, 9, 8, 7, 6, 5, 4, 3, 2, 1, 0, 15, 14, 13, 12, 11, 10, 9, 8,
-    );
-    _mm256_shuffle_epi8(words, order)
-}
-
-impl Words for Words4x2 {
-    type Machine = Avx2;
-
-    #[inline(always)]
-    fn splat(_: Avx2, word: u64) -> Self {
-        instructions!(Self([_mm256_set1_epi64x(word.cast_signed()); 2]))
-    }
-
-    #[inline(always)]
-    fn load_blocks(_: Avx2, blocks: &[[u8; 128]; LANES]) -> [Self; 16] {
-        #[inline(never)]
-        #[target_feature(enable = "avx2")]
-        fn compiled(blocks: &[[u8; 128]; LANES]) -> [Words4x2; 16] {
-            let mut words = [Words4x2([_mm256_setzero_si256(); 2]); 16];
-            for (half, blocks) in blocks.as_chunks::<4>().0.iter().enumerate() {
-                for (group, words) in words.as_chunks_mut::<4>().0.iter_mut().enumerate() {
-                    let mut rows = [[0; 4]; 4];
-                    for (row, block) in rows.iter_mut().zip(blocks) {
-                        if let Some(bytes) = block.as_chunks::<32>().0.get(group) {
-                            *row = crate::vector::signers::words(bytes);
-                        }
-                    }
-                    let [a, b, c, d] = rows.each_ref();
-                    for (words, loaded) in words.iter_mut().zip(load([a, b, c, d])) {
-                        words.0[half] = reverse_bytes(loaded);
-                    }
-                }
-            }
-            words
-        }
-        instructions!(compiled(blocks))
-    }
-
-    #[inline(always)]
-    fn store_digests(state: [Self; 8]) -> [[u64; 8]; LANES] {
-        #[inline(never)]
-        #[target_feature(enable = "avx2")]
-        fn compiled(state: &[Words4x2; 8]) -> [[u64; 8]; LANES] {
-            let mut digests = [[0; 8]; LANES];
-            for (half, digests) in digests.as_chunks_mut::<4>().0.iter_mut().enumerate() {
-                for (group, state) in state.as_chunks::<4>().0.iter().enumerate() {
-                    let [a, b, c, d] = state;
-                    let words = [
-                        reverse_bytes(a.0[half]),
-                        reverse_bytes(b.0[half]),
-                        reverse_bytes(c.0[half]),
-                        reverse_bytes(d.0[half]),
-                    ];
-                    let mut parts = [[0; 4]; 4];
-                    let [a, b, c, d] = parts.each_mut();
-                    store(words, [a, b, c, d]);
-                    for (digest, part) in digests.iter_mut().zip(parts) {
-                        if let Some(place) = digest.as_chunks_mut::<4>().0.get_mut(group) {
-                            *place = part;
-                        }
-                    }
-                }
-            }
-            digests
-        }
-        instructions!(compiled(&state))
-    }
-
-    #[inline(always)]
-    fn plus(self, other: Self) -> Self {
-        let left = self;
-        halves!(left, other => _mm256_add_epi64(left, other))
-    }
-
-    #[inline(always)]
-    fn xor3(first: Self, second: Self, third: Self) -> Self {
-        halves!(first, second, third => _mm256_xor_si256(_mm256_xor_si256(first, second), third))
-    }
-
-    #[inline(always)]
-    fn rotate<const BITS: i32>(self) -> Self {
-        let word = self;
-        halves!(word => _mm256_or_si256(
-            _mm256_srl_epi64(word, _mm_cvtsi32_si128(BITS)),
-            _mm256_sll_epi64(word, _mm_cvtsi32_si128(64 - BITS)),
-        ))
-    }
-
-    #[inline(always)]
-    fn shift<const BITS: u32>(self) -> Self {
-        let word = self;
-        halves!(word => _mm256_srl_epi64(word, _mm_cvtsi32_si128(BITS.cast_signed())))
-    }
-
-    #[inline(always)]
-    fn choose(by: Self, yes: Self, no: Self) -> Self {
-        halves!(by, yes, no => _mm256_or_si256(_mm256_and_si256(by, yes), _mm256_andnot_si256(by, no)))
-    }
-
-    #[inline(always)]
-    fn majority(first: Self, second: Self, third: Self) -> Self {
-        halves!(first, second, third => _mm256_or_si256(
-            _mm256_and_si256(first, second),
-            _mm256_and_si256(third, _mm256_or_si256(first, second)),
-        ))
     }
 }

@@ -75,7 +75,7 @@ struct State {
 
 /// An open file of the simulated disk.
 #[derive(Debug)]
-pub struct SimHandle {
+pub(crate) struct SimHandle {
     id: u64,
     boot: u64,
     path: PathBuf,
@@ -84,7 +84,7 @@ pub struct SimHandle {
 
 /// A lock on the simulated disk, given back when dropped.
 #[derive(Debug)]
-pub struct SimLock {
+pub(crate) struct SimLock {
     disk: SimDisk,
     path: PathBuf,
     boot: u64,
@@ -128,7 +128,7 @@ impl SimDisk {
     }
 
     /// Lets the code under test make a mistake from now on, to see whether anybody notices.
-    pub(crate) fn plant(&self, mistake: Planted) {
+    pub fn plant(&self, mistake: Planted) {
         self.state.lock().planted.insert(mistake);
     }
 
