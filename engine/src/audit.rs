@@ -2,9 +2,11 @@
 //!
 //! Nothing is written and no lock is taken, so the end of a ledger that an engine has open may look torn.
 
-use crate::commit::transactions_hasher;
+use crate::checkpoint::{self, Place};
 use crate::ledger::Ledger;
-use crate::log::{self, OsStorage, RecordRef};
+use crate::log::{self, Checkpoint, OsStorage, RecordRef};
+use crate::open;
+use crate::proof::transaction_tree;
 use crate::query::BlockRef;
 use crate::replay::{ReplayError, Replayer};
 use crate::transaction::{TransactionRef, signed_message};
@@ -26,6 +28,9 @@ pub type VisitError = Box<dyn std::error::Error + Send + Sync>;
 pub struct LedgerSummary {
     /// Name of the ledger.
     pub name: String,
+    /// Height of the checkpoint below which the log is no longer there; 0 if it begins with its first block. What comes below isn't
+    /// looked at.
+    pub from: Height,
     /// Height of its last block, 0 if there is none.
     pub height: Height,
     /// Hash of its last block, the ledger's id if there is none.
@@ -74,8 +79,10 @@ pub fn read_ledger(
     directory: &Path,
     visit: &mut dyn FnMut(&BlockRef<'_>) -> Result<(), VisitError>,
 ) -> Result<LedgerSummary, AuditError> {
-    let mut transactions = 0_u64;
-    let scanned = log::scan(&OsStorage, directory, &mut |record| {
+    let place = beginning(directory)?;
+    let mut transactions = place.map_or(0, |place| place.transactions);
+    let from = place.map(|place| Checkpoint { height: place.height.0, hash: place.hash.0 });
+    let scanned = log::scan_from(&OsStorage, directory, from, &mut |record| {
         let block = block_of(&record)?;
         transactions = transactions.saturating_add(u64::from(block.header().count));
         visit(&block).map_err(|error| format!("{}, offset {}: {error}", record.file, record.offset))?;
@@ -87,6 +94,7 @@ pub fn read_ledger(
         .map(|torn| format!("{}: {} bytes from offset {}: {}", torn.file, torn.bytes, torn.offset, torn.found));
     Ok(LedgerSummary {
         name: String::from_utf8_lossy(&scanned.genesis).into_owned(),
+        from: place.map(|place| place.height).unwrap_or_default(),
         height: Height(scanned.height),
         hash: Digest(scanned.hash),
         bytes: scanned.bytes,
@@ -97,6 +105,21 @@ pub fn read_ledger(
     })
 }
 
+/// The checkpoint that a log begins with whose first segments were retired.
+pub(crate) fn beginning(directory: &Path) -> Result<Option<Place>, AuditError> {
+    if log::has_beginning(&OsStorage, directory).map_err(|error| located(directory, &error))? {
+        return Ok(None);
+    }
+    let ledger = ledger_of(directory)?;
+    let oldest = checkpoint::oldest(&OsStorage, directory, &ledger.id().0);
+    oldest.map_err(|fault| AuditError(format!("{}: {fault}", directory.display())))
+}
+
+fn ledger_of(directory: &Path) -> Result<Ledger, AuditError> {
+    let name = ledger_name(directory)?;
+    Ledger::new(&name).map_err(|error| AuditError(format!("{}: {error}", directory.display())))
+}
+
 /// Says which directory it was, where the error has but a file's name.
 fn located(directory: &Path, error: &log::OpenError) -> AuditError {
     let (directory, text) = (directory.display().to_string(), error.to_string());
@@ -105,12 +128,11 @@ fn located(directory: &Path, error: &log::OpenError) -> AuditError {
 
 fn block_of<'a>(record: &RecordRef<'a>) -> Result<BlockRef<'a>, VisitError> {
     let stored = record.header;
-    let header = BlockHeader::from_log(stored.height, stored.previous, stored.body_hash, &stored.meta)
-        .ok_or("reserved bytes of the header: expected zeros, found others")?;
+    let header = BlockHeader::from_log(stored.height, stored.previous, stored.body_hash, &stored.meta);
     Ok(BlockRef::new(header, Digest(*record.hash), record.body)?)
 }
 
-/// Checks every hash, the chain, every id, and every outcome by executing every block again; with `signatures` every signature
+/// Checks every hash, the chain, every id, every checkpoint, and every outcome by executing every block again; with `signatures` every signature
 /// too, on all cores. `progress` hears the height and the transactions so far.
 ///
 /// # Errors
@@ -120,10 +142,16 @@ pub fn audit_ledger(
     signatures: bool,
     progress: &mut dyn FnMut(Height, u64),
 ) -> Result<AuditReport, AuditError> {
-    let name = ledger_name(directory)?;
-    let ledger = Ledger::new(&name).map_err(|error| AuditError(format!("{}: {error}", directory.display())))?;
-    let mut replayer =
-        Replayer::new().map_err(|error| AuditError(format!("the operating system gives no randomness: {error}")))?;
+    let ledger = ledger_of(directory)?;
+    let wrong = |error: &dyn std::fmt::Display| AuditError(format!("{}: {error}", directory.display()));
+    let checkpoints = checkpoint::find(&OsStorage, directory).map_err(|error| wrong(&error))?;
+    let load = |height| checkpoint::load(&OsStorage, directory, height, &ledger.id().0);
+    let mut replayer = match beginning(directory)? {
+        None => {
+            Replayer::new().map_err(|error| AuditError(format!("the operating system gives no randomness: {error}")))?
+        }
+        Some(place) => open::replayer_of(load(place.height).map_err(|fault| wrong(&fault))?),
+    };
     let verifier = Verifier::new(VerifierConfig::default());
     let (mut rejected, mut verified) = (0_u64, 0_u64);
     let summary = read_ledger(directory, &mut |block| {
@@ -132,11 +160,7 @@ pub fn audit_ledger(
         let bodies = transactions.iter().map(TransactionRef::body);
         let mut ids: Vec<TransactionId> = Vec::with_capacity(transactions.len());
         ledger.transaction_ids(bodies, &mut ids);
-        let mut hasher = transactions_hasher();
-        ids.iter().for_each(|id| {
-            hasher.update(&id.0);
-        });
-        let found = Digest(hasher.finalize().into());
+        let found = Digest(transaction_tree(ids.iter(), block.rejections()).root());
         if found != header.transactions {
             let (expected, found) = (header.transactions.to_string(), found.to_string());
             return Err(ReplayError { height: header.height, what: "transactions", expected, found }.into());
@@ -146,6 +170,15 @@ pub fn audit_ledger(
         }
         replayer.block(header, block.body())?;
         rejected = rejected.saturating_add(u64::from(header.rejected));
+        if checkpoints.binary_search(&header.height).is_ok() {
+            // A checkpoint is a shortcut: it has to lead where the blocks do.
+            let (loaded, own) = (load(header.height)?, replayer.state.share_records().digest());
+            if (loaded.digest, loaded.place.hash) != (own, block.hash()) {
+                let expected = format!("the block {} and the state {own}", block.hash());
+                let found = format!("{} and {}", loaded.place.hash, loaded.digest);
+                return Err(ReplayError { height: header.height, what: "the checkpoint", expected, found }.into());
+            }
+        }
         progress(header.height, replayer.tip.transactions);
         Ok(())
     })?;

@@ -5,13 +5,16 @@
 //! before. A write or a sync that fails ends it for good: nothing is retried, nothing more is acknowledged.
 
 use crate::block::Block;
+use crate::checkpoint::Command;
 use crate::error::{Stop, StopError};
 use crate::execute::Settled;
 use crate::log::{FrameBuilder, LogFailure, Planted, Sealed, SegmentLog, Storage};
+use crate::proof::transaction_tree;
+use crate::roots::RootBoard;
 use crate::stats::{Stage, Stats};
 use crate::types::{BlockHeader, Digest, Height, REJECTION_BYTES, Settlement, Time, TransactionId};
 use crate::verify::Verified;
-use crossbeam::channel::{Receiver, RecvTimeoutError};
+use crossbeam::channel::{Receiver, RecvTimeoutError, Sender};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -71,12 +74,32 @@ pub(crate) struct Committer<S: Storage> {
     pub group_bytes_max: usize,
     pub stats: Arc<Stats>,
     pub stop: Arc<Stop>,
+    pub due: Due,
+    pub roots: Arc<RootBoard>,
+}
+
+/// Tells when a checkpoint is due.
+pub(crate) struct Due {
+    pub keeper: Sender<Command>,
+    /// Bytes of log since the last time.
+    pub log_bytes: u64,
+    pub log_bytes_max: u64,
+}
+
+impl Due {
+    fn count(&mut self, bytes: u64) {
+        self.log_bytes = self.log_bytes.saturating_add(bytes);
+        // One that can't be told yet, since the last one isn't done, is told with a later group.
+        if self.log_bytes >= self.log_bytes_max && self.keeper.try_send(Command::Due).is_ok() {
+            self.log_bytes = 0;
+        }
+    }
 }
 
 impl<S: Storage> Committer<S> {
     /// Commits blocks until there are no more, then closes the log.
     pub(crate) fn run(self, blocks: &Receiver<Executed>) {
-        let Self { mut log, mut tip, group_bytes_max, stats, stop } = self;
+        let Self { mut log, mut tip, group_bytes_max, stats, stop, mut due, roots } = self;
         let mut buffers = Vec::new();
         let mut is_sealed = true;
         let failed = |failure: LogFailure| stop.set(StopError::from(failure));
@@ -100,9 +123,16 @@ impl<S: Storage> Committer<S> {
                 }
             };
             is_sealed = false;
+            let carried: Option<Vec<Digest>> = group.iter().map(|block| roots.carried(block.height)).collect();
+            let Some(carried) = carried else {
+                return stop.set(StopError::Panicked("a state root was lost".into()));
+            };
             let releases_failed = log.planted(Planted::ReceiptsOfFailedGroup);
-            match commit(log, &mut tip, &group, &mut buffers, &stats) {
-                Ok(durable) => log = durable,
+            match commit(log, &mut tip, &group, &carried, &mut buffers, &stats) {
+                Ok((durable, bytes)) => {
+                    log = durable;
+                    due.count(bytes);
+                }
                 Err(failure) => {
                     // The cause stands before the group is dropped, so that every batch in it tells its submitter.
                     failed(failure);
@@ -135,20 +165,21 @@ fn take_group(first: Executed, blocks: &Receiver<Executed>, bytes_max: usize) ->
     group
 }
 
-/// Makes a group of blocks durable with one sync.
+/// Makes a group of blocks durable with one sync; gives the bytes of their frames too.
 fn commit<S: Storage>(
     log: SegmentLog<S>,
     tip: &mut Digest,
     group: &[Executed],
+    roots: &[Digest],
     buffers: &mut Vec<Vec<u8>>,
     stats: &Stats,
-) -> Result<SegmentLog<S>, LogFailure> {
+) -> Result<(SegmentLog<S>, u64), LogFailure> {
     let meter = stats.meter();
     let count = group.iter().map(|block| block.count as usize).sum();
     let mut frames = Vec::with_capacity(group.len());
-    for block in group {
+    for (block, &root) in group.iter().zip(roots) {
         let builder = FrameBuilder::with_buffer(buffers.pop().unwrap_or_default(), log.body_bytes_max());
-        let sealed = seal(block, *tip, builder)?;
+        let sealed = seal(block, *tip, root, builder)?;
         *tip = Digest(*sealed.hash());
         frames.push(sealed);
     }
@@ -163,11 +194,11 @@ fn commit<S: Storage>(
     let bytes = frames.iter().map(|frame| frame.frame_bytes() as u64).sum();
     stats.record_blocks(group.len(), bytes);
     buffers.extend(frames.into_iter().map(Sealed::into_buffer));
-    Ok(log)
+    Ok((log, bytes))
 }
 
 /// Fixes a block's bytes and hash: the transactions as received, then the rejections.
-fn seal(executed: &Executed, previous: Digest, mut builder: FrameBuilder) -> Result<Sealed, LogFailure> {
+fn seal(executed: &Executed, previous: Digest, root: Digest, mut builder: FrameBuilder) -> Result<Sealed, LogFailure> {
     let block = executed.block();
     for run in block.runs() {
         builder.extend(run)?;
@@ -175,10 +206,7 @@ fn seal(executed: &Executed, previous: Digest, mut builder: FrameBuilder) -> Res
     for (position, rejection) in &executed.settled.rejections {
         builder.extend(&rejection.encode(*position))?;
     }
-    let mut ids = transactions_hasher();
-    for id in executed.parts.iter().flat_map(Part::ids) {
-        ids.update(&id.0);
-    }
+    let tree = transaction_tree(executed.parts.iter().flat_map(Part::ids), &executed.settled.rejections);
     let header = BlockHeader {
         height: block.height,
         previous,
@@ -187,16 +215,12 @@ fn seal(executed: &Executed, previous: Digest, mut builder: FrameBuilder) -> Res
         first: block.first,
         count: block.count,
         rejected: u32::try_from(executed.settled.rejections.len()).unwrap_or(u32::MAX),
-        transactions: Digest(ids.finalize().into()),
+        transactions: Digest(tree.root()),
         outcomes: executed.settled.outcomes,
         effects: executed.settled.effects,
+        state: root,
     };
     Ok(builder.seal(block.height.0, previous.0, &header.meta()))
-}
-
-/// The hash over a block's transactions takes their ids in order.
-pub(crate) fn transactions_hasher() -> blake3::Hasher {
-    blake3::Hasher::new_derive_key("nostro 1 transactions")
 }
 
 /// The most bytes a block's rejections can take beside its transactions.

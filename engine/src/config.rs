@@ -1,6 +1,8 @@
 //! How an engine is set up: limits, each with its unit and interval. None of them changes a result.
 
+use crate::keys::KeyPair;
 use std::num::NonZeroUsize;
+use std::path::PathBuf;
 
 /// Limits of an engine. Start from the default and change what you need.
 ///
@@ -30,6 +32,18 @@ pub struct EngineConfig {
     pub segment_bytes: u64,
     /// Bytes of segments written full of zeros when the engine opens, so that commits needn't. In [0, 1 TiB].
     pub log_reserve_bytes: u64,
+    /// Bytes of log after which a checkpoint is written. In [1 MiB, 1 TiB]. What bounds the time that opening takes: at the default about ten
+    /// seconds with ten million accounts.
+    pub checkpoint_log_bytes: u64,
+    /// What becomes of the log below the older of two checkpoints.
+    pub retention: Retention,
+    /// Whether the index of receipts by id follows beside the work. Without it the first question waits for it.
+    pub receipt_index: bool,
+    /// Whether balances can be proved: keeps the state of the newest root beside the present one, which under a load that touches everything
+    /// doubles the memory of accounts.
+    pub balance_proofs: bool,
+    /// Signs headers that are asked for, so that proofs can be checked by whoever knows its address.
+    pub header_key: Option<KeyPair>,
     /// Memory for decoded keys of signers met before, which spares a part of verification. In [0, 64 GiB]; about 330 bytes a key.
     pub key_cache_bytes: usize,
     /// **Verifies no signature at all.** For measuring the rest, and for transactions whose signatures were verified before.
@@ -48,10 +62,28 @@ impl Default for EngineConfig {
             group_bytes_max: 4 << 20,
             segment_bytes: 256 << 20,
             log_reserve_bytes: 256 << 20,
+            checkpoint_log_bytes: 2 << 30,
+            retention: Retention::KeepAll,
+            receipt_index: true,
+            balance_proofs: false,
+            header_key: None,
             key_cache_bytes: 40 << 20,
             trust_signatures: false,
         }
     }
+}
+
+/// What becomes of segments of the log that no opening needs any more: everything in them is in two checkpoints. Blocks that are
+/// gone can't be read, audited or proved from this directory.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub enum Retention {
+    /// They stay.
+    #[default]
+    KeepAll,
+    /// They move to this directory, which is made if it isn't there.
+    Archive(PathBuf),
+    /// They are removed.
+    Recycle,
 }
 
 /// A limit outside its interval.
@@ -78,6 +110,7 @@ impl EngineConfig {
         bytes(self.block_bytes_max as u64, "block_bytes_max", 32 << 10, (64 << 20).min(self.segment_bytes / 4))?;
         bytes(self.group_bytes_max as u64, "group_bytes_max", 4 << 10, 64 << 20)?;
         bytes(self.log_reserve_bytes, "log_reserve_bytes", 0, 1 << 40)?;
+        bytes(self.checkpoint_log_bytes, "checkpoint_log_bytes", 1 << 20, 1 << 40)?;
         bytes(self.key_cache_bytes as u64, "key_cache_bytes", 0, 64 << 30)?;
         if !self.segment_bytes.is_multiple_of(4096) {
             let expected = "a multiple of 4096".to_owned();
@@ -103,7 +136,7 @@ mod tests {
     fn the_default_is_allowed_and_every_limit_is_checked() {
         assert_eq!(EngineConfig::default().check(), Ok(()));
         type Wrong = (&'static str, fn(&mut EngineConfig));
-        let wrong: [Wrong; 9] = [
+        let wrong: [Wrong; 10] = [
             ("threads", |c| c.threads = 1025),
             ("intake_transactions_max", |c| c.intake_transactions_max = 0),
             ("intake_bytes_max", |c| c.intake_bytes_max = 100),
@@ -113,6 +146,7 @@ mod tests {
             ("segment_bytes", |c| c.segment_bytes = 4096),
             ("segment_bytes", |c| c.segment_bytes += 1),
             ("log_reserve_bytes", |c| c.log_reserve_bytes = u64::MAX),
+            ("checkpoint_log_bytes", |c| c.checkpoint_log_bytes = 1),
         ];
         for (field, change) in wrong {
             let mut config = EngineConfig::default();

@@ -1,38 +1,35 @@
 //! The engine: opens a ledger, owns its threads, holds no logic of its own.
 
-use crate::commit::Committer;
+use crate::boundary::Request;
+use crate::checkpoint::{Command, Keeper};
+use crate::commit::{Committer, Due};
 use crate::completion::{Budget, Room};
-use crate::config::EngineConfig;
-use crate::error::{OpenError, ReadError, Stop, StopError, SubmitError};
+use crate::config::{EngineConfig, Retention};
+use crate::error::{CheckpointError, OpenError, ProveError, ReadError, Stop, StopError, SubmitError};
 use crate::intake::{Batch, Intake, Submitter, Ticket, Tickets};
+use crate::keys::KeyPair;
 use crate::ledger::Ledger;
 #[cfg(feature = "sim")]
 use crate::log::SimDisk;
-use crate::log::{self, LogConfig, LogReader, OsStorage, SegmentLog, Storage};
-use crate::pipeline::{self, Common, Executing, SnapshotRequest, Start};
-use crate::query::{Blocks, Snapshot};
-use crate::replay::{ReplayError, Replayer};
+use crate::log::{LogConfig, LogReader, OsStorage, Storage};
+use crate::open::{self, OpenProgress, Opened};
+use crate::pipeline::{self, Common, Start};
+use crate::proof::{BalanceProof, SignedHeader, TransactionProof};
+use crate::query::{Blocks, Snapshot, StoredBlock};
+use crate::receipts::ReceiptIndex;
+use crate::replay::Replayer;
+use crate::roots::RootBoard;
 use crate::stats::{EngineStats, Stats, Verifying};
 use crate::transaction::Transaction;
-use crate::types::{BlockHeader, Digest, Height};
+use crate::types::{Address, BlockHeader, Height, Receipt, TransactionId};
 use crate::verify::SignatureCheck;
 use crossbeam::channel::{Sender, bounded, unbounded};
 use parking_lot::{Mutex, RwLock};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread::JoinHandle;
 use std::time::Duration;
-
-/// How far opening a ledger has come.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct OpenProgress {
-    /// Blocks executed again.
-    pub blocks: u64,
-    /// Transactions executed again.
-    pub transactions: u64,
-    /// Bytes of blocks read.
-    pub bytes: u64,
-}
 
 /// A settlement engine on one ledger directory. Share it by reference or in an [`Arc`]; dropping it closes it.
 ///
@@ -54,13 +51,15 @@ pub struct OpenProgress {
 /// # std::fs::remove_dir_all(&directory)?;
 /// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```
-#[derive(Debug)]
 pub struct Engine {
     directory: PathBuf,
     ledger: Ledger,
     intake: Arc<Intake>,
     submitter: Submitter,
-    snapshots: Sender<SnapshotRequest>,
+    states: Sender<Request>,
+    /// Where checkpoints are asked for; nothing once it is being closed.
+    commands: Mutex<Option<Sender<Command>>>,
+    closing: Arc<AtomicBool>,
     reader: LogReader,
     common: Arc<Common>,
     verifying: Verifying,
@@ -68,13 +67,31 @@ pub struct Engine {
     /// The durable state of a stopped engine, made when it is first asked for.
     last: Mutex<Option<Snapshot>>,
     recovered: OpenProgress,
+    warnings: Vec<String>,
+    roots: Arc<RootBoard>,
+    /// Looks a receipt up by its id. Which disk it looks on is nobody's business here.
+    receipts: Box<ReceiptById>,
+    /// Makes the last durable state of an engine that has stopped.
+    rebuild: Box<Rebuild>,
+    header_key: Option<KeyPair>,
 }
+
+impl std::fmt::Debug for Engine {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let stopped = self.common.stop.cause();
+        write!(f, "Engine({}, {}, stopped: {stopped:?})", self.directory.display(), self.durable_height())
+    }
+}
+
+type ReceiptById = dyn Fn(&TransactionId) -> Result<Option<Receipt>, ReadError> + Send + Sync;
+type Rebuild = dyn Fn() -> Result<Replayer, ReadError> + Send + Sync;
 
 impl Engine {
     /// Opens the ledger in a directory, or creates one where there is none. One engine at a time has a ledger open.
     ///
-    /// Every block of an existing one is read, its chain checked, and executed again; what was torn off by a crash and never
-    /// acknowledged is cut, damage below that is an error.
+    /// Of an existing one the newest checkpoint is loaded; every block above it is read, its chain checked, and executed again. What
+    /// was torn off by a crash and never acknowledged is cut, damage below that is an error. A damaged checkpoint is replaced by the
+    /// one before, or by all blocks, and told by [`warnings`](Self::warnings).
     ///
     /// # Errors
     /// [`OpenError`].
@@ -114,13 +131,16 @@ impl Engine {
         config.check()?;
         let ledger = Ledger::new(&config.ledger)?;
         let system = |what| move |source| OpenError::System { what, source };
-        let mut replayer = Replayer::new().map_err(system("randomness"))?;
         let log_config = LogConfig {
             segment_bytes: config.segment_bytes,
             reserve_bytes: config.log_reserve_bytes,
             group_bytes_max: config.group_bytes_max,
         };
-        let (log, tip, recovered) = open_log(storage, &directory, &ledger, log_config, &mut replayer, progress)?;
+        if let Retention::Archive(archive) = &config.retention {
+            storage.create_dir(archive).map_err(system("archive"))?;
+        }
+        let Opened { log, hash, replayer, progress: recovered, log_bytes, kept, damaged } =
+            open::open(&storage, &directory, &ledger, log_config, progress)?;
         let reader = log.reader();
         // The ledger may have smaller segments than the configuration that its blocks were limited for.
         config.block_bytes_max = config.block_bytes_max.min(log.body_bytes_max() as usize);
@@ -131,18 +151,60 @@ impl Engine {
         let budget = Arc::new(Budget::new(room));
         let common = Arc::new(Common { stop: stop.clone(), budget: budget.clone(), stats: stats.clone() });
         let (queue, intake_out) = unbounded::<Batch>();
-        let (snapshots, snapshots_out) = unbounded();
+        let (states, states_out) = unbounded();
+        // One that is due while another is being written waits; a third needn't.
+        let (commands, commands_out) = bounded(1);
+        let closing = Arc::new(AtomicBool::new(false));
         let intake =
             Arc::new(Intake { queue: RwLock::new(Some(queue)), budget, stop: stop.clone(), stats: stats.clone() });
+        let roots = Arc::new(RootBoard::new(replayer.roots));
+        let storage = Arc::new(storage);
+        let receipts = Arc::new(ReceiptIndex::new(storage.clone(), directory.clone(), ledger.clone(), reader.clone()));
+        let rebuild = {
+            let (storage, directory, ledger, reader) =
+                (storage.clone(), directory.clone(), ledger.clone(), reader.clone());
+            move || open::replay_durable(&*storage, &directory, &ledger, &reader)
+        };
+        let keeper = Keeper {
+            storage,
+            directory: directory.clone(),
+            ledger: ledger.id().0,
+            reader: reader.clone(),
+            retirer: log.retirer(),
+            retention: config.retention.clone(),
+            states: states.clone(),
+            kept,
+            damaged: damaged.iter().map(|&(height, _)| height).collect(),
+            closing: closing.clone(),
+            roots: roots.clone(),
+            stop: stop.clone(),
+            stats: stats.clone(),
+        };
+        let due = Due { keeper: commands.clone(), log_bytes, log_bytes_max: config.checkpoint_log_bytes };
+        let committer = Committer {
+            log,
+            tip: hash,
+            group_bytes_max: config.group_bytes_max,
+            stats,
+            stop,
+            due,
+            roots: roots.clone(),
+        };
         let check = SignatureCheck::new(ledger.clone(), config.trust_signatures, config.key_cache_bytes);
         let verifying = Verifying { threads: config.verify_threads(), path: check.path() };
         let start = Start {
             check,
             state: replayer.state,
             tip: replayer.tip,
-            committer: Committer { log, tip, group_bytes_max: config.group_bytes_max, stats, stop },
+            scratch: replayer.scratch,
+            tree: replayer.tree,
+            roots: roots.clone(),
+            committer,
             intake: intake_out,
-            snapshots: snapshots_out,
+            snapshots: states_out,
+            receipts: receipts.clone(),
+            keeper,
+            commands: commands_out,
         };
         let threads = pipeline::start(start, &config, &common).map_err(system("threads"))?;
         Ok(Self {
@@ -150,13 +212,20 @@ impl Engine {
             ledger,
             submitter: Submitter::new(intake.clone()),
             intake,
-            snapshots,
+            states,
+            commands: Mutex::new(Some(commands)),
+            closing,
             reader,
             common,
             verifying,
             threads: Mutex::new(threads),
             last: Mutex::new(None),
             recovered,
+            roots,
+            receipts: Box::new(move |id| receipts.receipt(id)),
+            rebuild: Box::new(rebuild),
+            header_key: config.header_key,
+            warnings: damaged.into_iter().map(|(_, reason)| reason).collect(),
         })
     }
 
@@ -176,6 +245,12 @@ impl Engine {
     #[must_use]
     pub const fn recovered(&self) -> OpenProgress {
         self.recovered
+    }
+
+    /// What opening has found wrong and could do without: damaged checkpoints, each with file, place, expectation and finding.
+    #[must_use]
+    pub fn warnings(&self) -> &[String] {
+        &self.warnings
     }
 
     /// Submits one transaction. Never waits. All that is submitted here counts as one source of traffic; a host that serves many gives
@@ -210,7 +285,7 @@ impl Engine {
     /// [`ReadError`] if the engine has stopped and its log can't be read.
     pub fn snapshot(&self) -> Result<Snapshot, ReadError> {
         let (request, answer) = bounded(1);
-        let executing = self.snapshots.send(request).ok().and_then(|()| answer.recv().ok());
+        let executing = self.states.send(Request::Snapshot(request)).ok().and_then(|()| answer.recv().ok());
         if let Some(executing) = executing {
             while self.reader.watermark() < executing.height.0 && !self.has_ended() {
                 self.reader.wait_beyond(executing.height.0.saturating_sub(1), Duration::from_millis(50));
@@ -233,16 +308,8 @@ impl Engine {
         if let Some(snapshot) = last.as_ref().filter(|last| last.height() >= self.durable_height()) {
             return Ok(snapshot.clone());
         }
-        let failed = |height, reason: String| ReadError { height, reason };
-        let mut replayer = Replayer::new().map_err(|error| failed(Height(0), error.to_string()))?;
-        for block in self.blocks_from(Height(1)) {
-            let block = block?;
-            let replayed = replayer.block(block.header(), block.body());
-            replayed.map_err(|error| failed(block.header().height, error.to_string()))?;
-        }
-        let tip = replayer.tip;
-        let state = replayer.state.share();
-        let executing = Executing { height: tip.height, time: tip.time, transactions: tip.transactions, state };
+        let mut replayer = (self.rebuild)()?;
+        let executing = replayer.tip.with(replayer.state.share());
         Ok(last.insert(Snapshot::new(executing, self.ledger.clone())).clone())
     }
 
@@ -252,10 +319,84 @@ impl Engine {
         Blocks::new(self.reader.clone(), height)
     }
 
+    /// What became of a transaction, by its id: its first use in the blocks that are still here; `None` if it is in none of them. Costs
+    /// some page reads per segment of the log and a hash of the block; the first call after opening may have to index the newest segment.
+    ///
+    /// # Errors
+    /// [`ReadError`] if the log can't be read.
+    pub fn receipt(&self, transaction: &TransactionId) -> Result<Option<Receipt>, ReadError> {
+        (self.receipts)(transaction)
+    }
+
+    /// The header of a durable block; `None` if it isn't durable yet or was retired.
+    ///
+    /// # Errors
+    /// [`ReadError`] if the log can't be read.
+    pub fn header(&self, height: Height) -> Result<Option<BlockHeader>, ReadError> {
+        Ok(self.block(height)?.map(|block| *block.header()))
+    }
+
+    /// The same signed with [`header_key`](EngineConfig::header_key); `None` too if there is no key. An Ed25519 signature is a function of the key and
+    /// the header, so none is kept.
+    ///
+    /// # Errors
+    /// [`ReadError`] if the log can't be read.
+    pub fn signed_header(&self, height: Height) -> Result<Option<SignedHeader>, ReadError> {
+        let Some(key) = &self.header_key else { return Ok(None) };
+        Ok(self.header(height)?.map(|header| SignedHeader::new(header, key)))
+    }
+
+    fn block(&self, height: Height) -> Result<Option<StoredBlock>, ReadError> {
+        let failed = |error: crate::log::ReadError| ReadError { height, reason: error.to_string() };
+        Ok(self.reader.read(height.0).map_err(failed)?.map(StoredBlock::new))
+    }
+
+    /// Proves that a transaction was settled and how, with the height of the block whose header the proof is for. Costs a hash of the
+    /// whole block; for many of one block see [`StoredBlock::prover`].
+    ///
+    /// # Errors
+    /// [`ProveError`].
+    pub fn prove_transaction(&self, transaction: &TransactionId) -> Result<(Height, TransactionProof), ProveError> {
+        let missing = ProveError::NoTransaction(*transaction);
+        let receipt = self.receipt(transaction)?.ok_or(missing.clone())?;
+        let block = self.block(receipt.height)?.ok_or(missing.clone())?;
+        let proof = block.prover(&self.ledger)?.prove(receipt.position).ok_or(missing)?;
+        Ok((receipt.height, proof))
+    }
+
+    /// Proves what an account held in the state of the newest root that a durable header carries, with the height of such a header.
+    /// Costs microseconds. Needs [`balance_proofs`](EngineConfig::balance_proofs).
+    ///
+    /// # Errors
+    /// [`ProveError`].
+    pub fn prove_balance(&self, account: &Address) -> Result<(Height, BalanceProof), ProveError> {
+        let rooted = self.roots.rooted().ok_or(ProveError::NoRoot)?;
+        let header = Height(rooted.height.0.saturating_add(BlockHeader::ROOT_DELAY));
+        if self.durable_height() < header {
+            return Err(ProveError::NoRoot);
+        }
+        let missing = ProveError::NoAccount { account: *account, height: rooted.height };
+        Ok((header, rooted.prove(account).ok_or(missing)?))
+    }
+
     /// The last durable block; 0 if there is none.
     #[must_use]
     pub fn durable_height(&self) -> Height {
         Height(self.reader.watermark())
+    }
+
+    /// Writes a checkpoint of the state as it is now, beside the work, and waits until it is durable. Gives its height; 0 if there is
+    /// no block yet. The next opening begins there. Checkpoints are also written by themselves, see
+    /// [`checkpoint_log_bytes`](EngineConfig::checkpoint_log_bytes).
+    ///
+    /// # Errors
+    /// [`CheckpointError`]; the engine goes on.
+    pub fn checkpoint(&self) -> Result<Height, CheckpointError> {
+        let (request, answer) = bounded(1);
+        let commands = self.commands.lock().clone();
+        let asked = commands.is_some_and(|commands| commands.send(Command::Asked(request)).is_ok());
+        let done = if asked { answer.recv().ok() } else { None };
+        done.unwrap_or_else(|| Err(CheckpointError::Stopped(self.common.stop.cause_or_closed())))
     }
 
     /// Why the engine stopped, if it did.
@@ -284,6 +425,8 @@ impl Engine {
 
     fn shut(&self) {
         drop(self.intake.queue.write().take());
+        drop(self.commands.lock().take());
+        self.closing.store(true, Ordering::Relaxed);
         for thread in self.threads.lock().drain(..) {
             // Its panic, if any, stands in `stop`.
             let _ = thread.join();
@@ -296,47 +439,5 @@ impl Engine {
 impl Drop for Engine {
     fn drop(&mut self) {
         self.shut();
-    }
-}
-
-/// Creates the log or recovers the state from it; gives the hash of its last block too.
-fn open_log<S: Storage + Clone>(
-    storage: S,
-    directory: &Path,
-    ledger: &Ledger,
-    config: LogConfig,
-    replayer: &mut Replayer,
-    progress: &mut dyn FnMut(OpenProgress),
-) -> Result<(SegmentLog<S>, Digest, OpenProgress), OpenError> {
-    let complain = |error: log::OpenError| match error {
-        log::OpenError::Visit { source, height } => match source.downcast::<ReplayError>() {
-            Ok(error) => {
-                let ReplayError { height, what, expected, found } = *error;
-                OpenError::Replay { directory: directory.to_path_buf(), height, what, expected, found }
-            }
-            Err(other) => OpenError::Log(format!("{}: block {height}: {other}", directory.display())),
-        },
-        other => OpenError::Log(format!("{}: {other}", directory.display())),
-    };
-    let id = ledger.id().0;
-    let mut done = OpenProgress::default();
-    let opened = SegmentLog::open(storage.clone(), directory, Some(id), config, &mut |record| {
-        let stored = record.header;
-        let header = BlockHeader::from_log(stored.height, stored.previous, stored.body_hash, &stored.meta);
-        let header = header.ok_or("reserved bytes of the header: expected zeros, found others")?;
-        replayer.block(&header, record.body)?;
-        done.blocks += 1;
-        done.transactions += u64::from(header.count);
-        done.bytes += record.body.len() as u64;
-        progress(done);
-        Ok(())
-    });
-    match opened {
-        Ok((log, recovered)) => Ok((log, Digest(recovered.hash), done)),
-        Err(log::OpenError::NoLedger { .. }) => {
-            let log = SegmentLog::create(storage, directory, id, ledger.name().as_bytes(), config).map_err(complain)?;
-            Ok((log, Digest(id), done))
-        }
-        Err(error) => Err(complain(error)),
     }
 }

@@ -3,7 +3,7 @@
 use crate::config::ConfigError;
 use crate::ledger::LedgerNameError;
 use crate::log;
-use crate::types::{Height, Refusal};
+use crate::types::{Address, Height, Refusal, TransactionId};
 use crate::wire::Malformed;
 use std::path::PathBuf;
 use std::sync::{Arc, OnceLock};
@@ -22,6 +22,9 @@ pub enum OpenError {
     /// where, what was expected and what was found.
     #[error("{0}")]
     Log(String),
+    /// A checkpoint can't be one of this ledger: it is another's, or of a later format. The text names the file.
+    #[error("{0}")]
+    Checkpoint(String),
     /// A block of the log doesn't give what its header says when it is executed again.
     #[error("block {height} of {directory}: {what}: expected {expected}, found {found}")]
     Replay {
@@ -115,6 +118,52 @@ pub enum StopError {
     Panicked(Arc<str>),
 }
 
+/// Why there is no new checkpoint. The engine goes on as if none had been asked for.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum CheckpointError {
+    /// The engine has stopped, or stops.
+    #[error("stopped: {0}")]
+    Stopped(#[from] StopError),
+    /// It couldn't be written. The text says which file and why.
+    #[error("the checkpoint wasn't written: {0}")]
+    Failed(Arc<str>),
+    /// It was written, and what it makes unneeded couldn't be taken away. The next one tries again.
+    #[error(
+        "the checkpoint at height {height} was written, but not everything below it could be cleared away: {reason}"
+    )]
+    Kept {
+        /// Height of the new checkpoint.
+        height: Height,
+        /// Which file, and why.
+        reason: Arc<str>,
+    },
+}
+
+/// Why there is no proof.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum ProveError {
+    /// No block of the retained history holds the transaction.
+    #[error("transaction {0} is in no durable block that is still here")]
+    NoTransaction(TransactionId),
+    /// The account hadn't come into being in the state of the newest root.
+    #[error("account {account} had not come into being at height {height}, of which the newest state root is")]
+    NoAccount {
+        /// Which account.
+        account: Address,
+        /// Which state was looked at.
+        height: Height,
+    },
+    /// The engine keeps no state to prove balances from, see [`EngineConfig::balance_proofs`](crate::EngineConfig::balance_proofs), or has
+    /// made no root since it was opened, or no durable header carries it yet.
+    #[error("no state root can be proved from yet: one is made every 256 blocks, if the engine is set up for it")]
+    NoRoot,
+    /// The log can't be read.
+    #[error(transparent)]
+    Read(#[from] ReadError),
+}
+
 /// Why a block couldn't be read.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("block {height}: {reason}")]
@@ -137,6 +186,11 @@ impl Stop {
     pub(crate) fn set(&self, cause: StopError) {
         // A later cause is a consequence of the first.
         let _ = self.0.set(cause);
+    }
+
+    /// The cause; without one it is about to be closed.
+    pub(crate) fn cause_or_closed(&self) -> StopError {
+        self.cause().cloned().unwrap_or(StopError::Closed)
     }
 
     /// The cause; if a batch got lost without one, that is a bug and is said so.

@@ -22,6 +22,8 @@
 
 mod audit;
 mod block;
+mod boundary;
+mod checkpoint;
 mod clock;
 mod commit;
 mod completion;
@@ -33,12 +35,17 @@ mod intake;
 mod keys;
 mod ledger;
 mod log;
+mod merkle;
+mod open;
 mod ops;
 mod pipeline;
 mod priority;
+mod proof;
 mod query;
+mod receipts;
 mod repair;
 mod replay;
+mod roots;
 mod state;
 mod stats;
 mod transaction;
@@ -48,9 +55,9 @@ mod wide_hash;
 mod wire;
 
 pub use audit::{AuditError, AuditReport, LedgerSummary, VisitError, audit_ledger, ledger_name, read_ledger};
-pub use config::{ConfigError, EngineConfig};
-pub use engine::{Engine, OpenProgress};
-pub use error::{OpenError, ReadError, StopError, SubmitError, WaitError};
+pub use config::{ConfigError, EngineConfig, Retention};
+pub use engine::Engine;
+pub use error::{CheckpointError, OpenError, ProveError, ReadError, StopError, SubmitError, WaitError};
 pub use intake::{Submitter, Ticket, Tickets};
 pub use keys::{KeyPair, Signature};
 pub use ledger::{Ledger, LedgerNameError};
@@ -60,8 +67,10 @@ pub use log::measure::MeasuredLog;
 #[cfg(feature = "sim")]
 #[doc(hidden)]
 pub use log::{Chance, Faults, Planted, SimDisk};
+pub use open::OpenProgress;
 pub use ops::{OPERATIONS, Operation, OperationKind, RegisterAsset, Transfer};
-pub use query::{BlockRef, Blocks, Holding, Snapshot, StoredBlock};
+pub use proof::{BalanceProof, ProofError, SignedHeader, TransactionProof};
+pub use query::{BlockProver, BlockRef, Blocks, Snapshot, StoredBlock};
 pub use repair::{RepairError, Truncation, truncate_ledger};
 pub use state::Asset;
 pub use stats::{EngineStats, Stage, StageStats};
@@ -70,7 +79,7 @@ pub use transaction::{
     UnsignedTransaction,
 };
 pub use types::{
-    Address, Amount, AmountOverflow, AssetCode, AssetCodeError, AssetId, BlockHeader, Digest, Height, LedgerId,
-    Outcome, ParseHexError, Receipt, Receipts, Refusal, Rejection, RejectionCode, Time, TransactionId,
+    Address, Amount, AmountOverflow, AssetCode, AssetCodeError, AssetId, BlockHeader, Digest, Height, Holding,
+    LedgerId, Outcome, ParseHexError, Receipt, Receipts, Refusal, Rejection, RejectionCode, Time, TransactionId,
 };
 pub use wire::Malformed;

@@ -16,6 +16,8 @@
 //! 5. When a thread ends, its outgoing channel closes, and what still comes in is dropped: that tells its submitter why.
 
 use crate::block::Block;
+use crate::boundary::{Request, Tip};
+use crate::checkpoint::{Command, Keeper};
 use crate::clock;
 use crate::commit::{Committer, Executed, Part, rejection_bytes_max};
 use crate::completion::Budget;
@@ -25,10 +27,12 @@ use crate::execute::{Scratch, settle};
 use crate::intake::Batch;
 use crate::log::Storage;
 use crate::priority;
-use crate::state::{State, StateSnapshot};
+use crate::receipts::ReceiptIndex;
+use crate::roots::{self, Job, RootBoard};
+use crate::state::{State, StateTree};
 use crate::stats::{Stage, Stats};
 use crate::transaction::TransactionRef;
-use crate::types::{Height, Time};
+use crate::types::Time;
 use crate::verify::{SignatureCheck, Verified};
 use crossbeam::channel::{Receiver, Sender, TryRecvError, bounded, never, select};
 use std::collections::VecDeque;
@@ -51,27 +55,6 @@ const EXECUTED_BLOCKS: usize = 2;
 /// A chunk in the making: its verified batches will be put here, once.
 type Chunk = Receiver<Vec<Verified>>;
 
-/// Asks the execute thread for a snapshot at the next block boundary.
-pub(crate) type SnapshotRequest = Sender<Executing>;
-
-/// The state between two blocks.
-#[derive(Clone, Debug)]
-pub(crate) struct Executing {
-    pub height: Height,
-    pub time: Time,
-    pub transactions: u64,
-    pub state: StateSnapshot,
-}
-
-/// Where a ledger stands, as recovered.
-#[derive(Clone, Copy, Debug, Default)]
-pub(crate) struct Tip {
-    pub height: Height,
-    pub time: Time,
-    /// Transactions in all blocks so far.
-    pub transactions: u64,
-}
-
 /// What the threads have in common.
 #[derive(Debug)]
 pub(crate) struct Common {
@@ -87,7 +70,13 @@ pub(crate) struct Start<S: Storage> {
     pub tip: Tip,
     pub committer: Committer<S>,
     pub intake: Receiver<Batch>,
-    pub snapshots: Receiver<SnapshotRequest>,
+    pub snapshots: Receiver<Request>,
+    pub scratch: Scratch,
+    pub tree: StateTree,
+    pub roots: Arc<RootBoard>,
+    pub receipts: Arc<ReceiptIndex<S>>,
+    pub keeper: Keeper<S>,
+    pub commands: Receiver<Command>,
 }
 
 /// Starts the threads. They end, one after the other, when the intake closes.
@@ -110,24 +99,37 @@ pub(crate) fn start<S: Storage>(
     // One chunk being verified per thread, one waiting, and one being taken.
     let (chunks_in, chunks_out) = bounded(threads.saturating_mul(2).saturating_add(1));
     let (blocks_in, blocks_out) = bounded(EXECUTED_BLOCKS);
-    let Start { check, state, tip, committer, intake, snapshots } = start;
+    let Start { check, state, tip, scratch, tree, committer, intake, snapshots, roots, receipts, keeper, commands } =
+        start;
     let verifying = Verifying { check: Arc::new(check), pool, common: common.clone() };
     let limits = BlockLimits { transactions: config.block_transactions_max, bytes: config.block_bytes_max };
-    let executing = ExecuteThread { state, tip, limits, scratch: Scratch::default(), common: common.clone() };
+    // One root being made, and one waiting.
+    let (jobs_in, jobs_out) = bounded(1);
+    let (proofs, stats) = (config.balance_proofs, common.stats.clone());
+    let executing = ExecuteThread { state, tip, limits, scratch, roots: jobs_in, proofs, common: common.clone() };
+    let closing = keeper.closing.clone();
     // A bounded channel keeps what is in it until its last sender goes, which may be when the engine is closed.
-    let (chunks_late, blocks_late) = (chunks_out.clone(), blocks_out.clone());
+    let (chunks_late, blocks_late, commands_late) = (chunks_out.clone(), blocks_out.clone(), commands.clone());
     let execute = move || executing.run(&chunks_out, snapshots, &blocks_in);
-    let stats = common.stats.clone();
+    let commit_stats = common.stats.clone();
     let commit = move || {
-        stats.record_priority(priority::raise());
+        commit_stats.record_priority(priority::raise());
         committer.run(&blocks_out);
     };
-    Ok(vec![
+    let checkpoint = move || keeper.run(&commands);
+    let mut running = vec![
         // The intake's channel isn't bounded, and drops what is in it with its receiver.
         spawn("nostro-verify", common, move || verifying.run(&intake, &chunks_in), || ())?,
         spawn("nostro-execute", common, execute, move || chunks_late.iter().for_each(drop))?,
         spawn("nostro-commit", common, commit, move || blocks_late.iter().for_each(drop))?,
-    ])
+        // Nobody waits on what is in its channel.
+        spawn("nostro-root", common, move || roots::run(tree, &jobs_out, &roots, &stats), || ())?,
+        spawn("nostro-checkpoint", common, checkpoint, move || commands_late.iter().for_each(drop))?,
+    ];
+    if config.receipt_index {
+        running.push(spawn("nostro-receipts", common, move || receipts.run(&closing), || ())?);
+    }
+    Ok(running)
 }
 
 /// Runs a thread whose panic stops the engine. `after` drops what comes in when `run` has ended, however it has.
@@ -230,11 +232,15 @@ struct ExecuteThread {
     tip: Tip,
     limits: BlockLimits,
     scratch: Scratch,
+    /// Where states go whose root is to be made.
+    roots: Sender<Job>,
+    /// Whether balances are to be proved.
+    proofs: bool,
     common: Arc<Common>,
 }
 
 impl ExecuteThread {
-    fn run(mut self, chunks: &Receiver<Chunk>, mut snapshots: Receiver<SnapshotRequest>, blocks: &Sender<Executed>) {
+    fn run(mut self, chunks: &Receiver<Chunk>, mut snapshots: Receiver<Request>, blocks: &Sender<Executed>) {
         let (no_chunk, no_chunks) = (never(), never());
         let mut ready: VecDeque<Part> = VecDeque::new();
         let mut ready_transactions = 0_usize;
@@ -253,7 +259,7 @@ impl ExecuteThread {
                     Err(TryRecvError::Disconnected) => return,
                 }
             }
-            snapshots.try_iter().for_each(|request| self.answer(&request));
+            snapshots.try_iter().for_each(|request| self.answer(request));
             if !ready.is_empty() {
                 let executed = self.execute(&mut ready);
                 ready_transactions -= executed.count as usize;
@@ -280,7 +286,7 @@ impl ExecuteThread {
                     Err(_) => return,
                 },
                 recv(snapshots) -> request => match request {
-                    Ok(request) => self.answer(&request),
+                    Ok(request) => self.answer(request),
                     Err(_) => snapshots = never(),
                 },
             }
@@ -298,14 +304,22 @@ impl ExecuteThread {
         let block = Block::assemble(height, time, first, count, parts.iter().map(Part::run).collect());
         let settled = settle(&block, &mut self.state, &mut self.scratch);
         self.tip = Tip { height, time, transactions: first.saturating_add(u64::from(count)) };
+        if roots::is_due(height) {
+            let snapshot = self.proofs.then(|| self.state.share());
+            let (records, changed) = (self.state.share_records(), self.scratch.take_changed());
+            // Nobody takes it any more if the engine is stopping, which the commit thread tells.
+            let _ = self.roots.send(Job { height, records, snapshot, changed });
+        }
         self.common.stats.record(Stage::Execute, meter, count as usize);
         Executed { height, time, first, count, parts, settled }
     }
 
-    fn answer(&mut self, request: &SnapshotRequest) {
-        let Tip { height, time, transactions } = self.tip;
+    fn answer(&mut self, request: Request) {
         // Nobody waits for it any more if this fails.
-        let _ = request.send(Executing { height, time, transactions, state: self.state.share() });
+        let _ = match request {
+            Request::Snapshot(answer) => answer.send(self.tip.with(self.state.share())).is_ok(),
+            Request::Records(answer) => answer.send(self.tip.with(self.state.share_records())).is_ok(),
+        };
     }
 }
 

@@ -3,7 +3,9 @@
 //! Nothing in the engine calls it. What is cut was acknowledged and is lost to the ledger; everything that is changed or
 //! removed is copied first, so that what was lost can still be looked at.
 
-use crate::log::{self, OsStorage};
+use crate::audit;
+use crate::checkpoint;
+use crate::log::{self, Checkpoint, OsStorage};
 use crate::types::{Digest, Height};
 use std::path::Path;
 
@@ -26,7 +28,7 @@ pub struct Truncation {
     pub file: String,
     /// Where in it: from there on it holds zeros.
     pub offset: u64,
-    /// The segments behind it, which were removed.
+    /// The segments behind it, then the checkpoints above it, which were removed.
     pub removed: Vec<String>,
 }
 
@@ -34,15 +36,19 @@ pub struct Truncation {
 ///
 /// Every block up to `height` is checked first, as opening does, and must be whole; what comes behind may be in any state. Then
 /// `LEDGER` and every segment that is changed or removed are copied, durably, to `copy`, a directory that is empty or can be
-/// made. Only then is anything touched. If the cut is interrupted the ledger is refused or whole; cutting again at the same height,
+/// made. Only then is anything touched. Checkpoints above the cut move there afterwards. If the cut is interrupted the ledger is refused or whole; cutting again at the same height,
 /// with another directory for the copy, ends it.
 ///
 /// # Errors
 /// [`RepairError`].
 pub fn truncate_ledger(directory: &Path, height: Height, copy: &Path) -> Result<Truncation, RepairError> {
-    let cut = log::truncate_after(&OsStorage, directory, None, height.0, copy);
-    let cut = cut.map_err(|error| RepairError(format!("{}: {error}", directory.display())))?;
-    let mut copied = cut.copied.into_iter();
+    let wrong = |error: &dyn std::fmt::Display| RepairError(format!("{}: {error}", directory.display()));
+    let place = audit::beginning(directory).map_err(|error| RepairError(error.to_string()))?;
+    let from = place.map(|place| Checkpoint { height: place.height.0, hash: place.hash.0 });
+    let cut = log::truncate_after(&OsStorage, directory, from, height.0, copy).map_err(|error| wrong(&error))?;
+    // A checkpoint above the cut is of a history that is no more. Until all are gone the ledger is refused.
+    let moved = checkpoint::move_above(&OsStorage, directory, height, copy).map_err(|error| wrong(&error))?;
+    let mut copied = cut.copied.into_iter().chain(moved);
     Ok(Truncation {
         height: Height(cut.height),
         hash: Digest(cut.hash),

@@ -5,9 +5,10 @@
 //! place, never a silent repair.
 
 use crate::block::Block;
+use crate::boundary::Tip;
 use crate::execute::{Scratch, settle};
-use crate::pipeline::Tip;
-use crate::state::State;
+use crate::roots::{self, Roots};
+use crate::state::{State, StateTree};
 use crate::transaction::TransactionRef;
 use crate::types::{BlockHeader, Height, REJECTION_BYTES, Rejection};
 
@@ -67,12 +68,19 @@ impl<'a> Body<'a> {
 pub(crate) struct Replayer {
     pub state: State,
     pub tip: Tip,
-    scratch: Scratch,
+    pub scratch: Scratch,
+    pub tree: StateTree,
+    pub roots: Roots,
 }
 
 impl Replayer {
     pub(crate) fn new() -> std::io::Result<Self> {
-        Ok(Self { state: State::new()?, tip: Tip::default(), scratch: Scratch::default() })
+        Ok(Self::on(State::new()?, Tip::default(), Roots::new()))
+    }
+
+    /// Goes on from a state, such as that of a checkpoint.
+    pub(crate) fn on(state: State, tip: Tip, roots: Roots) -> Self {
+        Self { state, tip, scratch: Scratch::default(), tree: StateTree::new(), roots }
     }
 
     /// Executes the next block.
@@ -83,6 +91,8 @@ impl Replayer {
             let (expected, found) = (format!("{} or later", self.tip.time), header.time.to_string());
             return Err(ReplayError { height, what: "time", expected, found });
         }
+        let root = self.roots.carried(height).unwrap_or_default();
+        compare(height, "state root", &root, &header.state)?;
         let body = Body::decode(header, body)?;
         let block = Block::assemble(height, header.time, header.first, header.count, vec![body.transactions]);
         let settled = settle(&block, &mut self.state, &mut self.scratch);
@@ -96,6 +106,10 @@ impl Replayer {
         }
         let transactions = header.first.saturating_add(u64::from(header.count));
         self.tip = Tip { height, time: header.time, transactions };
+        if roots::is_due(height) {
+            let root = self.tree.update(&self.state, &self.scratch.take_changed()).root();
+            self.roots.insert(height, root);
+        }
         Ok(())
     }
 }
@@ -111,4 +125,35 @@ fn compare<T: PartialEq + std::fmt::Display>(
         return Ok(());
     }
     Err(ReplayError { height, what, expected: own.to_string(), found: recorded.to_string() })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::types::{Digest, Time};
+
+    #[test]
+    fn a_header_with_another_state_root_is_an_error_with_its_place() {
+        for (height, right) in [(Height(1), Digest::default()), (Height(64), Roots::new().carried(Height(64)).unwrap())]
+        {
+            let mut header = BlockHeader {
+                height,
+                previous: Digest::default(),
+                body: Digest::default(),
+                time: Time(1),
+                first: 0,
+                count: 0,
+                rejected: 0,
+                transactions: Digest::default(),
+                outcomes: Digest::default(),
+                effects: Digest::default(),
+                state: Digest([1; 32]),
+            };
+            let error = Replayer::new().unwrap().block(&header, &[]).unwrap_err();
+            assert_eq!((error.height, error.what), (height, "state root"));
+            header.state = right;
+            let error = Replayer::new().unwrap().block(&header, &[]).unwrap_err();
+            assert_eq!(error.what, "outcomes");
+        }
+    }
 }

@@ -1,5 +1,8 @@
 //! What each stage costs: processor time, busy time, transactions.
 
+use crate::error::CheckpointError;
+use crate::types::Height;
+use parking_lot::Mutex;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::Instant;
 
@@ -18,16 +21,21 @@ pub enum Stage {
     Sync,
     /// Telling callers; the committing thread.
     Release,
+    /// Writing checkpoints, rests included in what it takes; a thread of its own. No transaction passes here.
+    Checkpoint,
+    /// Making state roots; a thread of its own, beside the work. No transaction passes here.
+    Root,
 }
 
 impl Stage {
     /// Every stage, in the order a transaction meets them.
-    pub const ALL: [Self; 6] = [Self::Admit, Self::Verify, Self::Execute, Self::Seal, Self::Sync, Self::Release];
+    pub const ALL: [Self; 8] =
+        [Self::Admit, Self::Verify, Self::Execute, Self::Seal, Self::Sync, Self::Release, Self::Checkpoint, Self::Root];
 
     /// Its name in reports.
     #[must_use]
     pub const fn name(self) -> &'static str {
-        ["admit", "verify", "execute", "seal", "sync", "release"][self as usize]
+        ["admit", "verify", "execute", "seal", "sync", "release", "checkpoint", "root"][self as usize]
     }
 }
 
@@ -47,7 +55,7 @@ pub struct StageStats {
 /// What an engine has done since it was opened. Counters only grow.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct EngineStats {
-    stages: [StageStats; 6],
+    stages: [StageStats; 8],
     /// Threads that verify.
     pub verify_threads: usize,
     /// How they compute on this processor: `avx512`, `avx2` or `portable`; `none` where signatures are trusted.
@@ -58,6 +66,10 @@ pub struct EngineStats {
     pub blocks: u64,
     /// Bytes written to the log for them, headers and padding included.
     pub log_bytes: u64,
+    /// Height of the last checkpoint written, 0 if none was.
+    pub checkpoint: Height,
+    /// Why the last one that was due wasn't written, if it wasn't.
+    pub checkpoint_failure: Option<CheckpointError>,
     /// Whether the committing thread runs at real-time priority. Where the system doesn't allow it, it runs as any other, and
     /// commits take longer to be told when all cores are busy.
     pub commit_is_real_time: bool,
@@ -89,9 +101,10 @@ struct Counters {
 /// Counters that the threads of the engine add to.
 #[derive(Debug, Default)]
 pub(crate) struct Stats {
-    stages: [Counters; 6],
+    stages: [Counters; 8],
     blocks: AtomicU64,
     log_bytes: AtomicU64,
+    checkpoint: Mutex<(Height, Option<CheckpointError>)>,
     commit_is_real_time: AtomicBool,
 }
 
@@ -130,6 +143,14 @@ impl Stats {
         self.log_bytes.fetch_add(log_bytes, Ordering::Relaxed);
     }
 
+    pub(crate) fn record_checkpoint(&self, done: &Result<Height, CheckpointError>) {
+        let mut last = self.checkpoint.lock();
+        match done {
+            Ok(height) => *last = (*height, None),
+            Err(error) => last.1 = Some(error.clone()),
+        }
+    }
+
     pub(crate) fn record_priority(&self, commit_is_real_time: bool) {
         self.commit_is_real_time.store(commit_is_real_time, Ordering::Relaxed);
     }
@@ -146,6 +167,7 @@ impl Stats {
             }
         });
         let (blocks, log_bytes) = (read(&self.blocks), read(&self.log_bytes));
+        let (checkpoint, checkpoint_failure) = self.checkpoint.lock().clone();
         let commit_is_real_time = self.commit_is_real_time.load(Ordering::Relaxed);
         let Verifying { threads: verify_threads, path: verify_path } = verifying;
         EngineStats {
@@ -155,6 +177,8 @@ impl Stats {
             waiting_transactions,
             blocks,
             log_bytes,
+            checkpoint,
+            checkpoint_failure,
             commit_is_real_time,
         }
     }

@@ -16,7 +16,7 @@
 
 use crate::block::Block;
 use crate::ops::{Operation, Source};
-use crate::state::{Changes, Context, Hash, Slot, State};
+use crate::state::{ChangedGroups, Changes, Context, Hash, Slot, SlotSet, State, group_of};
 use crate::transaction::TransactionRef;
 use crate::types::{Address, Digest, Rejection, RejectionCode, Time};
 
@@ -37,6 +37,18 @@ pub(crate) struct Settled {
 pub(crate) struct Scratch {
     changes: Changes,
     effects: Vec<u8>,
+    /// Groups of accounts and of assets that have changed since the last state root.
+    unrooted: (SlotSet, SlotSet),
+}
+
+impl Scratch {
+    /// What has changed since this was last asked.
+    pub(crate) fn take_changed(&mut self) -> ChangedGroups {
+        let mut changed = ChangedGroups::default();
+        self.unrooted.0.drain(|group| changed.accounts.push(group));
+        self.unrooted.1.drain(|group| changed.assets.push(group));
+        changed
+    }
 }
 
 /// A transaction whose accounts were looked up ahead. A slot once given never changes, so what was found stays right; what
@@ -162,13 +174,19 @@ pub(crate) fn outcomes_digest(count: u32, rejections: &[(u32, Rejection)]) -> Di
 
 /// BLAKE3 over every changed account by slot, a mark, then every changed asset by number.
 fn effects_digest(state: &State, scratch: &mut Scratch) -> Digest {
-    let Scratch { changes, effects } = scratch;
+    let Scratch { changes, effects, unrooted } = scratch;
     effects.clear();
     let Changes { accounts, balances, .. } = changes;
-    accounts.drain(|slot| state.encode_changed_account(slot, balances, effects));
+    accounts.drain(|slot| {
+        unrooted.0.insert(group_of(slot));
+        state.encode_changed_account(slot, balances, effects);
+    });
     balances.clear();
     effects.extend_from_slice(&u32::MAX.to_le_bytes());
-    changes.assets.drain(|asset| state.encode_asset(asset, effects));
+    changes.assets.drain(|asset| {
+        unrooted.1.insert(group_of(asset));
+        state.encode_asset(asset, effects);
+    });
     let mut hasher = blake3::Hasher::new_derive_key("nostro 1 effects");
     hasher.update(effects);
     Digest(hasher.finalize().into())

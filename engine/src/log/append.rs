@@ -6,6 +6,7 @@ use std::sync::Arc;
 use super::create::begin_segment;
 use super::error::{DiskError, LogFailure};
 use super::frame::{BodyTooLarge, Kind, PAGE_BYTES, Sealed, Stamp, seal_page};
+use super::retire::Retirer;
 use super::segment::{SEGMENT_HEADER_BYTES, Segment, SegmentHeader};
 use super::storage::{Planted, Storage, write_all_at};
 use super::{SegmentLog, TAIL_BYTES, WRITEBACK_BYTES};
@@ -209,31 +210,10 @@ impl<S: Storage> SegmentLog<S> {
         self.pool.fill(&self.storage, self.config.reserve_bytes, bytes)
     }
 
-    /// Unlinks the segments that hold nothing from a checkpoint's height on; gives their number. The checkpoint's own
-    /// record stays, and everything above; records that somebody still holds stay readable.
-    ///
-    /// The checkpoint must be durable first: only from there, or from a later one, can the log be opened again. Files
-    /// are unlinked and never overwritten, since readers may have them mapped; the reserve is filled anew.
-    ///
-    /// # Errors
-    ///
-    /// [`DiskError`]; the log goes on, and segments that are left over are ignored by later openings.
-    #[cfg_attr(not(test), allow(dead_code, reason = "comes into use with snapshots"))]
-    pub(crate) fn retire(&mut self, checkpoint: u64) -> Result<u64, DiskError> {
-        let retired: Vec<Arc<Segment>> = {
-            let mut segments = self.shared.segments.write();
-            let later = segments.iter().skip(1).take_while(|segment| segment.first_height <= checkpoint).count();
-            segments.drain(..later).collect()
-        };
-        for segment in &retired {
-            let path = self.directory.join(segment.name());
-            self.storage.unlink(&path).map_err(DiskError::on("unlink", &path, None))?;
-        }
-        if !retired.is_empty() {
-            let synced = self.storage.sync_dir(&self.directory);
-            synced.map_err(DiskError::on("sync the directory", &self.directory, None))?;
-        }
-        Ok(retired.len() as u64)
+    /// Retires segments of this log, on any thread.
+    pub(crate) fn retirer(&self) -> Retirer<S> {
+        let (storage, shared) = (Arc::clone(&self.storage), Arc::clone(&self.shared));
+        Retirer { storage, directory: self.directory.clone(), shared }
     }
 
     /// Whether the crash harness planted this mistake.

@@ -36,7 +36,7 @@ fn at(offset: Option<u64>) -> String {
 
 impl DiskError {
     /// For `map_err`: what was tried, on which file, where.
-    pub(super) fn on<'a>(
+    pub(crate) fn on<'a>(
         action: &'static str,
         file: &'a std::path::Path,
         offset: Option<u64>,

@@ -4,7 +4,7 @@ use std::path::Path;
 use std::sync::atomic::Ordering;
 
 use super::frame::{FrameBuilder, Hash, META_BYTES, Sealed};
-use super::{LogConfig, OsStorage, SegmentLog, scan};
+use super::{LogConfig, OsStorage, SegmentLog, scan_from};
 
 /// Anything that can go wrong while measuring.
 type Failure = Box<dyn std::error::Error + Send + Sync>;
@@ -43,7 +43,7 @@ impl MeasuredLog {
     pub fn prepare(&mut self, body: &[u8]) -> Result<(), Failure> {
         let log = self.log.as_mut().ok_or("the log has failed")?;
         // Keeps the reserve full and the directory small.
-        log.retire(self.tip.0)?;
+        log.retirer().retire(self.tip.0, None)?;
         log.fill_reserve(u64::MAX)?;
         let mut builder = FrameBuilder::with_buffer(std::mem::take(&mut self.buffer), log.body_bytes_max());
         builder.extend(body)?;
@@ -93,6 +93,6 @@ impl MeasuredLog {
     /// # Errors
     /// If anything in it is not as it was written.
     pub fn verify(directory: &Path) -> Result<u64, Failure> {
-        Ok(scan(&OsStorage, directory, &mut |_| Ok(()))?.bytes)
+        Ok(scan_from(&OsStorage, directory, None, &mut |_| Ok(()))?.bytes)
     }
 }

@@ -44,11 +44,12 @@ mod pool;
 mod reader;
 mod recovery;
 mod repair;
+mod retire;
 mod scan;
 mod segment;
 #[cfg(any(test, feature = "sim"))]
 #[cfg_attr(not(feature = "sim"), expect(unreachable_pub, reason = "given out with the feature `sim`"))]
-mod sim;
+pub(crate) mod sim;
 mod storage;
 #[cfg(test)]
 mod tests;
@@ -60,23 +61,23 @@ use std::sync::atomic::{AtomicBool, AtomicU64};
 use parking_lot::{Condvar, Mutex, RwLock};
 
 pub(crate) use config::{LogConfig, LogCounters, Recovered};
-pub(crate) use error::{DiskError, LogFailure, OpenError};
+pub(crate) use error::{DiskError, LogFailure, OpenError, ReadError};
 pub(crate) use frame::{FrameBuilder, Hash, Sealed};
 pub(crate) use reader::{LogReader, Record, Records};
 pub(crate) use recovery::{Checkpoint, RecordRef, Visit};
 pub(crate) use repair::truncate_after;
-pub(crate) use scan::{genesis, scan};
+pub(crate) use retire::{Retirer, preserve};
+pub(crate) use scan::{genesis, has_beginning, scan_from};
 #[cfg(feature = "sim")]
 pub use sim::{Chance, Faults, SimDisk};
 #[cfg_attr(not(feature = "sim"), expect(unreachable_pub, reason = "given out with the feature `sim`"))]
 pub use storage::Planted;
-pub(crate) use storage::{OsStorage, Storage};
+pub(crate) use storage::{Access, OsStorage, Storage, write_all_at};
 #[cfg(test)]
 use {
-    error::ReadError,
     frame::META_BYTES,
     ledger::GENESIS_BYTES_MAX,
-    scan::{Scanned, scan_from},
+    scan::{Scanned, scan},
 };
 
 use frame::{FRAME_HEADER_BYTES, Kind, PAGE_BYTES, SaltedCrc, Stamp, seal_page};
@@ -85,7 +86,7 @@ use pool::Pool;
 use reader::Shared;
 use recovery::{Purpose, Unmarked, Walked, cut_tail, walk};
 use segment::{SEGMENT_HEADER_BYTES, Segment, segment_name};
-use storage::{Access, LockError, write_all_at};
+use storage::LockError;
 
 /// Of a larger group so many bytes at a time are sent on their way to the disk.
 pub(crate) const WRITEBACK_BYTES: usize = 2 << 20;
@@ -142,6 +143,7 @@ impl<S: Storage> SegmentLog<S> {
     /// # Errors
     ///
     /// [`OpenError`]. An error of `visit` ends the opening; the files are then as they were.
+    #[cfg(test)]
     pub(crate) fn open(
         storage: S,
         directory: &Path,
@@ -158,6 +160,7 @@ impl<S: Storage> SegmentLog<S> {
     /// # Errors
     ///
     /// [`OpenError`], [`OpenError::Checkpoint`] if the log is not the one that the checkpoint was taken from.
+    #[cfg(test)]
     pub(crate) fn open_from(
         storage: S,
         directory: &Path,
@@ -166,6 +169,20 @@ impl<S: Storage> SegmentLog<S> {
         config: LogConfig,
         visit: &mut Visit<'_>,
     ) -> Result<(Self, Recovered), OpenError> {
+        Self::lock(storage, directory, expected, config)?.open(from, visit)
+    }
+
+    /// Takes the lock of a ledger, so that whoever wants to look at other files in its directory first can do so undisturbed.
+    ///
+    /// # Errors
+    ///
+    /// [`OpenError`].
+    pub(crate) fn lock(
+        storage: S,
+        directory: &Path,
+        expected: Option<Hash>,
+        config: LogConfig,
+    ) -> Result<LockedLog<S>, OpenError> {
         config.check()?;
         let ledger = Ledger::read(&storage, directory)?;
         if let Some(expected) = expected.filter(|expected| *expected != ledger.id) {
@@ -176,6 +193,36 @@ impl<S: Storage> SegmentLog<S> {
             });
         }
         let lock = lock(&storage, directory)?;
+        Ok(LockedLog { storage, directory: directory.to_path_buf(), ledger, config, lock })
+    }
+}
+
+/// A ledger whose lock is held, and whose log nobody has read yet.
+pub(crate) struct LockedLog<S: Storage> {
+    storage: S,
+    directory: PathBuf,
+    ledger: Ledger,
+    config: LogConfig,
+    lock: S::Lock,
+}
+
+impl<S: Storage> LockedLog<S> {
+    pub(crate) fn storage(&self) -> &S {
+        &self.storage
+    }
+
+    /// Opens the log; see [`SegmentLog::open_from`].
+    ///
+    /// # Errors
+    ///
+    /// [`OpenError`].
+    pub(crate) fn open(
+        self,
+        from: Option<Checkpoint>,
+        visit: &mut Visit<'_>,
+    ) -> Result<(SegmentLog<S>, Recovered), OpenError> {
+        let Self { storage, directory, ledger, config, lock } = self;
+        let directory = directory.as_path();
         let walked = walk(&storage, directory, &ledger, Purpose::Open, from, visit)?;
         let Some(last) = walked.segments.last() else {
             return Err(OpenError::SegmentMissing { file: segment_name(1), because: "every ledger has one".into() });
@@ -205,7 +252,7 @@ impl<S: Storage> SegmentLog<S> {
         let epoch = epoch.ok_or(OpenError::Exhausted { what: "the epoch" })?;
         let Walked { height, hash, end, segments, .. } = walked;
         let tip = Tip { height, hash, epoch, end, sealed: rests };
-        let mut log = Self::assemble(storage, directory, ledger, config, pool, file, segments, tip, lock);
+        let mut log = SegmentLog::assemble(storage, directory, ledger, config, pool, file, segments, tip, lock);
         if !rests {
             // What this opening reports, every later one must report, or say what happened to it.
             log = log.seal().map_err(|failure| match failure {
@@ -216,7 +263,9 @@ impl<S: Storage> SegmentLog<S> {
         }
         Ok((log, recovered))
     }
+}
 
+impl<S: Storage> SegmentLog<S> {
     #[expect(clippy::too_many_arguments, reason = "the parts of a log, each made by its own step")]
     fn assemble(
         storage: S,

@@ -102,9 +102,20 @@ impl LogReader {
     }
 
     /// The first height that is still there; 1 unless segments were retired.
-    #[cfg_attr(not(test), allow(dead_code, reason = "comes into use with snapshots"))]
     pub(crate) fn first_height(&self) -> u64 {
         self.shared.segments.read().first().map_or(1, |segment| segment.first_height)
+    }
+
+    /// Every segment that is still there, with its first height.
+    pub(crate) fn segments(&self) -> Vec<(u32, u64)> {
+        self.shared.segments.read().iter().map(|segment| (segment.id, segment.first_height)).collect()
+    }
+
+    /// The segment that a height is in, if it is still there.
+    pub(crate) fn segment_of(&self, height: u64) -> Option<u32> {
+        let segments = self.shared.segments.read();
+        let position = segments.partition_point(|segment| segment.first_height <= height).checked_sub(1)?;
+        segments.get(position).map(|segment| segment.id)
     }
 
     /// True if the writer has gone, so that the watermark stays where it is.
@@ -117,7 +128,6 @@ impl LogReader {
     /// # Errors
     ///
     /// [`ReadError::Damaged`] if the record is not as it was written, [`ReadError::Disk`] if it can't be mapped.
-    #[cfg_attr(not(test), allow(dead_code, reason = "comes into use with proofs"))]
     pub(crate) fn read(&self, height: u64) -> Result<Option<Record>, ReadError> {
         match self.seek(height) {
             Some(mut cursor) => self.next(&mut cursor, height),

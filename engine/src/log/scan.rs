@@ -3,10 +3,11 @@
 
 use std::path::Path;
 
-use super::error::OpenError;
+use super::error::{DiskError, OpenError};
 use super::frame::Hash;
 use super::ledger::Ledger;
 use super::recovery::{Checkpoint, Purpose, TornTail, Visit, walk};
+use super::segment::segment_name;
 use super::storage::Storage;
 
 /// What a look at a log has found, if everything durable in it is right.
@@ -40,21 +41,32 @@ pub(crate) fn genesis<S: Storage>(storage: &S, directory: &Path) -> Result<Vec<u
     Ledger::read(storage, directory).map(|ledger| ledger.genesis)
 }
 
+/// Whether a log has its first segment, and so needs no checkpoint to be read.
+///
+/// # Errors
+///
+/// [`OpenError`] if the directory can't be read.
+pub(crate) fn has_beginning<S: Storage>(storage: &S, directory: &Path) -> Result<bool, OpenError> {
+    let names = storage.list(directory).map_err(DiskError::on("list the directory", directory, None))?;
+    Ok(names.iter().any(|name| name.to_str() == Some(&segment_name(1))))
+}
+
 /// Checks everything in a log and shows every record to `visit`, in order.
 ///
 /// # Errors
 ///
 /// [`OpenError`], the first thing that is wrong, as opening would find it, with file, offset, height, expectation and
 /// finding.
+#[cfg(test)]
 pub(crate) fn scan<S: Storage>(storage: &S, directory: &Path, visit: &mut Visit<'_>) -> Result<Scanned, OpenError> {
     scan_from(storage, directory, None, visit)
 }
 
-/// Like [`scan`], but only what is above a checkpoint, for a log whose first segments were retired.
+/// The same, but only what is above a checkpoint, for a log whose first segments were retired.
 ///
 /// # Errors
 ///
-/// [`OpenError`], as [`scan`].
+/// [`OpenError`], the first thing that is wrong, as opening would find it.
 pub(crate) fn scan_from<S: Storage>(
     storage: &S,
     directory: &Path,

@@ -64,6 +64,8 @@ pub enum Planted {
     TailLeft,
     /// A torn tail is zeroed without a sync.
     TailNotSynced,
+    /// A checkpoint gets its name before its bytes are durable.
+    CheckpointNotSynced,
     /// A pool file left by another run is used without a look.
     PoolTrusted,
     /// Receipts go out without waiting for the sync.
@@ -87,6 +89,8 @@ pub(crate) trait Storage: Send + Sync + 'static {
     fn open(&self, path: &Path, access: Access) -> io::Result<Self::File>;
     /// Gives a file another name, replacing what had it.
     fn rename(&self, from: &Path, to: &Path) -> io::Result<()>;
+    /// Gives a file a further name, which nothing has yet.
+    fn link(&self, from: &Path, to: &Path) -> io::Result<()>;
     /// Takes a name away.
     fn unlink(&self, path: &Path) -> io::Result<()>;
     /// The names in a directory, in ascending order.
@@ -122,7 +126,7 @@ pub(crate) trait Storage: Send + Sync + 'static {
 }
 
 /// Writes all the bytes at an offset.
-pub(super) fn write_all_at<S: Storage>(storage: &S, file: &S::File, bytes: &[u8], offset: u64) -> io::Result<()> {
+pub(crate) fn write_all_at<S: Storage>(storage: &S, file: &S::File, bytes: &[u8], offset: u64) -> io::Result<()> {
     let mut done = 0;
     while let Some(rest) = bytes.get(done..).filter(|rest| !rest.is_empty()) {
         done += match storage.pwritev(file, &[IoSlice::new(rest)], offset.saturating_add(done as u64)) {
@@ -160,6 +164,10 @@ impl Storage for OsStorage {
 
     fn rename(&self, from: &Path, to: &Path) -> io::Result<()> {
         std::fs::rename(from, to)
+    }
+
+    fn link(&self, from: &Path, to: &Path) -> io::Result<()> {
+        std::fs::hard_link(from, to)
     }
 
     fn unlink(&self, path: &Path) -> io::Result<()> {

@@ -3,9 +3,11 @@
 use super::changed::ChangedBalances;
 use super::chunks::Chunks;
 use super::index::Slot;
+use super::load::Unloadable;
 use super::pages::{Pages, SharedPages};
 use super::window::{Use, Window};
 use crate::types::{Address, Amount, AssetId};
+use crate::wire::Reader;
 
 /// What an account holds of one asset.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -57,8 +59,9 @@ impl Account {
     }
 }
 
-/// Accounts per page: large enough that the table of pages stays small, small enough to be copied in microseconds.
-const ACCOUNT_PAGE_BITS: u32 = 10;
+/// Accounts per page, 24 KB: large enough that ten million are shared in a few milliseconds, small enough that one is copied in
+/// three microseconds and the copies of a busy time spread out.
+const ACCOUNT_PAGE_BITS: u32 = 8;
 const SIDE_PAGE_BITS: u32 = 8;
 
 /// How many lanes an account may open beside lane 0.
@@ -196,6 +199,45 @@ impl Accounts {
         encode(self.get(slot), |place| self.balances.get(place), |place| self.lanes.get(place), out);
     }
 
+    /// Reads an account back from the bytes that [`encode`](Self::encode) has made, and gives it the next slot.
+    #[inline]
+    pub(super) fn push_encoded(&mut self, reader: &mut Reader<'_>) -> Result<(Slot, Address), Unloadable> {
+        let mut account = Account::new(Address(reader.array()?));
+        account.window = Window { top: reader.u64()?, bits: reader.u64()? };
+        let further = reader.u32()?;
+        if further > 0 {
+            let lanes = decode_list(reader, further, |reader| {
+                Ok((reader.u16()?, Window { top: reader.u64()?, bits: reader.u64()? }))
+            })?;
+            if lanes.len() > FURTHER_LANES_MAX || lanes.first().is_some_and(|&(lane, _)| lane == 0) {
+                return Err(Unloadable::new("further lanes", "at most 63, none of them 0", format!("{lanes:?}")));
+            }
+            account.lanes =
+                self.lanes.push(lanes).and_then(|place| place.checked_add(1)).ok_or_else(Unloadable::full)?;
+        }
+        let held = reader.u32()?;
+        if held > 0 {
+            (account.asset, account.balance) = decode_holding(reader)?;
+        }
+        if held > 1 {
+            let first = account.asset;
+            let rest = decode_list(reader, held - 1, decode_holding)?;
+            if rest.first().is_some_and(|&(asset, _)| asset <= first) {
+                return Err(Unloadable::new("holdings", "ascending assets", format!("{first:?} first of them")));
+            }
+            let mut balances = FurtherBalances::default();
+            rest.into_iter().for_each(|(asset, balance)| balances.set(asset, balance));
+            let place = self.balances.push(balances).and_then(|place| place.checked_add(1));
+            account.balances = place.ok_or_else(Unloadable::full)?;
+        }
+        let address = account.address;
+        let slot = self.push(&address).ok_or_else(Unloadable::full)?;
+        if let Some(record) = self.records.get_mut(slot.0) {
+            *record = account;
+        }
+        Ok((slot, address))
+    }
+
     /// What the effects of a block say of an account it changed: its canonical bytes; of one with many holdings their number, then
     /// those alone that the block changed, zeros included.
     pub(super) fn encode_changed(&self, slot: Slot, changed: &mut ChangedBalances, out: &mut Vec<u8>) {
@@ -231,6 +273,11 @@ impl SharedAccounts {
 
     pub(super) fn get(&self, slot: Slot) -> Option<&Account> {
         self.records.get(slot.0)
+    }
+
+    /// Lets go of the records below a slot as far as they are whole pages.
+    pub(super) fn release_below(&mut self, slot: Slot) {
+        self.records.release_below(slot.0);
     }
 
     pub(super) fn balance(&self, slot: Slot, asset: AssetId) -> Balance {
@@ -297,6 +344,33 @@ fn holdings<'a>(
     let is_before = move |&(asset, _): &(AssetId, Balance)| first.is_some_and(|(first, _)| asset < first);
     let all = rest().take_while(is_before).chain(first).chain(rest().skip_while(is_before));
     all.filter(|&(_, balance)| balance != Balance::ZERO)
+}
+
+#[inline]
+fn decode_holding(reader: &mut Reader<'_>) -> Result<(AssetId, Balance), Unloadable> {
+    let asset = AssetId(reader.u32()?);
+    let balance = Balance { available: Amount(reader.u128()?), held: Amount(reader.u128()?) };
+    if balance == Balance::ZERO || asset == NO_ASSET {
+        return Err(Unloadable::new("a holding", "some of an asset", format!("none of {asset:?}")));
+    }
+    Ok((asset, balance))
+}
+
+/// Reads entries that ascend by their first part. Reserves no more than what bytes there are can fill.
+fn decode_list<K: Ord + Copy + std::fmt::Debug, V>(
+    reader: &mut Reader<'_>,
+    count: u32,
+    decode: impl Fn(&mut Reader<'_>) -> Result<(K, V), Unloadable>,
+) -> Result<Vec<(K, V)>, Unloadable> {
+    let mut list: Vec<(K, V)> = Vec::with_capacity(count.min(16) as usize);
+    for _ in 0..count {
+        let (key, value) = decode(reader)?;
+        if let Some(&(before, _)) = list.last().filter(|(before, _)| *before >= key) {
+            return Err(Unloadable::new("a list", "ascending entries", format!("{key:?} behind {before:?}")));
+        }
+        list.push((key, value));
+    }
+    Ok(list)
 }
 
 /// ```text

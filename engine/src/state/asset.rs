@@ -2,8 +2,10 @@
 
 use super::account::NO_ASSET;
 use super::chunks::Chunks;
+use super::load::Unloadable;
 use super::pages::{Pages, SharedPages};
 use crate::types::{Address, Amount, AssetCode, AssetId, Rejection, RejectionCode};
+use crate::wire::Reader;
 
 /// What is known of an asset.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -44,6 +46,19 @@ impl Asset {
     }
 }
 
+impl Asset {
+    /// Reads back what [`encode`](Self::encode) has written.
+    fn decode(reader: &mut Reader<'_>) -> Result<Self, Unloadable> {
+        let issuer = Address(reader.array()?);
+        let field = reader.array()?;
+        let code = AssetCode::from_field(field)
+            .ok_or_else(|| Unloadable::new("an asset's code", "a code", format!("{field:02x?}")))?;
+        let scale = reader.u8()?;
+        let (maximum_supply, issued) = (Amount(reader.u128()?), Amount(reader.u128()?));
+        Ok(Self { issuer, code, scale, maximum_supply, issued })
+    }
+}
+
 const PAGE_BITS: u32 = 6;
 type ByCode = Chunks<(Address, AssetCode), AssetId>;
 
@@ -79,6 +94,15 @@ impl Assets {
         let id = self.records.push(Some(asset)).map(AssetId)?;
         self.by_code.insert((asset.issuer, asset.code), id);
         Some(id)
+    }
+
+    /// Reads an asset back from its canonical bytes, and gives it the next number.
+    pub(super) fn push_encoded(&mut self, reader: &mut Reader<'_>) -> Result<(), Unloadable> {
+        let asset = Asset::decode(reader)?;
+        if let Some(known) = self.find(&asset.issuer, asset.code) {
+            return Err(Unloadable::new("an asset", "a code its issuer hasn't used", format!("that of {known:?}")));
+        }
+        self.push(asset).map(drop).ok_or_else(Unloadable::full)
     }
 
     /// Takes the newest asset away.

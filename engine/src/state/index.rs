@@ -199,6 +199,45 @@ impl Index {
     }
 }
 
+/// Builds an [`Index`] of many at once: table by table, each while it is in the cache.
+#[derive(Debug)]
+pub(crate) struct IndexBuilder {
+    secret: Secret,
+    /// By table: hashes, and their slots.
+    entries: Vec<(Vec<u64>, Vec<u32>)>,
+}
+
+impl IndexBuilder {
+    /// Under a secret from the operating system.
+    pub(crate) fn new() -> std::io::Result<Self> {
+        let Index { secret, .. } = Index::new()?;
+        Ok(Self { secret, entries: vec![Default::default(); TABLES] })
+    }
+
+    /// Enters an address. Slots ascend.
+    #[inline]
+    pub(crate) fn push(&mut self, address: &Address, slot: Slot) {
+        let hash = self.secret.hash(address);
+        let (hashes, slots) = &mut self.entries[hash.table()];
+        hashes.push(hash.0);
+        slots.push(slot.0);
+    }
+
+    /// The index, as if they had been entered one by one.
+    pub(crate) fn build(self) -> Index {
+        let table = |(hashes, slots): (Vec<u64>, Vec<u32>)| {
+            // At most three quarters full.
+            let needed = hashes.len().saturating_mul(4).div_ceil(BUCKET_ENTRIES * 3).max(1);
+            let mut buckets = vec![Bucket::EMPTY; needed.next_power_of_two()].into_boxed_slice();
+            for (&hash, &slot) in hashes.iter().zip(&slots) {
+                place(&mut buckets, Hash(hash), Slot(slot));
+            }
+            Table { buckets: Page::Owned(buckets), len: hashes.len() }
+        };
+        Index { secret: self.secret, tables: self.entries.into_iter().map(table).collect() }
+    }
+}
+
 fn place(buckets: &mut [Bucket], hash: Hash, slot: Slot) {
     let free = probe(buckets, hash, |place, bucket| {
         bucket.slots.iter().position(|&slot| slot == EMPTY).map(|entry| (place, entry))

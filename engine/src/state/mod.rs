@@ -16,10 +16,13 @@ mod changed;
 mod chunks;
 mod context;
 mod index;
+mod load;
 mod pages;
 mod prefetch;
+mod records;
 mod slots;
 mod snapshot;
+mod tree;
 mod window;
 
 pub(crate) use account::Balance;
@@ -27,7 +30,11 @@ pub use asset::Asset;
 pub(crate) use changed::ChangedBalances;
 pub(crate) use context::{Changes, Context};
 pub(crate) use index::{Hash, Slot};
+pub(crate) use load::{StateLoader, decode_record};
+pub(crate) use records::{StateHasher, StateRecords};
+pub(crate) use slots::SlotSet;
 pub(crate) use snapshot::StateSnapshot;
+pub(crate) use tree::{ChangedGroups, Keys, RootParts, StateTree, group_of, levels_above};
 
 use crate::types::{Address, Amount, AssetId, Rejection, RejectionCode};
 use account::Accounts;
@@ -116,7 +123,12 @@ impl State {
 
     /// The state as it is now, for readers. The owner's next writes copy what the reader still holds, page by page.
     pub(crate) fn share(&mut self) -> StateSnapshot {
-        StateSnapshot { accounts: self.accounts.share(), index: self.index.share(), assets: self.assets.share() }
+        StateSnapshot { records: self.share_records(), index: self.index.share() }
+    }
+
+    /// The same without the means to find an address, for those who go through everything in order.
+    pub(crate) fn share_records(&mut self) -> StateRecords {
+        StateRecords { accounts: self.accounts.share(), assets: self.assets.share() }
     }
 
     fn available(&self, slot: Slot, asset: AssetId) -> Amount {

@@ -8,6 +8,7 @@ mod amount;
 mod asset;
 mod digest;
 mod header;
+mod holding;
 mod outcome;
 mod receipt;
 
@@ -16,6 +17,7 @@ pub use amount::{Amount, AmountOverflow};
 pub use asset::{AssetCode, AssetCodeError, AssetId};
 pub use digest::{Digest, LedgerId, ParseHexError, TransactionId};
 pub use header::BlockHeader;
+pub use holding::Holding;
 pub use outcome::{Outcome, Rejection, RejectionCode};
 pub use receipt::{Receipt, Receipts, Refusal};
 

@@ -304,6 +304,17 @@ impl Storage for SimDisk {
         if cut { Err(no_power()) } else { Ok(()) }
     }
 
+    fn link(&self, from: &Path, to: &Path) -> io::Result<()> {
+        let mut state = self.state.lock();
+        let cut = Self::call(&mut state)?;
+        let id = state.named(from)?;
+        if state.names.contains_key(to) {
+            return Err(io::ErrorKind::AlreadyExists.into());
+        }
+        state.rename_to(to, Some(id));
+        if cut { Err(no_power()) } else { Ok(()) }
+    }
+
     fn unlink(&self, path: &Path) -> io::Result<()> {
         let mut state = self.state.lock();
         let cut = Self::call(&mut state)?;

@@ -413,7 +413,7 @@ impl World {
             if self.retires && self.chance.one_in(12) {
                 // A snapshot is durable; from now on the log need not reach further back.
                 self.retired = self.retired.max(self.chance.below(self.proven + 1));
-                let _ = log.retire(self.retired);
+                let _ = log.retirer().retire(self.retired, None);
             }
         }
         if self.chance.one_in(2) {

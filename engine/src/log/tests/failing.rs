@@ -47,6 +47,10 @@ impl Storage for Failing {
     fn rename(&self, from: &Path, to: &Path) -> io::Result<()> {
         self.count().and_then(|()| OsStorage.rename(from, to))
     }
+
+    fn link(&self, from: &Path, to: &Path) -> io::Result<()> {
+        self.count().and_then(|()| OsStorage.link(from, to))
+    }
     fn unlink(&self, path: &Path) -> io::Result<()> {
         self.count().and_then(|()| OsStorage.unlink(path))
     }

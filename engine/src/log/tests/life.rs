@@ -225,12 +225,12 @@ fn a_visitor_can_stop_the_opening() {
 #[test]
 fn a_log_opens_from_a_checkpoint_and_what_is_below_can_be_retired() {
     let home = Home::new();
-    let mut log = append(home.create(), 100).unwrap().sync().unwrap();
+    let log = append(home.create(), 100).unwrap().sync().unwrap();
     let reader = log.reader();
     let hash = |height: u64| *reader.read(height).unwrap().unwrap().hash();
     let (at_0, at_60, at_100) = (LEDGER, hash(60), hash(100));
     let held = reader.read(1).unwrap().unwrap();
-    let retired = log.retire(60).unwrap();
+    let retired = log.retirer().retire(60, None).unwrap();
     assert!(retired > 0 && reader.first_height() > 1 && reader.first_height() <= 60);
     assert!(!home.file("segment-00000001.log").exists());
     assert!(reader.read(1).unwrap().is_none() && reader.records_from(1).next().is_none());

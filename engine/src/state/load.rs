@@ -1,0 +1,97 @@
+//! From canonical bytes back to a state, in bulk.
+
+use super::State;
+use super::account::{Accounts, Balance};
+use super::asset::Assets;
+use super::index::IndexBuilder;
+use crate::types::{Address, AssetId};
+use crate::wire::{Malformed, Reader};
+
+/// Why bytes aren't a state's.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("{what}: expected {expected}, found {found}")]
+pub(crate) struct Unloadable {
+    pub what: &'static str,
+    pub expected: &'static str,
+    pub found: String,
+}
+
+impl Unloadable {
+    pub(super) const fn new(what: &'static str, expected: &'static str, found: String) -> Self {
+        Self { what, expected, found }
+    }
+
+    pub(super) fn full() -> Self {
+        Self::new("a table", "room for one more", "none".to_owned())
+    }
+}
+
+impl From<Malformed> for Unloadable {
+    fn from(reason: Malformed) -> Self {
+        Self::new("bytes", "a whole record", reason.to_string())
+    }
+}
+
+/// A state in the making. Accounts come by ascending slot, assets by ascending number; the bytes are those that the digest is made
+/// of, so loading and encoding are each other's inverse.
+#[derive(Debug)]
+pub(crate) struct StateLoader {
+    accounts: Accounts,
+    assets: Assets,
+    index: IndexBuilder,
+}
+
+impl StateLoader {
+    /// Fails only if the operating system has no randomness for the index's secret.
+    pub(crate) fn new() -> std::io::Result<Self> {
+        Ok(Self { accounts: Accounts::new(), assets: Assets::new(), index: IndexBuilder::new()? })
+    }
+
+    /// Takes `count` accounts that fill these bytes.
+    pub(crate) fn accounts(&mut self, count: u32, bytes: &[u8]) -> Result<(), Unloadable> {
+        let mut reader = Reader::new(bytes);
+        for _ in 0..count {
+            let (slot, address) = self.accounts.push_encoded(&mut reader)?;
+            self.index.push(&address, slot);
+        }
+        at_end(&reader, bytes)
+    }
+
+    /// Takes `count` assets that fill these bytes.
+    pub(crate) fn assets(&mut self, count: u32, bytes: &[u8]) -> Result<(), Unloadable> {
+        let mut reader = Reader::new(bytes);
+        for _ in 0..count {
+            self.assets.push_encoded(&mut reader)?;
+        }
+        at_end(&reader, bytes)
+    }
+
+    pub(crate) const fn account_count(&self) -> u32 {
+        self.accounts.len()
+    }
+
+    pub(crate) const fn asset_count(&self) -> u32 {
+        self.assets.len()
+    }
+
+    /// The state of everything taken.
+    pub(crate) fn finish(self) -> State {
+        State { accounts: self.accounts, index: self.index.build(), assets: self.assets }
+    }
+}
+
+/// The address and the holdings of an account, from its canonical bytes alone.
+pub(crate) fn decode_record(bytes: &[u8]) -> Result<(Address, Vec<(AssetId, Balance)>), Unloadable> {
+    let mut accounts = Accounts::new();
+    let mut reader = Reader::new(bytes);
+    let (slot, address) = accounts.push_encoded(&mut reader)?;
+    at_end(&reader, bytes)?;
+    Ok((address, accounts.share().balances(slot)))
+}
+
+fn at_end(reader: &Reader<'_>, bytes: &[u8]) -> Result<(), Unloadable> {
+    match bytes.len().checked_sub(reader.offset()) {
+        Some(0) => Ok(()),
+        left => Err(Unloadable::new("bytes", "an end behind the last record", format!("{left:?} more"))),
+    }
+}

@@ -1,0 +1,129 @@
+//! Receipts by id: anything in retained history is found by its id, whatever became of the index.
+
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a test fails by panicking")]
+
+use nostro::{Engine, EngineConfig, Height, Receipt, Retention, Transaction, TransactionId};
+use nostro_tests::directory::Directory;
+use nostro_tests::language::program;
+use nostro_tests::world::{ledger, open, trusting};
+use std::fs;
+use std::path::{Path, PathBuf};
+
+fn transactions(text: &str) -> Vec<Transaction> {
+    program(text).steps.into_iter().map(|step| step.transaction).collect()
+}
+
+/// Some five segments of payments, some of them rejected; gives every receipt that was handed out.
+fn history(engine: &Engine) -> Vec<Receipt> {
+    let text: String = (0..18_000)
+        .map(|n| format!("A>{}:{}#{n}/{} ", ['B', 'C', 'D'][n % 3], if n % 10 == 0 { 9_999_999 } else { 1 }, n % 7))
+        .collect();
+    let mut receipts = Vec::new();
+    for batch in transactions(&format!("I*EUR:max I>A:1000000 {text}")).chunks(700) {
+        let batch = engine.submit_batch(batch).unwrap().wait().unwrap();
+        receipts.extend(batch.iter().map(|receipt| receipt.expect("not refused")));
+    }
+    receipts
+}
+
+fn check(engine: &Engine, receipts: &[Receipt]) {
+    for receipt in receipts.iter().step_by(151).chain(receipts.last()) {
+        assert_eq!(engine.receipt(&receipt.transaction).unwrap(), Some(*receipt));
+    }
+    assert_eq!(engine.receipt(&TransactionId([9; 32])).unwrap(), None);
+    // The beginning of a known id isn't the id.
+    let mut stranger = receipts[77].transaction;
+    stranger.0[31] ^= 1;
+    assert_eq!(engine.receipt(&stranger).unwrap(), None);
+}
+
+fn runs(directory: &Path) -> Vec<PathBuf> {
+    let entries = fs::read_dir(directory).unwrap().map(|entry| entry.unwrap().path());
+    let mut runs: Vec<PathBuf> = entries.filter(|path| path.extension().is_some_and(|end| end == "index")).collect();
+    runs.sort();
+    runs
+}
+
+#[test]
+fn every_receipt_that_was_handed_out_is_found_again_by_its_id() {
+    for receipt_index in [true, false] {
+        let directory = Directory::in_memory();
+        let config = EngineConfig { receipt_index, ..trusting() };
+        let engine = open(directory.path(), config.clone());
+        assert_eq!(engine.receipt(&TransactionId([9; 32])).unwrap(), None, "an empty ledger has none");
+        let receipts = history(&engine);
+        check(&engine, &receipts);
+        engine.close().unwrap();
+        assert!(runs(directory.path()).len() >= 3);
+
+        let engine = open(directory.path(), config.clone());
+        check(&engine, &receipts);
+        // What comes now is found too.
+        let order = transactions("A>B:5#50000").remove(0);
+        let receipt = engine.submit(&order).unwrap().wait().unwrap();
+        assert_eq!(engine.receipt(&order.id(&ledger())).unwrap(), Some(receipt));
+        engine.close().unwrap();
+
+        // Missing, cut, empty and damaged runs are made again, and what they said before is not trusted.
+        for damage in 0..5 {
+            let good: Vec<Vec<u8>> = runs(directory.path()).iter().map(|path| fs::read(path).unwrap()).collect();
+            for path in runs(directory.path()) {
+                let mut bytes = fs::read(&path).unwrap();
+                match damage {
+                    0 => fs::remove_file(&path).unwrap(),
+                    1 => fs::write(&path, &bytes[..bytes.len() / 2]).unwrap(),
+                    2 => fs::write(&path, []).unwrap(),
+                    3 => {
+                        bytes.chunks_mut(4096).skip(1).for_each(|page| page[100] ^= 4);
+                        fs::write(&path, bytes).unwrap();
+                    }
+                    _ => {
+                        let pages = bytes.len() / 4096;
+                        bytes.copy_within(4096..8192, (pages - 1) * 4096);
+                        fs::write(&path, bytes).unwrap();
+                    }
+                }
+            }
+            let engine = open(directory.path(), config.clone());
+            check(&engine, &receipts);
+            engine.close().unwrap();
+            let again: Vec<Vec<u8>> = runs(directory.path()).iter().map(|path| fs::read(path).unwrap()).collect();
+            assert!(damage == 4 || again == good, "damage {damage}: the runs are as they were");
+        }
+    }
+}
+
+#[test]
+fn the_first_use_is_told_of_a_transaction_that_was_submitted_twice() {
+    let directory = Directory::in_memory();
+    let engine = open(directory.path(), trusting());
+    let receipts = history(&engine);
+    let again = transactions("A>C:1#1/1 A>C:1#1/1");
+    let duplicates = engine.submit_batch(&again).unwrap().wait().unwrap();
+    for duplicate in duplicates.iter() {
+        let duplicate = duplicate.unwrap();
+        assert!(!duplicate.outcome.is_applied());
+        let first = engine.receipt(&duplicate.transaction).unwrap().unwrap();
+        assert_eq!(Some(&first), receipts.iter().find(|receipt| receipt.transaction == duplicate.transaction));
+        assert!(first.height < duplicate.height && first.outcome.is_applied());
+    }
+}
+
+#[test]
+fn what_was_retired_is_not_found_and_all_else_is() {
+    let directory = Directory::in_memory();
+    let engine = open(directory.path(), EngineConfig { retention: Retention::Recycle, ..trusting() });
+    let receipts = history(&engine);
+    check(&engine, &receipts);
+    let before = runs(directory.path()).len();
+    engine.checkpoint().unwrap();
+    let order = transactions("A>B:5#50000").remove(0);
+    engine.submit(&order).unwrap().wait().unwrap();
+    engine.checkpoint().unwrap();
+    let first = engine.blocks_from(engine.durable_height()).next_height();
+    assert!(first > Height(1));
+    assert_eq!(engine.receipt(&receipts[0].transaction).unwrap(), None);
+    let newest = receipts.last().unwrap();
+    assert_eq!(engine.receipt(&newest.transaction).unwrap(), Some(*newest));
+    assert!(runs(directory.path()).len() < before, "a run goes with its segment");
+}
