@@ -211,7 +211,7 @@ impl<S: Storage> LockedLog<S> {
         &self.storage
     }
 
-    /// Opens the log; see [`SegmentLog::open_from`].
+    /// Opens the log; see `SegmentLog::open_from`.
     ///
     /// # Errors
     ///
