@@ -193,9 +193,14 @@ impl Stop {
         self.cause().cloned().unwrap_or(StopError::Closed)
     }
 
-    /// The cause; if a batch got lost without one, that is a bug and is said so.
+    /// The cause; if a batch got lost without one, that is a bug and is said so. What a panic drops on its way is lost before
+    /// its text is known, so that the thread's name has to do.
     pub(crate) fn cause_or_lost(&self) -> StopError {
-        self.cause().cloned().unwrap_or_else(|| StopError::Panicked("a batch was lost".into()))
+        self.cause().cloned().unwrap_or_else(|| {
+            let thread = std::thread::current();
+            let name = thread.name().filter(|_| std::thread::panicking());
+            StopError::Panicked(name.unwrap_or("a batch was lost").into())
+        })
     }
 }
 

@@ -381,3 +381,33 @@ fn split(part: Part, room: BlockLimits, is_first: bool) -> (Option<Part>, Option
     let left = Part { bytes: middle..part.bytes.end, start: part.start + count, count: part.count - count, ..part };
     ((own.count > 0).then_some(own), (left.count > 0).then_some(left), None)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::completion::{Completion, Delivery, Room};
+
+    #[test]
+    fn a_thread_that_panics_stops_the_engine_and_leaves_nobody_waiting() {
+        let room = Room { transactions: 1, bytes: 10 };
+        let (stop, budget) = (Arc::new(Stop::default()), Arc::new(Budget::new(room)));
+        let common = Arc::new(Common { stop: stop.clone(), budget: budget.clone(), stats: Arc::default() });
+        assert!(budget.try_take(room));
+        let completion = Completion::new(1);
+        let delivery = Delivery::new(completion.clone(), budget.clone(), stop.clone(), room);
+        let waiting = std::thread::spawn({
+            let (budget, stop) = (budget.clone(), stop.clone());
+            // More than there will ever be, so that only the stop ends it.
+            move || budget.take(Room { transactions: 2, bytes: 10 }, &stop)
+        });
+        let run = move || {
+            let _delivery = delivery;
+            panic!("on purpose");
+        };
+        spawn("nostro-test", &common, run, || ()).unwrap().join().unwrap();
+        assert_eq!(stop.cause(), Some(&StopError::Panicked("nostro-test: on purpose".into())));
+        assert_eq!(completion.wait(None).unwrap().unwrap_err(), StopError::Panicked("nostro-test".into()));
+        assert!(!waiting.join().unwrap());
+        assert_eq!(budget.used().transactions, 0);
+    }
+}
