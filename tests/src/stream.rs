@@ -1,8 +1,9 @@
 //! A stream of transactions that anyone can make again from a number: what a process that is killed was doing is known.
 
+use crate::directory::Directory;
 use crate::model::Model;
-use crate::world::{address, number, unsigned};
-use nostro::{Amount, AssetId, Height, Outcome, StoredBlock, Transaction};
+use crate::world::{address, number, open, trusting, unsigned};
+use nostro::{Amount, AssetId, EngineConfig, Height, Outcome, StoredBlock, Transaction};
 
 /// The asset that the stream pays in.
 pub const EURO: AssetId = AssetId(0);
@@ -28,6 +29,22 @@ pub fn order(n: u64) -> Transaction {
     unsigned(
         builder.transfer(letter(n * 5 + n / 16), EURO, Amount(u128::from(n % 7) * 100)).build().expect("well-formed"),
     )
+}
+
+/// A closed ledger of three segments, with the first 600 transactions in a block each.
+///
+/// # Panics
+/// If the engine doesn't open, stops, or takes another number of segments.
+#[must_use]
+pub fn closed() -> Directory {
+    let directory = Directory::in_memory();
+    let engine = open(directory.path(), EngineConfig { block_transactions_max: 1, ..trusting() });
+    let orders: Vec<_> = (0..600).map(order).collect();
+    let _ = engine.submit_batch(&orders).expect("room for all").wait().expect("a running engine");
+    engine.close().expect("a running engine");
+    assert!(directory.path().join("segment-00000003.log").exists());
+    assert!(!directory.path().join("segment-00000004.log").exists());
+    directory
 }
 
 /// A receipt as a line of text: number, height, position, code of the rejection or 0.

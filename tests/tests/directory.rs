@@ -5,22 +5,10 @@
 
 use nostro::{Engine, EngineConfig, Height, Time, audit_ledger};
 use nostro_tests::directory::Directory;
-use nostro_tests::stream::{Follower, order};
+use nostro_tests::stream::{Follower, closed, order};
 use nostro_tests::world::{open, trusting};
 use std::fs;
 use std::path::Path;
-
-/// A closed ledger of three segments.
-fn closed() -> Directory {
-    let directory = Directory::in_memory();
-    let engine = open(directory.path(), EngineConfig { block_transactions_max: 1, ..trusting() });
-    let orders: Vec<_> = (0..600).map(order).collect();
-    let _ = engine.submit_batch(&orders).unwrap().wait().unwrap();
-    engine.close().unwrap();
-    assert!(directory.path().join("segment-00000003.log").exists());
-    assert!(!directory.path().join("segment-00000004.log").exists());
-    directory
-}
 
 /// Why neither an opening nor an audit takes a directory: both name the file, and nothing is changed.
 fn refused(directory: &Path, name: &str) {

@@ -9,7 +9,7 @@
 use nostro::{Amount, AssetId, Engine, EngineConfig, Height, Transaction, audit_ledger};
 use nostro_tests::directory::Directory;
 use nostro_tests::random::Random;
-use nostro_tests::stream::{Follower, order};
+use nostro_tests::stream::{Follower, closed, order};
 use nostro_tests::world::{named, open, trusting, unsigned};
 use std::fs;
 use std::io::{BufRead, BufReader, Read};
@@ -224,17 +224,6 @@ fn a_ledger_is_open_in_one_engine_at_a_time() {
     assert!(error.contains("open in another engine"), "in one process too: {error}");
     drop(engine);
     open(directory.path(), trusting()).close().unwrap();
-}
-
-/// A closed ledger of three segments.
-fn closed() -> Directory {
-    let directory = Directory::in_memory();
-    let engine = open(directory.path(), EngineConfig { block_transactions_max: 1, ..trusting() });
-    let orders: Vec<_> = (0..600).map(order).collect();
-    let _ = engine.submit_batch(&orders).unwrap().wait().unwrap();
-    engine.close().unwrap();
-    assert!(directory.path().join("segment-00000003.log").exists());
-    directory
 }
 
 #[test]
