@@ -24,9 +24,13 @@ impl KeyHash {
     pub(crate) fn of(&self, key: &[u8; 32]) -> u64 {
         let [a, b, c, d] = words(key);
         let [s, t, u, v] = self.0;
-        folded(a ^ s, b ^ t) ^ folded(c ^ u, d ^ v).rotate_left(32)
+        // The last product spreads what one secret word alone would leave in rows: keys need not be random.
+        folded(folded(a ^ s, b ^ t) ^ folded(c ^ u, d ^ v).rotate_left(32), SPREAD)
     }
 }
+
+/// An odd number without structure: the digits of the golden ratio.
+const SPREAD: u64 = 0x9e37_79b9_7f4a_7c15;
 
 /// Both halves of a product, mixed.
 #[inline(always)]
