@@ -2,6 +2,8 @@
 //!
 //! Safe functions, which only code compiled with the same instructions may call as such.
 
+#![expect(clippy::float_arithmetic, reason = "constants, exact powers of two and sums of two of them")]
+
 use std::arch::x86_64::{
     __m256d, __m256i, _mm256_add_epi64, _mm256_add_pd, _mm256_and_si256, _mm256_castpd_si256, _mm256_castsi256_pd,
     _mm256_fmadd_pd, _mm256_mul_epu32, _mm256_or_si256, _mm256_set1_epi64x, _mm256_set1_pd, _mm256_setzero_pd,
