@@ -38,7 +38,7 @@ use std::arch::x86_64::{
 };
 
 use super::element::Element;
-use super::{Field, LANES, Machine, NielsRow, PointRow, Work};
+use super::{Field, LANES, LINE, Machine, NielsRow, PointRow, Work};
 
 /// Proof that the processor has AVX2 and FMA.
 #[derive(Clone, Copy, Debug)]
@@ -58,12 +58,11 @@ impl Machine for Avx2 {
     type Words = Words4x2;
 
     #[inline(always)]
-    fn prefetch(self, row: &NielsRow) {
-        // SAFETY: both lines of the row are within it, and a prefetch reads nothing that the program could see. Every x86-64
-        // processor has the instruction.
-        unsafe {
-            _mm_prefetch::<_MM_HINT_T0>(row.0.as_ptr().cast());
-            _mm_prefetch::<_MM_HINT_T0>(row.0.as_ptr().add(8).cast());
+    fn prefetch<T>(self, item: &T) {
+        for line in 0..size_of::<T>().div_ceil(LINE) {
+            // SAFETY: the line begins within the item, and a prefetch reads nothing that the program could see. Every x86-64
+            // processor has the instruction.
+            unsafe { _mm_prefetch::<_MM_HINT_T0>(std::ptr::from_ref(item).cast::<i8>().add(line * LINE)) };
         }
     }
 

@@ -27,7 +27,7 @@ use std::arch::x86_64::{
 };
 
 use super::element::Element;
-use super::{Field, LANES, Machine, NielsRow, PointRow, Words, Work};
+use super::{Field, LANES, LINE, Machine, NielsRow, PointRow, Words, Work};
 
 /// Proof that the processor has AVX-512 with IFMA.
 #[derive(Clone, Copy, Debug)]
@@ -51,12 +51,11 @@ impl Machine for Ifma {
     type Words = Words8;
 
     #[inline(always)]
-    fn prefetch(self, row: &NielsRow) {
-        // SAFETY: both lines of the row are within it, and a prefetch reads nothing that the program could see. Every x86-64
-        // processor has the instruction.
-        unsafe {
-            _mm_prefetch::<_MM_HINT_T0>(row.0.as_ptr().cast());
-            _mm_prefetch::<_MM_HINT_T0>(row.0.as_ptr().add(8).cast());
+    fn prefetch<T>(self, item: &T) {
+        for line in 0..size_of::<T>().div_ceil(LINE) {
+            // SAFETY: the line begins within the item, and a prefetch reads nothing that the program could see. Every x86-64
+            // processor has the instruction.
+            unsafe { _mm_prefetch::<_MM_HINT_T0>(std::ptr::from_ref(item).cast::<i8>().add(line * LINE)) };
         }
     }
 
@@ -400,18 +399,8 @@ impl Field for Field8 {
         let c7 = multiply_add!(low, high(twice(multiply_add!(high, zero; a2 a4)), a3, a3); a3 a4);
         let c8 = twice(twice(multiply_add!(high, zero; a3 a4)));
         let c9 = high(zero, a4, a4);
-        let columns = [
-            low(zero, a0, a0),
-            c1,
-            low(c2, a1, a1),
-            c3,
-            low(c4, a2, a2),
-            c5,
-            low(c6, a3, a3),
-            c7,
-            low(c8, a4, a4),
-            c9,
-        ];
+        let columns =
+            [low(zero, a0, a0), c1, low(c2, a1, a1), c3, low(c4, a2, a2), c5, low(c6, a3, a3), c7, low(c8, a4, a4), c9];
         fold(columns, [true, false, true, false, true])
     }
 
