@@ -141,12 +141,11 @@ impl Windows {
     /// The cut that costs least for so many terms: each window pays for its terms and for its buckets.
     fn for_terms(short: usize, long: usize) -> Self {
         let cost = |count: u32| {
-            let width = SHORT_BITS.div_ceil(count);
-            let buckets = 1_u64 << (width - 1);
-            let windows = u64::from(count);
+            let windows = Self { count };
+            let buckets: u64 = (0..count).map(|window| 1 << (windows.width(window) - 1)).sum();
             let halves = if long > 0 { 2 } else { 1 };
             // Half-nanoseconds a term and a bucket, as measured.
-            windows * (short as u64 + long as u64 * halves) * 24 + windows * halves * buckets * 90
+            u64::from(count) * (short as u64 + long as u64 * 2) * 24 + halves * buckets * 90
         };
         let narrowest = SHORT_BITS.div_ceil(WIDTH_MAX);
         let count = (narrowest..=32).min_by_key(|count| cost(*count)).unwrap_or(narrowest);
