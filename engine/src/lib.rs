@@ -39,6 +39,7 @@ mod merkle;
 mod open;
 mod ops;
 mod pipeline;
+mod prepare;
 mod priority;
 mod proof;
 mod query;

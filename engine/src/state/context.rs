@@ -36,6 +36,14 @@ impl Changes {
         }
     }
 
+    /// Enters that what an account can spend has changed.
+    #[inline]
+    pub(super) fn changed_available(&mut self, slot: Slot, asset: AssetId, before: Amount, after: Amount) {
+        self.accounts.insert(slot.0);
+        self.balances.enter(slot, asset);
+        self.flow(asset, before, after);
+    }
+
     #[inline]
     fn flow(&mut self, asset: AssetId, before: Amount, after: Amount) {
         let place = asset.0 as usize;
@@ -116,17 +124,17 @@ impl<'a> Context<'a> {
 
     /// The slot of an account, if it has come into being.
     pub(crate) fn find_account(&self, address: &Address) -> Option<Slot> {
-        self.state.find(address, self.state.index.hash(address))
+        self.state.find(address)
     }
 
     /// The slot of an account, which comes into being if it hasn't.
     #[inline]
     pub(crate) fn open_account(&mut self, address: &Address) -> Result<Slot, Rejection> {
-        if let Some(slot) = self.expected.filter(|&slot| self.state.is_at(address, slot)) {
+        if let Some(slot) = self.expected.filter(|&slot| self.state.accounts.is_at(address, slot)) {
             return Ok(slot);
         }
         let hash = self.state.index.hash(address);
-        if let Some(slot) = self.state.find(address, hash) {
+        if let Some(slot) = self.state.find_hashed(address, hash) {
             return Ok(slot);
         }
         let slot = self.state.open(address, hash)?;
