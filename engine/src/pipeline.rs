@@ -22,8 +22,9 @@ use crate::clock;
 use crate::commit::{Committer, Executed, Part, rejection_bytes_max};
 use crate::completion::Budget;
 use crate::config::EngineConfig;
+use crate::crew::Crew;
 use crate::error::{Stop, StopError};
-use crate::execute::{Scratch, settle};
+use crate::execute::{Mode, Scratch, Sharding, settle};
 use crate::intake::Batch;
 use crate::log::Storage;
 use crate::prepare::{Prepared, prepare};
@@ -131,6 +132,8 @@ pub(crate) fn start<S: Storage>(
     let (jobs_in, jobs_out) = bounded(1);
     let (proofs, stats) = (config.balance_proofs, common.stats.clone());
     let published = state.resolver_generation();
+    let sharding = Sharding::new(Crew::new(config.crew_threads())?, Mode::Auto, None);
+    let scratch = scratch.with_sharding(sharding);
     let executing = ExecuteThread {
         state,
         tip,

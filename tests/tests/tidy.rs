@@ -13,7 +13,7 @@ const LAYERS: &[&[&str]] = &[
     // The log knows bytes, not transactions.
     &["wire", "log", "wide_hash"],
     &["types", "merkle"],
-    &["ledger", "keys", "clock", "priority"],
+    &["ledger", "keys", "clock", "priority", "crew"],
     &["config"],
     // These two know each other: an operation changes a state through its context, which takes orders.
     &["state", "ops"],

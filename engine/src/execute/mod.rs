@@ -9,14 +9,24 @@
 //!    even when the transaction is rejected.
 //! 4. A rejected transaction changes nothing else.
 //!
+//! A block of many payments goes by shards on several threads where that is quicker (see `sharded`); all else goes one by one. The
+//! result is the same, so the choice is free at every block.
+//!
 //! # Cost
 //!
 //! Where accounts are was found out before, on all cores (see `prepare`). What is left of a plain payment is one cache line of each
 //! account, brought closer a dozen payments ahead.
 
+mod contended;
 mod effects;
+#[cfg(feature = "measure")]
+pub(crate) mod measure;
+mod sharded;
 
 pub(crate) use effects::Effects;
+#[cfg(feature = "measure")]
+pub use sharded::PlantedOrder;
+pub(crate) use sharded::{Mode, Sharding};
 
 use crate::block::Block;
 use crate::ops::{Operation, Source};
@@ -24,6 +34,7 @@ use crate::prepare::Prepared;
 use crate::state::{ChangedGroups, Changes, Context, Slot, SlotSet, State};
 use crate::transaction::TransactionRef;
 use crate::types::{Address, Digest, Rejection, RejectionCode, Time};
+use sharded::execute_sharded;
 
 /// Transactions whose accounts are brought closer ahead of the one that is executed.
 const AHEAD: usize = 12;
@@ -54,9 +65,16 @@ pub(crate) struct Scratch {
     slots: Vec<u32>,
     /// Groups of accounts and of assets that have changed since the last state root.
     unrooted: (SlotSet, SlotSet),
+    /// How blocks go by shards, if any does.
+    sharding: Option<Box<Sharding>>,
 }
 
 impl Scratch {
+    /// Lets blocks go by shards.
+    pub(crate) fn with_sharding(self, sharding: Sharding) -> Self {
+        Self { sharding: Some(Box::new(sharding)), ..self }
+    }
+
     /// What has changed since this was last asked.
     pub(crate) fn take_changed(&mut self) -> ChangedGroups {
         let mut changed = ChangedGroups::default();
@@ -76,6 +94,28 @@ impl Scratch {
 /// # Panics
 /// If money was made or lost: that is a bug, and going on would make it permanent.
 pub(crate) fn settle(block: &Block<'_>, state: &mut State, scratch: &mut Scratch) -> Settled {
+    let listed: usize = block.runs.iter().map(|run| run.prepared.len()).sum();
+    assert_eq!(listed, block.count as usize, "a block executes as many transactions as it counts");
+    let rejections = match scratch.sharding.take() {
+        Some(mut sharding) => {
+            let suits = sharding.suits(block);
+            let rejections = if suits {
+                execute_sharded(block, state, scratch, &mut sharding)
+            } else {
+                execute_in_order(block, state, scratch)
+            };
+            scratch.sharding = Some(sharding);
+            rejections
+        }
+        None => execute_in_order(block, state, scratch),
+    };
+    assert_eq!(scratch.changes.unconserved(), None, "a block makes no asset of nothing and loses none");
+    state.settle_accounts();
+    Settled { count: block.count, rejections, effects: Effects::take(state, scratch) }
+}
+
+/// Executes a block one by one; the rejections come in order.
+fn execute_in_order(block: &Block<'_>, state: &mut State, scratch: &mut Scratch) -> Vec<(u32, Rejection)> {
     let mut rejections = Vec::new();
     let mut position = 0_u32;
     for run in &block.runs {
@@ -89,10 +129,7 @@ pub(crate) fn settle(block: &Block<'_>, state: &mut State, scratch: &mut Scratch
             position = position.saturating_add(1);
         }
     }
-    assert_eq!(position, block.count, "a block executes as many transactions as it counts");
-    assert_eq!(scratch.changes.unconserved(), None, "a block makes no asset of nothing and loses none");
-    state.settle_accounts();
-    Settled { count: block.count, rejections, effects: Effects::take(state, scratch) }
+    rejections
 }
 
 /// Executes one transaction, the short way if it is plain.

@@ -14,7 +14,7 @@ use super::load::Unloadable;
 use super::pages::{Page, Pages, SharedPages};
 use super::prefetch::prefetch;
 use super::window::{Use, Window};
-use crate::types::{Address, AssetId};
+use crate::types::{Address, Amount, AssetId};
 use crate::wire::Reader;
 use std::sync::Arc;
 
@@ -40,11 +40,16 @@ impl Layout {
 
     /// Where an account lies.
     #[inline]
-    pub(super) fn place(self, slot: Slot) -> Place {
+    pub(crate) fn place(self, slot: Slot) -> Place {
         let page = slot.0 >> self.page_bits;
         let own = if self.shards == 1 { page } else { high(u128::from(page) * u128::from(self.inverse)) };
         let shard = page - own * self.shards;
         Place { shard: shard as usize, page: own as usize, offset: (slot.0 & ((1 << self.page_bits) - 1)) as usize }
+    }
+
+    /// How many shards there are.
+    pub(crate) const fn shards(self) -> usize {
+        self.shards as usize
     }
 
     const fn page_len(self) -> usize {
@@ -60,8 +65,8 @@ fn high(product: u128) -> u32 {
 
 /// Where an account lies: its shard, the page of that shard, the place in it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct Place {
-    pub(super) shard: usize,
+pub(crate) struct Place {
+    pub(crate) shard: usize,
     pub(super) page: usize,
     pub(super) offset: usize,
 }
@@ -109,6 +114,27 @@ impl Shard {
         } else {
             self.set_further_balance(place, asset, balance);
         }
+    }
+
+    /// Brings a record closer.
+    #[inline]
+    pub(crate) fn prefetch(&self, place: Place) {
+        if let Some(account) = self.get(place) {
+            prefetch(account);
+        }
+    }
+
+    /// What an account holds of an asset that may not be its first.
+    #[cold]
+    pub(super) fn further_balance(&self, place: Place, asset: AssetId) -> Balance {
+        self.record(place, Address::default()).map(|record| record.balance(asset)).unwrap_or_default()
+    }
+
+    /// Changes what an account can spend of an asset that may not be its first.
+    #[cold]
+    pub(super) fn set_further_available(&mut self, place: Place, asset: AssetId, available: Amount) {
+        let before = self.further_balance(place, asset);
+        self.set_balance(place, asset, Balance { available, ..before });
     }
 
     fn set_further_balance(&mut self, place: Place, asset: AssetId, balance: Balance) {
@@ -177,6 +203,16 @@ impl Accounts {
         self.len
     }
 
+    /// The shards, and where an account lies in them.
+    #[inline]
+    pub(super) fn shards(&mut self) -> (&mut [Shard], Layout) {
+        (&mut self.shards, self.layout)
+    }
+
+    pub(super) const fn layout(&self) -> Layout {
+        self.layout
+    }
+
     pub(super) const fn addresses(&self) -> &Arc<Addresses> {
         &self.addresses
     }
@@ -221,12 +257,6 @@ impl Accounts {
     pub(super) fn get(&self, slot: Slot) -> Option<&Account> {
         let place = self.layout.place(slot);
         self.shards.get(place.shard)?.get(place)
-    }
-
-    #[inline]
-    pub(super) fn get_mut(&mut self, slot: Slot) -> Option<&mut Account> {
-        let place = self.layout.place(slot);
-        self.shards.get_mut(place.shard)?.get_mut(place)
     }
 
     /// Everything of an account, but for its address.
@@ -409,7 +439,6 @@ fn open_side_entry<T: Clone + Default, const BITS: u32>(link: &mut u32, table: &
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::types::Amount;
 
     fn coins(n: u128) -> Balance {
         Balance { available: Amount(n), held: Amount::ZERO }

@@ -4,8 +4,8 @@
 //! journal is undone backwards and nothing remains. A transaction with one operation needs no journal, since an operation checks
 //! everything before it changes anything.
 
-use super::account::Balance;
-use super::changed::ChangedBalances;
+use super::account::{Balance, NO_ASSET};
+use super::changed::{ChangedBalances, ChangedPart};
 use super::slots::SlotSet;
 use super::{Asset, Slot, State};
 use crate::ops::{RegisterAsset, Source};
@@ -36,12 +36,33 @@ impl Changes {
         }
     }
 
-    /// Enters that what an account can spend has changed.
+    /// Enters that an account has paid.
     #[inline]
-    pub(super) fn changed_available(&mut self, slot: Slot, asset: AssetId, before: Amount, after: Amount) {
+    pub(super) fn debited(&mut self, slot: Slot, asset: AssetId, amount: Amount) {
         self.accounts.insert(slot.0);
         self.balances.enter(slot, asset);
-        self.flow(asset, before, after);
+        self.flow(asset, amount, Amount::ZERO);
+    }
+
+    /// Enters that an account was paid.
+    #[inline]
+    pub(super) fn credited(&mut self, slot: Slot, asset: AssetId, amount: Amount) {
+        self.accounts.insert(slot.0);
+        self.balances.enter(slot, asset);
+        self.flow(asset, Amount::ZERO, amount);
+    }
+
+    /// Takes what has changed in a shard, and leaves it empty.
+    pub(crate) fn take_part(&mut self, part: &mut ChangedPart) {
+        for (slot, asset) in part.entries.drain(..) {
+            self.accounts.insert(slot.0);
+            if asset != NO_ASSET {
+                self.balances.enter(slot, asset);
+            }
+        }
+        for (asset, sum) in part.flows.drain(..) {
+            self.flow(asset, Amount::ZERO, Amount(sum));
+        }
     }
 
     #[inline]

@@ -30,7 +30,7 @@ mod window;
 
 pub(crate) use account::Balance;
 pub use asset::Asset;
-pub(crate) use changed::ChangedBalances;
+pub(crate) use changed::{ChangedBalances, ChangedPart};
 pub(crate) use context::{Changes, Context};
 pub(crate) use index::{Resolver, Slot};
 pub(crate) use load::{StateLoader, decode_record};
@@ -41,11 +41,11 @@ pub(crate) use tree::{ChangedGroups, Keys, RootParts, StateTree, group_of, level
 
 use crate::types::{Address, Amount, AssetId, Rejection, RejectionCode};
 use accounts::Accounts;
-pub(crate) use accounts::Layout;
+pub(crate) use accounts::{Layout, Shard};
 use asset::Assets;
 use index::{Hash, Index};
 use payment::Issuers;
-pub(crate) use payment::Payment;
+pub(crate) use payment::{Judged, Payment};
 use window::Use;
 
 #[derive(Debug)]

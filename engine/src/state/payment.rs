@@ -1,12 +1,13 @@
-//! Payments between accounts, the short way: the two halves of a transfer, each on the record of one account.
+//! Payments between accounts, the short way: the two halves of a transfer, each on one account.
 //!
-//! Almost every transaction is a payment between accounts whose first asset it is. Then all there is to it is the payer's window and
-//! one balance of each. What is done here is what `ops::Transfer` does through a [`Context`](super::Context), in the same order of precedence; where
-//! anything else would have to be looked at, the answer is that it isn't plain, and nothing has changed.
+//! Almost every transaction is a payment between accounts that are there, in lane 0 and by one signer. Then all there is to it is the
+//! payer's window and one balance of each. What is done here is what `ops::Transfer` does through a [`Context`](super::Context), in
+//! the same order of precedence. Each half concerns one account and no other, so whoever has a shard to itself can do the halves of
+//! its accounts beside those who do others'.
 
-use super::account::{Account, Balance, NO_ASSET};
+use super::accounts::{Place, Shard};
 use super::window::{Use, Window};
-use super::{Changes, Slot, State};
+use super::{Changes, Layout, Slot, State};
 use crate::types::{Amount, AssetId, Rejection, RejectionCode, Time};
 
 /// A transaction of one signer and one transfer in lane 0, of more than nothing and to somebody else; both accounts are there.
@@ -23,74 +24,86 @@ pub(crate) struct Payment {
 
 /// What becomes of the payer's half.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Judged {
-    /// It is paid: the window and what is left afterwards.
+pub(crate) enum Judged {
+    /// It can pay. The window and what is left afterwards.
     Covered(Window, Amount),
-    /// There isn't enough: the window afterwards and what is missing.
+    /// There isn't enough; a credit could change that. The window afterwards.
     Uncovered(Window, Rejection),
-    /// Rejected whatever the balance is: the window afterwards, if it changes.
+    /// Rejected whatever the balance is. The window afterwards, if it changes.
     Rejected(Option<Window>, Rejection),
-    /// Another asset is the payer's first.
-    NotPlain,
 }
 
-impl Account {
-    /// Judges the payer's half of a payment; changes nothing.
-    #[inline]
-    pub(super) fn judge(&self, payment: &Payment, time: Time) -> Judged {
-        if self.asset != payment.asset {
-            return Judged::NotPlain;
+#[inline]
+fn judge(own: Window, available: Amount, payment: &Payment, time: Time) -> Judged {
+    let sequence = payment.sequence;
+    let used = match own.check(sequence) {
+        Use::Fresh => None,
+        Use::Duplicate => Some(Rejection::new(RejectionCode::Duplicate, sequence)),
+        Use::OutOfWindow(lowest) => Some(Rejection::new(RejectionCode::OutOfWindow, lowest)),
+    };
+    if payment.valid_until.is_some_and(|last| time > last) {
+        let window = used.is_none().then(|| own.with(sequence));
+        return Judged::Rejected(window, Rejection::new(RejectionCode::Expired, time.0));
+    }
+    if let Some(rejection) = used {
+        return Judged::Rejected(None, rejection);
+    }
+    let window = own.with(sequence);
+    match available.minus(payment.amount) {
+        Ok(rest) => Judged::Covered(window, rest),
+        Err(_) => {
+            let missing = u64::try_from(payment.amount.0.saturating_sub(available.0)).unwrap_or(u64::MAX);
+            Judged::Uncovered(window, Rejection::new(RejectionCode::InsufficientFunds, missing))
         }
-        let sequence = payment.sequence;
-        let used = match self.window.check(sequence) {
-            Use::Fresh => None,
-            Use::Duplicate => Some(Rejection::new(RejectionCode::Duplicate, sequence)),
-            Use::OutOfWindow(lowest) => Some(Rejection::new(RejectionCode::OutOfWindow, lowest)),
+    }
+}
+
+/// The halves of payments, for whoever has the shard to itself.
+impl Shard {
+    /// Judges the payer's half; changes nothing.
+    #[inline]
+    pub(crate) fn judge(&self, payer: Place, payment: &Payment, time: Time) -> Option<Judged> {
+        let account = self.get(payer)?;
+        let available = if account.asset == payment.asset {
+            account.balance.available
+        } else {
+            self.further_balance(payer, payment.asset).available
         };
-        if payment.valid_until.is_some_and(|last| time > last) {
-            let window = used.is_none().then(|| self.window.with(sequence));
-            return Judged::Rejected(window, Rejection::new(RejectionCode::Expired, time.0));
-        }
-        if let Some(rejection) = used {
-            return Judged::Rejected(None, rejection);
-        }
-        let window = self.window.with(sequence);
-        match self.balance.available.minus(payment.amount) {
-            Ok(rest) => Judged::Covered(window, rest),
-            Err(_) => {
-                let missing = payment.amount.0.saturating_sub(self.balance.available.0);
-                let missing = u64::try_from(missing).unwrap_or(u64::MAX);
-                Judged::Uncovered(window, Rejection::new(RejectionCode::InsufficientFunds, missing))
-            }
+        Some(judge(account.window, available, payment, time))
+    }
+
+    /// Uses a sequence up.
+    #[inline]
+    pub(crate) fn use_up(&mut self, payer: Place, window: Window) {
+        if let Some(account) = self.get_mut(payer) {
+            account.window = window;
         }
     }
 
+    /// Changes what an account can spend; gives what that was before.
     #[inline]
-    pub(super) const fn take(&mut self, window: Window, rest: Amount) {
-        self.window = window;
-        self.balance.available = rest;
+    pub(crate) fn set_available(&mut self, place: Place, asset: AssetId, available: Amount) {
+        match self.get_mut(place) {
+            Some(account) if account.asset == asset => account.balance.available = available,
+            _ => self.set_further_available(place, asset, available),
+        }
     }
 
-    #[inline]
-    pub(super) const fn use_up(&mut self, window: Window) {
-        self.window = window;
-    }
-
-    /// Whether a credit in this asset concerns this record alone.
-    #[inline]
-    pub(super) fn takes_plainly(&self, asset: AssetId) -> bool {
-        self.asset == asset || self.asset == NO_ASSET
-    }
-
-    /// Adds to what the account can spend; gives what it was before. Can't overflow, since all balances together are at most the
+    /// Adds to what an account can spend; gives that before and after. Can't overflow, since all balances together are at most the
     /// maximum supply.
     #[inline]
-    pub(super) fn add(&mut self, asset: AssetId, amount: Amount) -> Balance {
-        let before = self.balance;
-        debug_assert!(self.takes_plainly(asset) && before.available.plus(amount).is_ok());
-        self.asset = asset;
-        self.balance.available = Amount(before.available.0.saturating_add(amount.0));
-        before
+    pub(crate) fn credit(&mut self, payee: Place, asset: AssetId, amount: Amount) {
+        match self.get_mut(payee) {
+            Some(account) if account.asset == asset => {
+                let available = &mut account.balance.available;
+                debug_assert!(available.plus(amount).is_ok(), "balances are part of what is issued");
+                *available = Amount(available.0.saturating_add(amount.0));
+            }
+            _ => {
+                let available = self.further_balance(payee, asset).available;
+                self.set_further_available(payee, asset, Amount(available.0.saturating_add(amount.0)));
+            }
+        }
     }
 }
 
@@ -98,36 +111,54 @@ impl Account {
 #[derive(Debug, Default)]
 pub(super) struct Issuers {
     /// By asset: the issuer's slot, and how many accounts there were when it was looked for.
-    known: Vec<(Option<u32>, u32)>,
+    known: Vec<(Option<Slot>, u32)>,
 }
 
 impl State {
-    /// The account of an asset's issuer, if it has one. `None` if there is no such asset. Only to be asked between transactions.
+    /// The shards, and where an account lies in them.
     #[inline]
-    pub(crate) fn issuer(&mut self, asset: AssetId) -> Option<Option<u32>> {
-        match self.issuers.known.get(asset.0 as usize) {
-            // An account that is there stays.
-            Some(&(Some(slot), _)) => Some(Some(slot)),
-            Some(&(None, asked)) if asked == self.accounts.len() => Some(None),
-            _ => self.find_issuer(asset),
+    pub(crate) fn shards(&mut self) -> (&mut [Shard], Layout) {
+        self.accounts.shards()
+    }
+
+    /// How accounts are spread over shards.
+    pub(crate) const fn layout(&self) -> Layout {
+        self.accounts.layout()
+    }
+
+    /// Whether a payment is neither a mint nor a burn, as far as that is known without looking for anybody. Only to be asked between
+    /// transactions.
+    #[inline]
+    pub(crate) fn is_known_as_payment(&self, payment: &Payment) -> bool {
+        match self.issuers.known.get(payment.asset.0 as usize) {
+            // An account that is there stays, and so does an asset.
+            Some(&(Some(issuer), _)) => issuer != payment.payer && issuer != payment.payee,
+            Some(&(None, asked)) => asked == self.accounts.len(),
+            None => false,
         }
+    }
+
+    /// The same, looking for the issuer if need be. `false` if there is no such asset.
+    #[inline]
+    pub(crate) fn is_payment(&mut self, payment: &Payment) -> bool {
+        self.is_known_as_payment(payment) || self.find_issuer(payment)
     }
 
     #[cold]
-    fn find_issuer(&mut self, asset: AssetId) -> Option<Option<u32>> {
-        let issuer = self.assets.get(asset)?.issuer;
-        let found = self.find(&issuer).map(|slot| slot.0);
+    fn find_issuer(&mut self, payment: &Payment) -> bool {
+        let Some(issuer) = self.assets.get(payment.asset).map(|asset| asset.issuer) else { return false };
+        let found = self.find(&issuer);
         let known = &mut self.issuers.known;
-        let place = asset.0 as usize;
+        let place = payment.asset.0 as usize;
         if known.len() <= place {
-            // Asked with no accounts, none is found: as good as never.
+            // There are never so many accounts: nobody was looked for.
             known.resize(place.saturating_add(1), (None, u32::MAX));
         }
         known[place] = (found, self.accounts.len());
-        Some(found)
+        found.is_none_or(|issuer| issuer != payment.payer && issuer != payment.payee)
     }
 
-    /// Makes a payment. `None` if it isn't as plain as that; then nothing has changed.
+    /// Makes a payment. `None` if it isn't one; then nothing has changed.
     #[inline]
     pub(crate) fn pay(
         &mut self,
@@ -135,36 +166,44 @@ impl State {
         time: Time,
         changes: &mut Changes,
     ) -> Option<Result<(), Rejection>> {
-        let issuer = self.issuer(payment.asset)?;
-        let Payment { payer, payee, asset, amount, .. } = *payment;
-        if issuer == Some(payer.0) || issuer == Some(payee.0) || !self.accounts.get(payee)?.takes_plainly(asset) {
+        if !self.is_payment(payment) {
             return None;
         }
-        let account = self.accounts.get_mut(payer)?;
-        match account.judge(payment, time) {
-            Judged::NotPlain => None,
+        let Payment { payer, payee, asset, amount, .. } = *payment;
+        let (shards, layout) = self.accounts.shards();
+        let place = layout.place(payer);
+        let shard = shards.get_mut(place.shard)?;
+        match shard.judge(place, payment, time)? {
             Judged::Rejected(window, rejection) => {
                 if let Some(window) = window {
-                    account.use_up(window);
+                    shard.use_up(place, window);
                     changes.accounts.insert(payer.0);
                 }
                 Some(Err(rejection))
             }
             Judged::Uncovered(window, rejection) => {
-                account.use_up(window);
+                shard.use_up(place, window);
                 changes.accounts.insert(payer.0);
                 Some(Err(rejection))
             }
             Judged::Covered(window, rest) => {
-                let before = account.balance.available;
-                account.take(window, rest);
-                changes.changed_available(payer, asset, before, rest);
-                let account = self.accounts.get_mut(payee)?;
-                let before = account.add(asset, amount).available;
-                let after = account.balance.available;
-                changes.changed_available(payee, asset, before, after);
+                shard.use_up(place, window);
+                shard.set_available(place, asset, rest);
+                changes.debited(payer, asset, amount);
+                self.credit(payee, asset, amount, changes);
                 Some(Ok(()))
             }
+        }
+    }
+
+    /// The payee's half of a payment.
+    #[inline]
+    pub(crate) fn credit(&mut self, payee: Slot, asset: AssetId, amount: Amount, changes: &mut Changes) {
+        let (shards, layout) = self.accounts.shards();
+        let place = layout.place(payee);
+        if let Some(shard) = shards.get_mut(place.shard) {
+            shard.credit(place, asset, amount);
+            changes.credited(payee, asset, amount);
         }
     }
 }
