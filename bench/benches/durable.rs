@@ -182,6 +182,15 @@ fn checkpoint(directory: &Path, asked: &Asked) {
     engine.close().unwrap();
 }
 
+/// Makes the next opening read from the disk.
+fn forget(directory: &Path) {
+    for entry in std::fs::read_dir(directory).unwrap() {
+        let file = std::fs::File::open(entry.unwrap().path()).unwrap();
+        file.sync_all().unwrap();
+        rustix::fs::fadvise(&file, 0, None, rustix::fs::Advice::DontNeed).unwrap();
+    }
+}
+
 /// Opening: from a checkpoint of the last block, then with blocks to be executed again.
 fn recovery(directory: &Path, asked: &Asked) {
     let engine = open(directory, 0);
@@ -193,6 +202,7 @@ fn recovery(directory: &Path, asked: &Asked) {
 
     let mut loaded = Duration::MAX;
     for _ in 0..3 {
+        forget(directory);
         let begin = Instant::now();
         let engine = open(directory, 0);
         let opened = begin.elapsed();
@@ -209,6 +219,7 @@ fn recovery(directory: &Path, asked: &Asked) {
     let digest = engine.snapshot().unwrap().digest();
     engine.close().unwrap();
     for _ in 0..2 {
+        forget(directory);
         let begin = Instant::now();
         let engine = open(directory, 0);
         let opened = begin.elapsed();

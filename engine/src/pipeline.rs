@@ -123,7 +123,7 @@ pub(crate) fn start<S: Storage>(
         spawn("nostro-execute", common, execute, move || chunks_late.iter().for_each(drop))?,
         spawn("nostro-commit", common, commit, move || blocks_late.iter().for_each(drop))?,
         // Nobody waits on what is in its channel.
-        spawn("nostro-root", common, move || roots::run(tree, &jobs_out, &roots, &stats), || ())?,
+        spawn("nostro-root", common, move || drop(roots::run(tree, &jobs_out, &roots, &stats)), || ())?,
         spawn("nostro-checkpoint", common, checkpoint, move || commands_late.iter().for_each(drop))?,
     ];
     if config.receipt_index {
