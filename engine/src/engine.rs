@@ -157,9 +157,8 @@ impl Engine {
         let closing = Arc::new(AtomicBool::new(false));
         let intake =
             Arc::new(Intake { queue: RwLock::new(Some(queue)), budget, stop: stop.clone(), stats: stats.clone() });
-        let Replayer { state, tip, scratch, roots } = replayer;
-        let (tree, roots) = roots.finish();
-        let roots = Arc::new(RootBoard::new(roots));
+        let Replayer { state, tip, scratch, roots: before } = replayer;
+        let roots = before.board().clone();
         let storage = Arc::new(storage);
         let receipts = Arc::new(ReceiptIndex::new(storage.clone(), directory.clone(), ledger.clone(), reader.clone()));
         let rebuild = {
@@ -199,7 +198,7 @@ impl Engine {
             state,
             tip,
             scratch,
-            tree,
+            before,
             roots: roots.clone(),
             committer,
             intake: intake_out,

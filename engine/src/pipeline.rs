@@ -28,8 +28,8 @@ use crate::intake::Batch;
 use crate::log::Storage;
 use crate::priority;
 use crate::receipts::ReceiptIndex;
-use crate::roots::{self, Job, RootBoard};
-use crate::state::{State, StateTree};
+use crate::roots::{self, Job, RootBoard, RootsBeside};
+use crate::state::State;
 use crate::stats::{Stage, Stats};
 use crate::transaction::TransactionRef;
 use crate::types::Time;
@@ -72,7 +72,8 @@ pub(crate) struct Start<S: Storage> {
     pub intake: Receiver<Batch>,
     pub snapshots: Receiver<Request>,
     pub scratch: Scratch,
-    pub tree: StateTree,
+    /// The roots of what was executed again; the last may still be in the making.
+    pub before: RootsBeside,
     pub roots: Arc<RootBoard>,
     pub receipts: Arc<ReceiptIndex<S>>,
     pub keeper: Keeper<S>,
@@ -99,7 +100,7 @@ pub(crate) fn start<S: Storage>(
     // One chunk being verified per thread, one waiting, and one being taken.
     let (chunks_in, chunks_out) = bounded(threads.saturating_mul(2).saturating_add(1));
     let (blocks_in, blocks_out) = bounded(EXECUTED_BLOCKS);
-    let Start { check, state, tip, scratch, tree, committer, intake, snapshots, roots, receipts, keeper, commands } =
+    let Start { check, state, tip, scratch, before, committer, intake, snapshots, roots, receipts, keeper, commands } =
         start;
     let verifying = Verifying { check: Arc::new(check), pool, common: common.clone() };
     let limits = BlockLimits { transactions: config.block_transactions_max, bytes: config.block_bytes_max };
@@ -117,13 +118,17 @@ pub(crate) fn start<S: Storage>(
         committer.run(&blocks_out);
     };
     let checkpoint = move || keeper.run(&commands);
+    let root = move || {
+        roots::run(before.finish(), &jobs_out, &roots, &stats);
+        roots.close();
+    };
     let mut running = vec![
         // The intake's channel isn't bounded, and drops what is in it with its receiver.
         spawn("nostro-verify", common, move || verifying.run(&intake, &chunks_in), || ())?,
         spawn("nostro-execute", common, execute, move || chunks_late.iter().for_each(drop))?,
         spawn("nostro-commit", common, commit, move || blocks_late.iter().for_each(drop))?,
         // Nobody waits on what is in its channel.
-        spawn("nostro-root", common, move || drop(roots::run(tree, &jobs_out, &roots, &stats)), || ())?,
+        spawn("nostro-root", common, root, || ())?,
         spawn("nostro-checkpoint", common, checkpoint, move || commands_late.iter().for_each(drop))?,
     ];
     if config.receipt_index {

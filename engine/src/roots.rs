@@ -131,23 +131,30 @@ impl RootBoard {
         }
     }
 
+    /// Says that no more roots will come.
+    pub(crate) fn close(&self) {
+        self.roots.lock().1 = true;
+        self.changed.notify_all();
+    }
+
     /// The newest state that balances can be proved from.
     pub(crate) fn rooted(&self) -> Option<Arc<Rooted>> {
         self.rooted.lock().clone()
     }
 }
 
-/// Says that no more roots will come, however its thread ends.
+/// Says that no more roots will come if its thread panics.
 struct Closing<'a>(&'a RootBoard);
 
 impl Drop for Closing<'_> {
     fn drop(&mut self) {
-        self.0.roots.lock().1 = true;
-        self.0.changed.notify_all();
+        if std::thread::panicking() {
+            self.0.close();
+        }
     }
 }
 
-/// The thread: makes every root it is given a state for, and gives its trees back.
+/// The thread: makes every root it is given a state for, and gives its trees back for the next such thread.
 pub(crate) fn run(mut tree: StateTree, jobs: &Receiver<Job>, board: &RootBoard, stats: &Stats) -> StateTree {
     let _closing = Closing(board);
     while let Ok(Job { height, mut records, snapshot, changed }) = jobs.recv() {
@@ -199,14 +206,17 @@ impl RootsBeside {
         let _ = self.jobs.send(job);
     }
 
-    /// Waits for all that was given; gives the trees and the roots.
+    /// Where its roots are to be found.
+    pub(crate) const fn board(&self) -> &Arc<RootBoard> {
+        &self.board
+    }
+
+    /// Waits until all roots are made that states were given for; gives the trees.
     ///
     /// # Panics
     /// If the thread has.
-    pub(crate) fn finish(self) -> (StateTree, Roots) {
+    pub(crate) fn finish(self) -> StateTree {
         drop(self.jobs);
-        let tree = self.thread.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic));
-        let roots = self.board.roots.lock().0.clone();
-        (tree, roots)
+        self.thread.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic))
     }
 }
