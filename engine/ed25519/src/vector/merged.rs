@@ -78,14 +78,14 @@ pub(crate) fn verify_singly<M: Machine>(
 ) {
     verdicts.fill(false);
     let signers = workspace.begin(verifier, items);
-    workspace.roster.prepare(verifier, signers.keys());
-    workspace.roster.double_all(verifier, signers.keys());
+    workspace.roster.prepare(verifier, &signers);
+    workspace.roster.double_all(verifier, &signers);
     workspace.hash(verifier, items);
     workspace.open.clear();
     let all = 0..workspace.terms.len() as u32;
     workspace.open.extend(all);
     workspace.decide_open(verifier, items, verdicts);
-    workspace.keep(verifier, signers.keys(), verdicts);
+    workspace.keep(verifier, &signers, verdicts);
 }
 
 /// Verifies up to [`BATCH_MAX`] items by their sum.
@@ -99,21 +99,21 @@ fn verify_merged<M: Machine>(
 ) {
     verdicts.fill(false);
     let signers = workspace.begin(verifier, items);
-    workspace.roster.prepare(verifier, signers.keys());
-    workspace.roster.double_some(verifier, signers.keys(), items.len());
+    workspace.roster.prepare(verifier, &signers);
+    workspace.roster.double_some(verifier, &signers, items.len());
     workspace.hash(verifier, items);
     workspace.decode_nonces(verifier, items, hints);
     for term in &mut workspace.terms {
         term.coefficient = coefficients.next();
     }
     workspace.products.clear();
-    workspace.products.resize(signers.keys().len(), Products::default());
+    workspace.products.resize(signers.len(), Products::default());
     workspace.open.clear();
     let length = workspace.terms.len();
     let mut batch = Batch { verifier, workspace, items, verdicts };
     bisect::decide(&mut batch, length);
     workspace.decide_open(verifier, items, verdicts);
-    workspace.keep(verifier, signers.keys(), verdicts);
+    workspace.keep(verifier, &signers, verdicts);
 }
 
 impl Workspace {
@@ -236,9 +236,9 @@ impl Workspace {
     }
 
     /// Caches the signers that were admitted and have a valid signature.
-    fn keep<M: Machine>(&mut self, verifier: &VectorVerifier<M>, keys: &[&[u8; 32]], verdicts: &[bool]) {
+    fn keep<M: Machine>(&mut self, verifier: &VectorVerifier<M>, signers: &Signers<'_>, verdicts: &[bool]) {
         let valid = self.terms.iter().filter(|term| verdicts[term.position as usize]).map(|term| term.signer);
-        self.roster.keep(verifier, keys, valid);
+        self.roster.keep(verifier, signers, valid);
     }
 }
 
