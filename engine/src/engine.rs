@@ -157,7 +157,8 @@ impl Engine {
         let closing = Arc::new(AtomicBool::new(false));
         let intake =
             Arc::new(Intake { queue: RwLock::new(Some(queue)), budget, stop: stop.clone(), stats: stats.clone() });
-        let roots = Arc::new(RootBoard::new(replayer.roots));
+        let Replayer { state, tip, scratch, roots: before, .. } = replayer;
+        let roots = before.board().clone();
         let storage = Arc::new(storage);
         let receipts = Arc::new(ReceiptIndex::new(storage.clone(), directory.clone(), ledger.clone(), reader.clone()));
         let rebuild = {
@@ -197,10 +198,10 @@ impl Engine {
         let verifying = Verifying { threads: config.verify_threads(), path: check.path() };
         let start = Start {
             check,
-            state: replayer.state,
-            tip: replayer.tip,
-            scratch: replayer.scratch,
-            tree: replayer.tree,
+            state,
+            tip,
+            scratch,
+            before,
             roots: roots.clone(),
             committer,
             intake: intake_out,

@@ -30,8 +30,8 @@ use crate::log::Storage;
 use crate::prepare::{Prepared, prepare};
 use crate::priority;
 use crate::receipts::ReceiptIndex;
-use crate::roots::{self, Job, RootBoard};
-use crate::state::{Resolver, State, StateTree};
+use crate::roots::{self, Job, RootBoard, RootsBeside};
+use crate::state::{Resolver, State};
 use crate::stats::{Stage, Stats};
 use crate::transaction::TransactionRef;
 use crate::types::Time;
@@ -81,7 +81,8 @@ pub(crate) struct Start<S: Storage> {
     pub intake: Receiver<Batch>,
     pub snapshots: Receiver<Request>,
     pub scratch: Scratch,
-    pub tree: StateTree,
+    /// The roots of what was executed again; the last may still be in the making.
+    pub before: RootsBeside,
     pub roots: Arc<RootBoard>,
     pub receipts: Arc<ReceiptIndex<S>>,
     pub keeper: Keeper<S>,
@@ -115,7 +116,7 @@ pub(crate) fn start<S: Storage>(
         state,
         tip,
         scratch,
-        tree,
+        before,
         committer,
         intake,
         snapshots,
@@ -156,13 +157,17 @@ pub(crate) fn start<S: Storage>(
         committer.run(&blocks_out);
     };
     let checkpoint = move || keeper.run(&commands);
+    let root = move || {
+        roots::run(before.finish(), &jobs_out, &roots, &stats);
+        roots.close();
+    };
     let mut running = vec![
         // The intake's channel isn't bounded, and drops what is in it with its receiver.
         spawn("nostro-verify", common, move || verifying.run(&intake, &chunks_in), || ())?,
         spawn("nostro-execute", common, execute, move || chunks_late.iter().for_each(drop))?,
         spawn("nostro-commit", common, commit, move || blocks_late.iter().for_each(drop))?,
         // Nobody waits on what is in its channel.
-        spawn("nostro-root", common, move || roots::run(tree, &jobs_out, &roots, &stats), || ())?,
+        spawn("nostro-root", common, root, || ())?,
         spawn("nostro-checkpoint", common, checkpoint, move || commands_late.iter().for_each(drop))?,
     ];
     if config.receipt_index {

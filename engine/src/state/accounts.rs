@@ -294,6 +294,7 @@ impl Accounts {
     }
 
     /// Canonical bytes of an account, appended: what the digests are made of.
+    #[cfg(test)]
     pub(super) fn encode(&self, slot: Slot, out: &mut Vec<u8>) {
         if let Some(record) = self.record(slot) {
             record.encode(out);
