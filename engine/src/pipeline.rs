@@ -32,7 +32,7 @@ use crate::roots::{self, Job, RootBoard, RootsBeside};
 use crate::state::State;
 use crate::stats::{Stage, Stats};
 use crate::transaction::TransactionRef;
-use crate::types::Time;
+use crate::types::{RootInterval, Time};
 use crate::verify::{SignatureCheck, Verified};
 use crossbeam::channel::{Receiver, Sender, TryRecvError, bounded, never, select};
 use std::collections::VecDeque;
@@ -107,7 +107,16 @@ pub(crate) fn start<S: Storage>(
     // One root being made, and one waiting.
     let (jobs_in, jobs_out) = bounded(1);
     let (proofs, stats) = (config.balance_proofs, common.stats.clone());
-    let executing = ExecuteThread { state, tip, limits, scratch, roots: jobs_in, proofs, common: common.clone() };
+    let executing = ExecuteThread {
+        state,
+        tip,
+        limits,
+        scratch,
+        roots: jobs_in,
+        interval: roots.interval(),
+        proofs,
+        common: common.clone(),
+    };
     let closing = keeper.closing.clone();
     // A bounded channel keeps what is in it until its last sender goes, which may be when the engine is closed.
     let (chunks_late, blocks_late, commands_late) = (chunks_out.clone(), blocks_out.clone(), commands.clone());
@@ -239,6 +248,8 @@ struct ExecuteThread {
     scratch: Scratch,
     /// Where states go whose root is to be made.
     roots: Sender<Job>,
+    /// How often that is.
+    interval: RootInterval,
     /// Whether balances are to be proved.
     proofs: bool,
     common: Arc<Common>,
@@ -309,7 +320,7 @@ impl ExecuteThread {
         let block = Block::assemble(height, time, first, count, parts.iter().map(Part::run).collect());
         let settled = settle(&block, &mut self.state, &mut self.scratch);
         self.tip = Tip { height, time, transactions: first.saturating_add(u64::from(count)) };
-        if roots::is_due(height) {
+        if self.interval.is_due(height) {
             let snapshot = self.proofs.then(|| self.state.share());
             let (records, changed) = (self.state.share_records(), self.scratch.take_changed());
             // Nobody takes it any more if the engine is stopping, which the commit thread tells.
