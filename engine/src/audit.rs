@@ -66,10 +66,12 @@ pub struct AuditReport {
 /// # Errors
 /// [`AuditError`] if there is none, or it can't be read.
 pub fn ledger_name(directory: &Path) -> Result<String, AuditError> {
+    ledger_of(directory).map(|ledger| ledger.name().to_owned())
+}
+
+fn ledger_of(directory: &Path) -> Result<Ledger, AuditError> {
     let genesis = log::genesis(&OsStorage, directory).map_err(|error| located(directory, &error))?;
-    String::from_utf8(genesis).map_err(|_| {
-        AuditError(format!("{}: the ledger's name: expected printable ASCII, found other bytes", directory.display()))
-    })
+    Ledger::from_genesis(&genesis).map_err(|error| AuditError(format!("{}: LEDGER: {error}", directory.display())))
 }
 
 /// Shows every block in order, with its chain and its hashes checked.
@@ -92,6 +94,7 @@ fn read_records(
     directory: &Path,
     visit: &mut dyn FnMut(&RecordRef<'_>, &BlockRef<'_>) -> Result<(), VisitError>,
 ) -> Result<LedgerSummary, AuditError> {
+    let name = ledger_name(directory)?;
     let place = beginning(directory)?;
     let mut transactions = place.map_or(0, |place| place.transactions);
     let from = place.map(|place| Checkpoint { height: place.height.0, hash: place.hash.0 });
@@ -105,7 +108,7 @@ fn read_records(
         .torn
         .map(|torn| format!("{}: {} bytes from offset {}: {}", torn.file, torn.bytes, torn.offset, torn.found));
     Ok(LedgerSummary {
-        name: String::from_utf8_lossy(&scanned.genesis).into_owned(),
+        name,
         from: place.map(|place| place.height).unwrap_or_default(),
         height: Height(scanned.height),
         hash: Digest(scanned.hash),
@@ -125,11 +128,6 @@ pub(crate) fn beginning(directory: &Path) -> Result<Option<Place>, AuditError> {
     let ledger = ledger_of(directory)?;
     let oldest = checkpoint::oldest(&OsStorage, directory, &ledger.id().0);
     oldest.map_err(|fault| AuditError(format!("{}: {fault}", directory.display())))
-}
-
-fn ledger_of(directory: &Path) -> Result<Ledger, AuditError> {
-    let name = ledger_name(directory)?;
-    Ledger::new(&name).map_err(|error| AuditError(format!("{}: {error}", directory.display())))
 }
 
 /// Says which directory it was, where the error has but a file's name.
@@ -161,8 +159,8 @@ pub fn audit_ledger(
     let checkpoints = checkpoint::find(&OsStorage, directory).map_err(|error| wrong(&error))?;
     let load = |height| checkpoint::load(&OsStorage, directory, height, &ledger.id().0);
     let replayer = match beginning(directory)? {
-        None => Replayer::new().map_err(CheckpointFault::System),
-        Some(place) => load(place.height).and_then(open::replayer_of),
+        None => Replayer::new(ledger.roots()).map_err(CheckpointFault::System),
+        Some(place) => load(place.height).and_then(|loaded| open::replayer_of(loaded, ledger.roots())),
     };
     let replayer = replayer.map_err(|fault| wrong(&fault))?;
     let verifier = Verifier::new(VerifierConfig::default());

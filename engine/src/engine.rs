@@ -129,7 +129,7 @@ impl Engine {
     ) -> Result<Self, OpenError> {
         let directory = directory.to_path_buf();
         config.check()?;
-        let ledger = Ledger::new(&config.ledger)?;
+        let ledger = Ledger::with_root_interval(&config.ledger, config.root_interval)?;
         let system = |what| move |source| OpenError::System { what, source };
         let log_config = LogConfig {
             segment_bytes: config.segment_bytes,
@@ -375,11 +375,7 @@ impl Engine {
     /// # Errors
     /// [`ProveError`].
     pub fn prove_balance(&self, account: &Address) -> Result<(Height, BalanceProof), ProveError> {
-        let rooted = self.roots.rooted().ok_or(ProveError::NoRoot)?;
-        let header = Height(rooted.height.0.saturating_add(BlockHeader::ROOT_DELAY));
-        if self.durable_height() < header {
-            return Err(ProveError::NoRoot);
-        }
+        let (header, rooted) = self.roots.rooted(self.durable_height()).ok_or(ProveError::NoRoot)?;
         let missing = ProveError::NoAccount { account: *account, height: rooted.height };
         Ok((header, rooted.prove(account).ok_or(missing)?))
     }

@@ -8,7 +8,7 @@ use crate::log::{self, CheckedLog, Checkpoint, LockedLog, LogConfig, LogReader, 
 use crate::query::Blocks;
 use crate::replay::{BLOCKS_AHEAD, Recorded, ReplayError, Replayer};
 use crate::roots::Roots;
-use crate::types::{BlockHeader, Digest, Height};
+use crate::types::{BlockHeader, Digest, Height, RootInterval};
 use crossbeam::channel::{Receiver, Sender, bounded};
 use std::path::Path;
 
@@ -54,22 +54,23 @@ pub(crate) fn open<S: Storage + Clone>(
         let locked = match SegmentLog::lock(storage.clone(), directory, Some(id), config) {
             Ok(locked) => locked,
             Err(log::OpenError::NoLedger { .. }) => {
-                let log = SegmentLog::create(storage.clone(), directory, id, ledger.name().as_bytes(), config);
+                let log = SegmentLog::create(storage.clone(), directory, id, &ledger.genesis(), config);
                 return Ok(Opened {
                     log: log.map_err(complain)?,
                     hash: Digest(id),
-                    replayer: Replayer::new().map_err(no_system)?,
+                    replayer: Replayer::new(ledger.roots()).map_err(no_system)?,
                     progress: OpenProgress::default(),
                     log_bytes: 0,
                     kept: Vec::new(),
                     damaged,
                 });
             }
+            Err(log::OpenError::OtherLedger { .. }) => return Err(another(storage, directory, ledger)),
             Err(error) => return Err(complain(error)),
         };
         let newest = checkpoint::newest(locked.storage(), directory, &id, &mut damaged);
         let (place, kept) = newest.map_err(|fault| unusable(directory, fault))?;
-        match open_above(storage, locked, directory, place, progress) {
+        match open_above(storage, locked, directory, (ledger.roots(), place), progress) {
             Ok((log, hash, replayer, progress)) => {
                 let log_bytes = progress.bytes.saturating_sub(place.map_or(0, |(_, bytes)| bytes));
                 return Ok(Opened { log, hash, replayer, progress, log_bytes, kept, damaged });
@@ -89,6 +90,14 @@ pub(crate) fn open<S: Storage + Clone>(
     }
 }
 
+/// Says which ledger is in a directory instead of the one that was asked for.
+fn another<S: Storage>(storage: &S, directory: &Path, ledger: &Ledger) -> OpenError {
+    let genesis = log::genesis(storage, directory).ok();
+    let found = genesis.and_then(|genesis| Ledger::from_genesis(&genesis).ok());
+    let found = found.map_or_else(|| "one of unknown genesis".to_owned(), |found| format!("{found:?}"));
+    OpenError::Log(format!("{}: LEDGER: expected {ledger:?}, found {found}", directory.display()))
+}
+
 /// Why a log couldn't be opened above a checkpoint.
 enum Failed {
     Checkpoint(Height, CheckpointFault),
@@ -101,7 +110,7 @@ fn open_above<S: Storage>(
     storage: &S,
     locked: LockedLog<S>,
     directory: &Path,
-    place: Option<(Place, u64)>,
+    (roots, place): (RootInterval, Option<(Place, u64)>),
     progress: &mut dyn FnMut(OpenProgress),
 ) -> Result<(SegmentLog<S>, Digest, Replayer, OpenProgress), Failed> {
     let mut done = OpenProgress::default();
@@ -111,7 +120,7 @@ fn open_above<S: Storage>(
     let (empty_in, empty_out) = bounded(BLOCKS_AHEAD);
     let (executed, checked) = std::thread::scope(|scope| {
         let reading = scope.spawn(move || read(locked, place.map(|(place, _)| place), &blocks_in, &empty_out));
-        let executed = replayer_above(storage, directory, place.map(|(place, _)| place))
+        let executed = replayer_above(storage, directory, roots, place.map(|(place, _)| place))
             .and_then(|replayer| execute(replayer, blocks_out, &empty_in, &mut done, progress));
         (executed, reading.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic)))
     });
@@ -142,11 +151,19 @@ fn read<S: Storage>(
 }
 
 /// The state to begin with.
-fn replayer_above<S: Storage>(storage: &S, directory: &Path, place: Option<Place>) -> Result<Replayer, Failed> {
+fn replayer_above<S: Storage>(
+    storage: &S,
+    directory: &Path,
+    roots: RootInterval,
+    place: Option<Place>,
+) -> Result<Replayer, Failed> {
     let height = place.map(|place| place.height).unwrap_or_default();
     let replayer = match place {
-        None => Replayer::new().map_err(CheckpointFault::System),
-        Some(place) => checkpoint::load(storage, directory, height, &place.ledger).and_then(replayer_of),
+        None => Replayer::new(roots).map_err(CheckpointFault::System),
+        Some(place) => {
+            let loaded = checkpoint::load(storage, directory, height, &place.ledger);
+            loaded.and_then(|loaded| replayer_of(loaded, roots))
+        }
     };
     replayer.map_err(|fault| Failed::Checkpoint(height, fault))
 }
@@ -174,10 +191,10 @@ fn execute(
 }
 
 /// Goes on from a checkpoint.
-pub(crate) fn replayer_of(Loaded { place, state, .. }: Loaded) -> Result<Replayer, CheckpointFault> {
-    let Place { height, time, transactions, roots, .. } = place;
+pub(crate) fn replayer_of(loaded: Loaded, interval: RootInterval) -> Result<Replayer, CheckpointFault> {
+    let Loaded { place: Place { height, time, transactions, roots, .. }, state, .. } = loaded;
     let tip = Tip { height, time, transactions };
-    Replayer::on(state, tip, Roots::at(height, roots)).map_err(CheckpointFault::System)
+    Replayer::on(state, tip, Roots::at(interval, height, roots)).map_err(CheckpointFault::System)
 }
 
 fn no_system(source: std::io::Error) -> OpenError {
@@ -216,8 +233,8 @@ pub(crate) fn replay_durable<S: Storage>(
     let found = checkpoint::load_newest(storage, directory, &ledger.id().0);
     let loaded = found.map_err(|fault| failed(Height(0), fault.to_string()))?.loaded;
     let mut replayer = match loaded {
-        Some(loaded) => replayer_of(loaded).map_err(|fault| failed(Height(0), fault.to_string()))?,
-        None => Replayer::new().map_err(|error| failed(Height(0), error.to_string()))?,
+        Some(loaded) => replayer_of(loaded, ledger.roots()).map_err(|fault| failed(Height(0), fault.to_string()))?,
+        None => Replayer::new(ledger.roots()).map_err(|error| failed(Height(0), error.to_string()))?,
     };
     for block in Blocks::new(reader.clone(), replayer.tip.height.next()) {
         let block = block?;

@@ -34,7 +34,7 @@ use crate::roots::{self, Job, RootBoard, RootsBeside};
 use crate::state::{Resolver, State};
 use crate::stats::{Stage, Stats};
 use crate::transaction::TransactionRef;
-use crate::types::Time;
+use crate::types::{RootInterval, Time};
 use crate::verify::{SignatureCheck, Verified};
 use crossbeam::channel::{Receiver, Sender, TryRecvError, bounded, never, select};
 use parking_lot::RwLock;
@@ -144,6 +144,7 @@ pub(crate) fn start<S: Storage>(
         resolver,
         published,
         roots: jobs_in,
+        interval: roots.interval(),
         proofs,
         common: common.clone(),
     };
@@ -294,6 +295,8 @@ struct ExecuteThread {
     published: u64,
     /// Where states go whose root is to be made.
     roots: Sender<Job>,
+    /// How often that is.
+    interval: RootInterval,
     /// Whether balances are to be proved.
     proofs: bool,
     common: Arc<Common>,
@@ -369,7 +372,7 @@ impl ExecuteThread {
             *self.resolver.write() = Arc::new(self.state.resolver());
         }
         self.tip = Tip { height, time, transactions: first.saturating_add(u64::from(count)) };
-        if roots::is_due(height) {
+        if self.interval.is_due(height) {
             let snapshot = self.proofs.then(|| self.state.share());
             let (records, changed) = (self.state.share_records(), self.scratch.take_changed());
             // Nobody takes it any more if the engine is stopping, which the commit thread tells.

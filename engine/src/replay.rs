@@ -8,10 +8,10 @@ use crate::block::Block;
 use crate::boundary::Tip;
 use crate::execute::{Scratch, Settled, settle};
 use crate::prepare::{Prepared, PreparedRun, prepare};
-use crate::roots::{self, Job, Roots, RootsBeside};
+use crate::roots::{Job, Roots, RootsBeside};
 use crate::state::State;
 use crate::transaction::TransactionRef;
-use crate::types::{BlockHeader, Digest, Height, REJECTION_BYTES, Rejection};
+use crate::types::{BlockHeader, Digest, Height, REJECTION_BYTES, Rejection, RootInterval};
 
 /// A record that isn't what a ledger writes.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -82,6 +82,7 @@ pub(crate) struct Replayer {
     pub tip: Tip,
     pub scratch: Scratch,
     pub roots: RootsBeside,
+    interval: RootInterval,
     prepared: Vec<Prepared>,
 }
 
@@ -90,8 +91,8 @@ impl Replayer {
     ///
     /// # Errors
     /// If the operating system has no randomness for an index, or no thread.
-    pub(crate) fn new() -> std::io::Result<Self> {
-        Self::on(State::new()?, Tip::default(), Roots::new())
+    pub(crate) fn new(roots: RootInterval) -> std::io::Result<Self> {
+        Self::on(State::new()?, Tip::default(), Roots::new(roots))
     }
 
     /// Goes on from a state, such as that of a checkpoint.
@@ -99,7 +100,8 @@ impl Replayer {
     /// # Errors
     /// If the operating system has no thread.
     pub(crate) fn on(state: State, tip: Tip, roots: Roots) -> std::io::Result<Self> {
-        Ok(Self { state, tip, scratch: Scratch::default(), roots: RootsBeside::start(roots)?, prepared: Vec::new() })
+        let (interval, roots) = (roots.interval(), RootsBeside::start(roots)?);
+        Ok(Self { state, tip, scratch: Scratch::default(), roots, interval, prepared: Vec::new() })
     }
 
     /// Executes the next block.
@@ -134,7 +136,7 @@ impl Replayer {
         self.scratch.reuse(effects.into_buffer());
         let transactions = header.first.saturating_add(u64::from(header.count));
         self.tip = Tip { height, time: header.time, transactions };
-        if roots::is_due(height) {
+        if self.interval.is_due(height) {
             let (records, changed) = (self.state.share_records(), self.scratch.take_changed());
             self.roots.give(Job { height, records, snapshot: None, changed });
         }
@@ -162,8 +164,9 @@ mod tests {
 
     #[test]
     fn a_header_with_another_state_root_is_an_error_with_its_place() {
-        for (height, right) in [(Height(1), Digest::default()), (Height(64), Roots::new().carried(Height(64)).unwrap())]
-        {
+        let interval = RootInterval::DEFAULT;
+        let carried = Roots::new(interval).carried(Height(64)).unwrap();
+        for (height, right) in [(Height(1), Digest::default()), (Height(64), carried)] {
             let mut header = BlockHeader {
                 height,
                 previous: Digest::default(),
@@ -177,10 +180,10 @@ mod tests {
                 effects: Digest::default(),
                 state: Digest([1; 32]),
             };
-            let error = Replayer::new().unwrap().block(&header, &[]).unwrap_err();
+            let error = Replayer::new(interval).unwrap().block(&header, &[]).unwrap_err();
             assert_eq!((error.height, error.what), (height, "state root"));
             header.state = right;
-            let error = Replayer::new().unwrap().block(&header, &[]).unwrap_err();
+            let error = Replayer::new(interval).unwrap().block(&header, &[]).unwrap_err();
             assert_eq!(error.what, "outcomes");
         }
     }

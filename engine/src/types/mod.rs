@@ -22,6 +22,7 @@ pub use outcome::{Outcome, Rejection, RejectionCode};
 pub use receipt::{Receipt, Receipts, Refusal};
 
 pub(crate) use digest::write_hex;
+pub(crate) use header::RootInterval;
 pub(crate) use outcome::REJECTION_BYTES;
 pub(crate) use receipt::{Settlement, Span};
 
