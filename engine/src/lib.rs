@@ -64,7 +64,7 @@ pub use error::{CheckpointError, OpenError, ProveError, ReadError, StopError, Su
 #[doc(hidden)]
 pub use execute::{
     PlantedOrder,
-    measure::{ExecutionShape, MeasuredExecution, PreparedBlock, SettledBlock},
+    measure::{ExecutedBlock, ExecutionShape, MeasuredExecution, PreparedBlock, SettledBlock},
 };
 pub use intake::{Submitter, Ticket, Tickets};
 pub use keys::{KeyPair, Signature};
