@@ -108,3 +108,122 @@ fn is_sample_invalid(sums: &mut impl Sums, length: usize) -> bool {
         sums.sample(&positions)
     })
 }
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeSet;
+
+    use super::*;
+
+    /// A batch whose sums are counts of invalid signatures, and what was done to it.
+    struct Counted {
+        invalid: Vec<bool>,
+        verdicts: Vec<Option<bool>>,
+        summed: usize,
+        sampled: Vec<usize>,
+        /// What is secret about every position.
+        secret: usize,
+    }
+
+    impl Sums for Counted {
+        type Sum = usize;
+
+        fn sum(&mut self, range: Range<usize>) -> usize {
+            self.summed += range.len();
+            self.invalid[range].iter().filter(|invalid| **invalid).count()
+        }
+
+        fn rest(&mut self, whole: usize, part: usize) -> usize {
+            whole - part
+        }
+
+        fn vanishes(&mut self, sum: usize) -> bool {
+            sum == 0
+        }
+
+        fn sample(&mut self, positions: &[usize]) -> bool {
+            self.sampled.extend(positions);
+            positions.iter().any(|position| self.invalid[*position])
+        }
+
+        fn secret(&self, position: usize) -> usize {
+            let mixed = (self.secret << 32 | position).wrapping_mul(0x9e37_79b9_7f4a_7c15);
+            (mixed ^ mixed >> 29).wrapping_mul(0x94d0_49bb_1331_11eb) >> 33
+        }
+
+        fn decide_singly(&mut self, range: Range<usize>) {
+            for position in range {
+                assert_eq!(self.verdicts[position].replace(!self.invalid[position]), None, "{position} twice");
+            }
+        }
+
+        fn accept(&mut self, range: Range<usize>) {
+            for position in range {
+                assert_eq!(self.verdicts[position].replace(true), None, "{position} twice");
+            }
+        }
+
+        fn leaf(&self) -> usize {
+            64
+        }
+
+        fn round(&self) -> usize {
+            64
+        }
+    }
+
+    /// Decides a batch in which these positions are invalid, and holds the invariants.
+    fn decided(length: usize, secret: usize, is_invalid: impl Fn(usize) -> bool) -> Counted {
+        let invalid: Vec<bool> = (0..length).map(is_invalid).collect();
+        let (verdicts, sampled) = (vec![None; length], Vec::new());
+        let mut batch = Counted { invalid, verdicts, summed: 0, sampled, secret };
+        decide(&mut batch, length);
+        for (position, (verdict, invalid)) in batch.verdicts.iter().zip(&batch.invalid).enumerate() {
+            assert_eq!(*verdict, Some(!invalid), "{position} of {length}");
+        }
+        assert!(batch.summed <= length + length / 2 * BUDGET_HALVES, "{} summed of {length}", batch.summed);
+        let rounds = (length / ROUND_EVERY).clamp(1, ROUNDS_MAX);
+        assert!(batch.sampled.len() <= 64 * rounds, "{} sampled of {length}", batch.sampled.len());
+        let distinct: BTreeSet<usize> = batch.sampled.iter().copied().collect();
+        assert_eq!(distinct.len(), batch.sampled.len(), "nothing is sampled twice");
+        batch
+    }
+
+    #[test]
+    fn every_position_gets_its_verdict_at_a_bounded_cost() {
+        for length in [0_usize, 1, 63, 64, 65, 96, 127, 128, 129, 1_000, 1_024, 3_000, 4_096, 8_192] {
+            for every in [1, 2, 7, 64, 65, 500, 4_000] {
+                for first in [0, 1, length / 2, length.saturating_sub(1)] {
+                    decided(length, every, |position| position % every == first % every);
+                    decided(length, every, |position| position >= first && (position - first) % every == 0);
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn a_valid_batch_is_summed_once_and_not_sampled() {
+        let batch = decided(4_096, 0, |_| false);
+        assert_eq!((batch.summed, batch.sampled.len()), (4_096, 0));
+    }
+
+    #[test]
+    fn one_round_is_enough_where_all_are_invalid() {
+        let batch = decided(4_096, 0, |_| true);
+        assert_eq!((batch.summed, batch.sampled.len()), (4_096, 64));
+    }
+
+    #[test]
+    fn a_batch_with_one_invalid_signature_in_64_is_hardly_ever_bisected() {
+        let bisected =
+            (0..1_000).filter(|secret| decided(4_096, secret * 77, |position| position % 64 == 9).summed > 4_096);
+        // (63/64)²⁵⁶ is 1.8 %.
+        assert!(bisected.count() < 60);
+    }
+
+    #[test]
+    fn every_position_may_be_sampled() {
+        let seen: BTreeSet<usize> = (0..400).flat_map(|secret| decided(4_096, secret, |at| at == 0).sampled).collect();
+        assert_eq!(seen.len(), 4_096);
+    }
+}

@@ -139,10 +139,13 @@ type KeyTable = [[PointRow; LANES]; KEY_MULTIPLES];
 /// Fills the table of eight keys.
 #[inline(always)]
 fn fill_key_table<M: Machine>(machine: M, key: Niels<M::Field>, table: &mut KeyTable) {
-    let mut multiple = Points::identity(machine);
-    for rows in table {
-        *rows = multiple.addends(machine).store();
+    let [none, once, others @ ..] = table;
+    let mut multiple = Points::<M::Field>::from_niels(machine, key);
+    *none = Points::<M::Field>::identity(machine).addends(machine).store();
+    *once = multiple.addends(machine).store();
+    for rows in others {
         multiple = multiple.plus_niels(key);
+        *rows = multiple.addends(machine).store();
     }
 }
 
