@@ -157,7 +157,8 @@ impl Engine {
         let closing = Arc::new(AtomicBool::new(false));
         let intake =
             Arc::new(Intake { queue: RwLock::new(Some(queue)), budget, stop: stop.clone(), stats: stats.clone() });
-        let roots = Arc::new(RootBoard::new(replayer.roots));
+        let Replayer { state, tip, scratch, roots: before, .. } = replayer;
+        let roots = before.board().clone();
         let storage = Arc::new(storage);
         let receipts = Arc::new(ReceiptIndex::new(storage.clone(), directory.clone(), ledger.clone(), reader.clone()));
         let rebuild = {
@@ -181,7 +182,10 @@ impl Engine {
             stats: stats.clone(),
         };
         let due = Due { keeper: commands.clone(), log_bytes, log_bytes_max: config.checkpoint_log_bytes };
+        // As many as blocks are on their way; a few more do no harm.
+        let (spare, spare_out) = bounded(8);
         let committer = Committer {
+            spare,
             log,
             tip: hash,
             group_bytes_max: config.group_bytes_max,
@@ -194,10 +198,10 @@ impl Engine {
         let verifying = Verifying { threads: config.verify_threads(), path: check.path() };
         let start = Start {
             check,
-            state: replayer.state,
-            tip: replayer.tip,
-            scratch: replayer.scratch,
-            tree: replayer.tree,
+            state,
+            tip,
+            scratch,
+            before,
             roots: roots.clone(),
             committer,
             intake: intake_out,
@@ -205,6 +209,7 @@ impl Engine {
             receipts: receipts.clone(),
             keeper,
             commands: commands_out,
+            spare: spare_out,
         };
         let threads = pipeline::start(start, &config, &common).map_err(system("threads"))?;
         Ok(Self {

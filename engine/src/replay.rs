@@ -6,11 +6,12 @@
 
 use crate::block::Block;
 use crate::boundary::Tip;
-use crate::execute::{Scratch, settle};
-use crate::roots::{self, Roots};
-use crate::state::{State, StateTree};
+use crate::execute::{Scratch, Settled, settle};
+use crate::prepare::{Prepared, PreparedRun, prepare};
+use crate::roots::{self, Job, Roots, RootsBeside};
+use crate::state::State;
 use crate::transaction::TransactionRef;
-use crate::types::{BlockHeader, Height, REJECTION_BYTES, Rejection};
+use crate::types::{BlockHeader, Digest, Height, REJECTION_BYTES, Rejection};
 
 /// A record that isn't what a ledger writes.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -63,24 +64,42 @@ impl<'a> Body<'a> {
     }
 }
 
-/// Executes recorded blocks on a state, in order.
+/// A block on its way from whoever reads to whoever executes.
+#[derive(Debug)]
+pub(crate) struct Recorded {
+    pub header: BlockHeader,
+    pub hash: Digest,
+    pub body: Vec<u8>,
+}
+
+/// Blocks that were read and not yet executed, at most: each may take 64 MiB.
+pub(crate) const BLOCKS_AHEAD: usize = 3;
+
+/// Executes recorded blocks on a state, in order; roots are made beside.
 #[derive(Debug)]
 pub(crate) struct Replayer {
     pub state: State,
     pub tip: Tip,
     pub scratch: Scratch,
-    pub tree: StateTree,
-    pub roots: Roots,
+    pub roots: RootsBeside,
+    prepared: Vec<Prepared>,
 }
 
 impl Replayer {
+    /// Begins with nothing.
+    ///
+    /// # Errors
+    /// If the operating system has no randomness for an index, or no thread.
     pub(crate) fn new() -> std::io::Result<Self> {
-        Ok(Self::on(State::new()?, Tip::default(), Roots::new()))
+        Self::on(State::new()?, Tip::default(), Roots::new())
     }
 
     /// Goes on from a state, such as that of a checkpoint.
-    pub(crate) fn on(state: State, tip: Tip, roots: Roots) -> Self {
-        Self { state, tip, scratch: Scratch::default(), tree: StateTree::new(), roots }
+    ///
+    /// # Errors
+    /// If the operating system has no thread.
+    pub(crate) fn on(state: State, tip: Tip, roots: Roots) -> std::io::Result<Self> {
+        Ok(Self { state, tip, scratch: Scratch::default(), roots: RootsBeside::start(roots)?, prepared: Vec::new() })
     }
 
     /// Executes the next block.
@@ -91,24 +110,33 @@ impl Replayer {
             let (expected, found) = (format!("{} or later", self.tip.time), header.time.to_string());
             return Err(ReplayError { height, what: "time", expected, found });
         }
-        let root = self.roots.carried(height).unwrap_or_default();
+        let known = self.roots.carried(height).ok_or_else(|| {
+            let (expected, found) = ("one to compare with".to_owned(), "none that was made".to_owned());
+            ReplayError { height, what: "state root", expected, found }
+        });
+        let root = known?;
         compare(height, "state root", &root, &header.state)?;
         let body = Body::decode(header, body)?;
-        let block = Block::assemble(height, header.time, header.first, header.count, vec![body.transactions]);
+        self.prepared.clear();
+        prepare(&self.state.resolver(), body.transactions, &mut self.prepared);
+        let run = PreparedRun { bytes: body.transactions, prepared: &self.prepared };
+        let block = Block::assemble(header.time, header.count, vec![run]);
         let settled = settle(&block, &mut self.state, &mut self.scratch);
-        compare(height, "outcomes", &settled.outcomes, &header.outcomes)?;
-        compare(height, "effects", &settled.effects, &header.effects)?;
+        compare(height, "outcomes", &settled.outcomes(), &header.outcomes)?;
+        compare(height, "effects", &settled.effects.digest(), &header.effects)?;
         let differs = settled.rejections.iter().zip(&body.rejections).find(|(own, recorded)| own != recorded);
         if let Some(((position, own), (other_position, recorded))) = differs {
             let expected = format!("{own} at position {position}");
             let found = format!("{recorded} at position {other_position}");
             return Err(ReplayError { height, what: "a rejection", expected, found });
         }
+        let Settled { effects, .. } = settled;
+        self.scratch.reuse(effects.into_buffer());
         let transactions = header.first.saturating_add(u64::from(header.count));
         self.tip = Tip { height, time: header.time, transactions };
         if roots::is_due(height) {
-            let root = self.tree.update(&self.state, &self.scratch.take_changed()).root();
-            self.roots.insert(height, root);
+            let (records, changed) = (self.state.share_records(), self.scratch.take_changed());
+            self.roots.give(Job { height, records, snapshot: None, changed });
         }
         Ok(())
     }
@@ -130,7 +158,7 @@ fn compare<T: PartialEq + std::fmt::Display>(
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::types::{Digest, Time};
+    use crate::types::Time;
 
     #[test]
     fn a_header_with_another_state_root_is_an_error_with_its_place() {

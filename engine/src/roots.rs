@@ -3,16 +3,18 @@
 //! The execute thread gives the state at every [`ROOT_INTERVAL`](BlockHeader::ROOT_INTERVAL)-th height away with what has changed since the
 //! last time; a thread of its own follows the changes in its trees and puts the root on a board, where the commit thread finds it when
 //! the first header that carries it is sealed, [`ROOT_DELAY`](BlockHeader::ROOT_DELAY) blocks later. Which root a header carries is a function of its height alone;
-//! a root that isn't there yet is waited for. Replay makes the same roots in line and compares.
+//! a root that isn't there yet is waited for. Replay has such a thread of its own, makes the same roots, and compares.
 
 use crate::proof::BalanceProof;
 use crate::state::{ChangedGroups, RootParts, StateRecords, StateSnapshot, StateTree};
 use crate::stats::{Stage, Stats};
 use crate::types::{Address, BlockHeader, Digest, Height};
-use crossbeam::channel::Receiver;
+use crossbeam::channel::{Receiver, Sender, bounded};
 use parking_lot::{Condvar, Mutex};
 use std::collections::BTreeMap;
+use std::io;
 use std::sync::Arc;
+use std::thread::JoinHandle;
 
 /// Roots kept: the one that headers carry now, the next, and those that a checkpoint names.
 const KEPT: usize = 4;
@@ -129,33 +131,92 @@ impl RootBoard {
         }
     }
 
+    /// Says that no more roots will come.
+    pub(crate) fn close(&self) {
+        self.roots.lock().1 = true;
+        self.changed.notify_all();
+    }
+
     /// The newest state that balances can be proved from.
     pub(crate) fn rooted(&self) -> Option<Arc<Rooted>> {
         self.rooted.lock().clone()
     }
 }
 
-/// Says that no more roots will come, however its thread ends.
+/// Says that no more roots will come if its thread panics.
 struct Closing<'a>(&'a RootBoard);
 
 impl Drop for Closing<'_> {
     fn drop(&mut self) {
-        self.0.roots.lock().1 = true;
-        self.0.changed.notify_all();
+        if std::thread::panicking() {
+            self.0.close();
+        }
     }
 }
 
-/// The thread: makes every root it is given a state for.
-pub(crate) fn run(mut tree: StateTree, jobs: &Receiver<Job>, board: &RootBoard, stats: &Stats) {
+/// The thread: makes every root it is given a state for, and gives its trees back for the next such thread.
+pub(crate) fn run(mut tree: StateTree, jobs: &Receiver<Job>, board: &RootBoard, stats: &Stats) -> StateTree {
     let _closing = Closing(board);
-    while let Ok(Job { height, records, snapshot, changed }) = jobs.recv() {
+    while let Ok(Job { height, mut records, snapshot, changed }) = jobs.recv() {
         let meter = stats.meter();
-        let root = tree.update(&records, &changed).root();
+        let root = tree.update(&mut records, &changed).root();
         stats.record(Stage::Root, meter, 0);
         board.roots.lock().0.insert(height, root);
         board.changed.notify_all();
         if let Some(snapshot) = snapshot {
             *board.rooted.lock() = Some(Arc::new(Rooted { height, snapshot, tree: tree.clone() }));
         }
+    }
+    tree
+}
+
+/// The thread beside a replay.
+#[derive(Debug)]
+pub(crate) struct RootsBeside {
+    board: Arc<RootBoard>,
+    /// One root being made, and one waiting.
+    jobs: Sender<Job>,
+    thread: JoinHandle<StateTree>,
+}
+
+impl RootsBeside {
+    /// Starts it with roots that are known, for a state whose trees aren't made yet.
+    ///
+    /// # Errors
+    /// If the operating system gives no thread.
+    pub(crate) fn start(roots: Roots) -> io::Result<Self> {
+        let (jobs, jobs_out) = bounded(1);
+        let board = Arc::new(RootBoard::new(roots));
+        let own = board.clone();
+        let thread = std::thread::Builder::new()
+            .name("nostro-root".to_owned())
+            .spawn(move || run(StateTree::new(), &jobs_out, &own, &Stats::default()))?;
+        Ok(Self { board, jobs, thread })
+    }
+
+    /// Waits for what the header of a height carries; `None` if it will never be known. Every state that is due below it must have been
+    /// given.
+    pub(crate) fn carried(&self, height: Height) -> Option<Digest> {
+        self.board.carried(height)
+    }
+
+    /// Gives a state whose root is due.
+    pub(crate) fn give(&self, job: Job) {
+        // If nobody takes it any more, nobody finds its root either.
+        let _ = self.jobs.send(job);
+    }
+
+    /// Where its roots are to be found.
+    pub(crate) const fn board(&self) -> &Arc<RootBoard> {
+        &self.board
+    }
+
+    /// Waits until all roots are made that states were given for; gives the trees.
+    ///
+    /// # Panics
+    /// If the thread has.
+    pub(crate) fn finish(self) -> StateTree {
+        drop(self.jobs);
+        self.thread.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic))
     }
 }

@@ -1,9 +1,11 @@
 //! From canonical bytes back to a state, in bulk.
 
 use super::State;
-use super::account::{Accounts, Balance};
+use super::account::{Balance, Decoded, Record};
+use super::accounts::{Accounts, Layout};
 use super::asset::Assets;
 use super::index::IndexBuilder;
+use super::payment::Issuers;
 use crate::types::{Address, AssetId};
 use crate::wire::{Malformed, Reader};
 
@@ -44,7 +46,7 @@ pub(crate) struct StateLoader {
 impl StateLoader {
     /// Fails only if the operating system has no randomness for the index's secret.
     pub(crate) fn new() -> std::io::Result<Self> {
-        Ok(Self { accounts: Accounts::new(), assets: Assets::new(), index: IndexBuilder::new()? })
+        Ok(Self { accounts: Accounts::new(Layout::DEFAULT), assets: Assets::new(), index: IndexBuilder::new()? })
     }
 
     /// Takes `count` accounts that fill these bytes.
@@ -76,17 +78,20 @@ impl StateLoader {
 
     /// The state of everything taken.
     pub(crate) fn finish(self) -> State {
-        State { accounts: self.accounts, index: self.index.build(), assets: self.assets }
+        let Self { accounts, assets, index } = self;
+        let state = State { accounts, index: index.build(), assets, issuers: Issuers::default() };
+        state.settle_accounts();
+        state
     }
 }
 
 /// The address and the holdings of an account, from its canonical bytes alone.
 pub(crate) fn decode_record(bytes: &[u8]) -> Result<(Address, Vec<(AssetId, Balance)>), Unloadable> {
-    let mut accounts = Accounts::new();
     let mut reader = Reader::new(bytes);
-    let (slot, address) = accounts.push_encoded(&mut reader)?;
+    let Decoded { address, account, further, .. } = Decoded::read(&mut reader)?;
     at_end(&reader, bytes)?;
-    Ok((address, accounts.share().balances(slot)))
+    let record = Record { address, account: &account, further: further.as_ref(), lanes: &[] };
+    Ok((address, record.holdings().collect()))
 }
 
 fn at_end(reader: &Reader<'_>, bytes: &[u8]) -> Result<(), Unloadable> {

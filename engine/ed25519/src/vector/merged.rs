@@ -136,9 +136,9 @@ impl Workspace {
 
     /// Drops the terms whose signer is no point, and gives the others their challenge.
     fn hash<M: Machine>(&mut self, verifier: &VectorVerifier<M>, items: &[Item<'_>]) {
-        self.digests.clear();
-        self.digests.resize(items.len(), [0; 8]);
-        verifier.machine.run(Hash { items, digests: &mut self.digests });
+        // What an older batch left is written over.
+        self.digests.resize(items.len().max(self.digests.len()), [0; 8]);
+        verifier.machine.run(Hash { items, digests: &mut self.digests[..items.len()] });
         let (roster, digests) = (&self.roster, &self.digests);
         self.terms.retain_mut(|term| {
             term.challenge = scalar::reduce(&digests[term.position as usize]);
@@ -154,8 +154,7 @@ impl Workspace {
         hints: &[Option<&[u8; 32]>],
     ) {
         let hint = |term: &Term| hints.get(term.position as usize).copied().flatten();
-        let first = self.roster.rows.len();
-        self.roster.rows.resize(first + self.terms.len(), verifier.fixed[0]);
+        let first = self.roster.more(verifier, self.terms.len());
         self.decoded.clear();
         self.decoded.resize(self.terms.len(), false);
         // Hinted terms come first; those whose hint is wrong are decoded with the others.
@@ -184,7 +183,7 @@ impl Workspace {
         }
         verifier.machine.run(Decode {
             encodings: &encodings[hinted..],
-            rows: &mut self.roster.rows[first + hinted..],
+            rows: &mut self.roster.rows[first + hinted..first + self.terms.len()],
             decoded: &mut self.decoded[hinted..],
         });
         let mut places = (first as u32..).zip(&self.decoded);

@@ -16,6 +16,8 @@ pub(crate) const FIXED_ROWS: usize = 3;
 /// The rows of a batch: the fixed ones, `A` of every signer, `2¹²⁷·A` of every signer, then whatever else the batch needs.
 #[derive(Debug, Default)]
 pub(crate) struct Roster {
+    /// Those that nobody has written in this batch hold points of an older one: filling them first would cost more than
+    /// many of them are worth. Nobody names them.
     pub(crate) rows: Vec<NielsRow>,
     signers: Vec<Signer>,
     /// Numbers of signers for which something is computed, and its rows.
@@ -42,14 +44,13 @@ impl Roster {
     /// Finds or decodes the signers.
     pub(crate) fn prepare<M: Machine>(&mut self, verifier: &VectorVerifier<M>, signers: &Signers<'_>) {
         let ([identity, ..], count) = (verifier.fixed, signers.len());
-        self.rows.clear();
-        self.rows.extend_from_slice(&verifier.fixed);
-        self.rows.resize(FIXED_ROWS + 2 * count, identity);
+        self.make_room(FIXED_ROWS + 2 * count, identity);
+        self.rows[..FIXED_ROWS].copy_from_slice(&verifier.fixed);
         self.signers.clear();
         self.signers.resize(count, Signer::default());
         self.chosen.clear();
         let mut encodings = Vec::new();
-        let (single, doubled) = self.rows[FIXED_ROWS..].split_at_mut(count);
+        let (single, doubled) = self.rows[FIXED_ROWS..FIXED_ROWS + 2 * count].split_at_mut(count);
         let rows = single.iter_mut().zip(doubled);
         let (mut ahead, mut closer) = (signers.each().skip(2 * AHEAD), signers.each().skip(AHEAD));
         for first in signers.each().take(AHEAD) {
@@ -67,7 +68,6 @@ impl Roster {
             if verifier.cache.get(keyed, [&mut *row, &mut *doubled]) {
                 *signer = Signer { decoded: true, doubled: true, cached: true, admitted: false };
             } else {
-                (*row, *doubled) = (identity, identity);
                 self.chosen.push(number);
                 encodings.push(keyed.key);
             }
@@ -83,6 +83,19 @@ impl Roster {
                 self.signers[*number as usize].decoded = true;
                 self.rows[FIXED_ROWS + *number as usize] = *row;
             }
+        }
+    }
+
+    /// Room for more rows behind those of the signers; gives the place of the first.
+    pub(crate) fn more<M: Machine>(&mut self, verifier: &VectorVerifier<M>, count: usize) -> usize {
+        let first = FIXED_ROWS + 2 * self.signers.len();
+        self.make_room(first + count, verifier.fixed[0]);
+        first
+    }
+
+    fn make_room(&mut self, length: usize, identity: NielsRow) {
+        if self.rows.len() < length {
+            self.rows.resize(length, identity);
         }
     }
 
