@@ -20,6 +20,7 @@
 //! - A transaction is applied at most once.
 //! - After a failed write the engine says so, accepts nothing more, and still answers reads of what is durable.
 
+mod arena;
 mod audit;
 mod block;
 mod boundary;
