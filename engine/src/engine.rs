@@ -324,8 +324,14 @@ impl Engine {
         Blocks::new(self.reader.clone(), height)
     }
 
-    /// What became of a transaction, by its id: its first use in the blocks that are still here; `None` if it is in none of them. Costs
-    /// some page reads per segment of the log and a hash of the block; the first call after opening may have to index the newest segment.
+    /// What became of a transaction, by its id, with the height and the position of its first use; `None` if that isn't in the blocks that
+    /// are still here. So whoever doesn't know whether a transaction arrived may submit it again blindly: rejected as
+    /// [`Duplicate`](crate::RejectionCode::Duplicate), it is found here with what became of it the first time. (Unless another
+    /// transaction used its sequence first: then its own rejection is found; and where blocks were retired, nothing, since its first
+    /// use may have been in one of them.)
+    ///
+    /// Costs some page reads per segment of the log and a hash of the block; the first call after opening may have to index the newest
+    /// segment.
     ///
     /// # Errors
     /// [`ReadError`] if the log can't be read.
