@@ -23,6 +23,7 @@ mod pages;
 mod payment;
 mod prefetch;
 mod records;
+mod siphash;
 mod slots;
 mod snapshot;
 mod tree;
@@ -47,6 +48,7 @@ use asset::Assets;
 use index::{Hash, Index};
 use payment::Issuers;
 pub(crate) use payment::{Judged, Payment};
+pub(crate) use prefetch::prefetch;
 use window::Use;
 
 #[derive(Debug)]
