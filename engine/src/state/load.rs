@@ -6,6 +6,7 @@ use super::accounts::{Accounts, Layout};
 use super::asset::Assets;
 use super::index::IndexBuilder;
 use super::payment::Issuers;
+use crate::arena::Arena;
 use crate::types::{Address, AssetId};
 use crate::wire::{Malformed, Reader};
 
@@ -41,12 +42,15 @@ pub(crate) struct StateLoader {
     accounts: Accounts,
     assets: Assets,
     index: IndexBuilder,
+    arena: Arena,
 }
 
 impl StateLoader {
     /// Fails only if the operating system has no randomness for the index's secret.
     pub(crate) fn new() -> std::io::Result<Self> {
-        Ok(Self { accounts: Accounts::new(Layout::DEFAULT), assets: Assets::new(), index: IndexBuilder::new()? })
+        let arena = Arena::default();
+        let accounts = Accounts::new(Layout::DEFAULT, arena.clone());
+        Ok(Self { accounts, assets: Assets::new(), index: IndexBuilder::new()?, arena })
     }
 
     /// Takes `count` accounts that fill these bytes.
@@ -78,8 +82,8 @@ impl StateLoader {
 
     /// The state of everything taken.
     pub(crate) fn finish(self) -> State {
-        let Self { accounts, assets, index } = self;
-        let state = State { accounts, index: index.build(), assets, issuers: Issuers::default() };
+        let Self { accounts, assets, index, arena } = self;
+        let state = State { accounts, index: index.build(arena), assets, issuers: Issuers::default() };
         state.settle_accounts();
         state
     }
