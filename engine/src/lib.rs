@@ -68,18 +68,22 @@ pub use log::measure::MeasuredLog;
 #[doc(hidden)]
 pub use log::{Chance, Faults, Planted, SimDisk};
 pub use open::OpenProgress;
-pub use ops::{OPERATIONS, Operation, OperationKind, RegisterAsset, Transfer};
+pub use ops::{
+    ControlHolder, HolderAction, OPERATIONS, Operation, OperationKind, Predicate, Put, PutAction, RegisterAsset,
+    Require, Transfer,
+};
 pub use proof::{BalanceProof, ProofError, SignedHeader, TransactionProof};
 pub use query::{BlockProver, BlockRef, Blocks, Snapshot, StoredBlock};
 pub use repair::{RepairError, Truncation, truncate_ledger};
-pub use state::Asset;
+pub use state::{Asset, HolderState, Record};
 pub use stats::{EngineStats, Stage, StageStats};
 pub use transaction::{
     SignError, SignedMessage, TRANSACTION_BYTES_MAX, Transaction, TransactionBuilder, TransactionRef,
     UnsignedTransaction,
 };
 pub use types::{
-    Address, Amount, AmountOverflow, AssetCode, AssetCodeError, AssetId, BlockHeader, Digest, Height, Holding,
-    LedgerId, Outcome, ParseHexError, Receipt, Receipts, Refusal, Rejection, RejectionCode, Time, TransactionId,
+    Address, Amount, AmountOverflow, AssetCode, AssetCodeError, AssetId, AssetPolicy, AssetTerms, BlockHeader,
+    Comparison, Digest, Height, Holding, LedgerId, Outcome, ParseHexError, Receipt, Receipts, RecordKind, Refusal,
+    Rejection, RejectionCode, Time, TransactionId,
 };
 pub use wire::Malformed;

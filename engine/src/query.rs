@@ -8,10 +8,11 @@ use crate::log::{LogReader, Record, Records};
 use crate::merkle::Levels;
 use crate::proof::{TransactionProof, transaction_tree};
 use crate::replay::{Body, ReplayError};
-use crate::state::{Asset, Balance, StateSnapshot};
+use crate::state::{Asset, Balance, HolderState, Record as PutRecord, StateSnapshot};
 use crate::transaction::TransactionRef;
 use crate::types::{
-    Address, Amount, AssetCode, AssetId, BlockHeader, Digest, Height, Holding, Outcome, Rejection, Time, TransactionId,
+    Address, Amount, AssetCode, AssetId, AssetTerms, BlockHeader, Digest, Height, Holding, Outcome, RecordKind,
+    Rejection, Time, TransactionId,
 };
 use std::time::{Duration, Instant};
 
@@ -102,6 +103,41 @@ impl Snapshot {
     #[must_use]
     pub fn find_asset(&self, issuer: &Address, code: AssetCode) -> Option<AssetId> {
         self.state().find_asset(issuer, code)
+    }
+
+    /// The terms of an asset; zeros where it has none.
+    #[must_use]
+    pub fn asset_terms(&self, asset: AssetId) -> AssetTerms {
+        self.state().asset_terms(asset)
+    }
+
+    /// What the issuer of an asset has said of a holder.
+    #[must_use]
+    pub fn holder_state(&self, asset: AssetId, holder: &Address) -> HolderState {
+        self.state().holder_state(asset, holder)
+    }
+
+    /// A record, if it is there: also one that is revoked, or over and not yet taken away.
+    #[must_use]
+    pub fn record(
+        &self,
+        owner: &Address,
+        kind: RecordKind,
+        key: &[u8; 32],
+        subject: Option<&Address>,
+    ) -> Option<&PutRecord> {
+        self.state().record(owner, kind, key, subject)
+    }
+
+    /// Places in the table of entries (records, states of holders, terms of assets), free ones included.
+    #[must_use]
+    pub const fn entry_count(&self) -> u32 {
+        self.state().entry_count()
+    }
+
+    /// Every record, by number. Reads all entries.
+    pub fn records(&self) -> impl Iterator<Item = &PutRecord> {
+        self.state().records_put()
     }
 
     /// Every asset by ascending number.

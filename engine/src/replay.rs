@@ -79,7 +79,8 @@ impl Replayer {
     }
 
     /// Goes on from a state, such as that of a checkpoint.
-    pub(crate) fn on(state: State, tip: Tip, roots: Roots) -> Self {
+    pub(crate) fn on(mut state: State, tip: Tip, roots: Roots) -> Self {
+        state.set_time(tip.time);
         Self { state, tip, scratch: Scratch::default(), tree: StateTree::new(), roots }
     }
 

@@ -6,7 +6,7 @@
 //!   0  format      u8    1
 //!   1  signers     u8    1 to 16: the account and the further signers
 //!   2  operations  u16   1 to 256
-//!   4  words       u16   length of everything, signatures included, in words of eight bytes
+//!   4  words       u16   length of everything, signatures included, in words of eight bytes; at most 4,096
 //!   6  lane        u16   which of the account's replay windows
 //!   8  sequence    u64   its number in that window; used once
 //!  16  valid_until u64   last block time it may be applied at, in ms; 0 = unbounded
@@ -21,13 +21,12 @@
 
 use crate::keys::{KeyPair, Signature};
 use crate::ledger::Ledger;
-use crate::ops::{Operation, RegisterAsset, Transfer};
+use crate::ops::{Operation, Predicate, Put, RegisterAsset, Require, Transfer};
 use crate::types::{Address, Amount, AssetCode, AssetId, Time, TransactionId};
 use crate::wire::{Malformed, Reader};
 
-/// The longest transaction in bytes: sixteen signers and 256 transfers fit.
-pub const TRANSACTION_BYTES_MAX: usize =
-    HEADER_BYTES + 15 * 32 + OPERATIONS_MAX as usize * Transfer::BYTES + 16 * SIGNATURE_BYTES;
+/// The longest transaction in bytes: sixteen signers and 256 transfers fit, or fewer operations that are longer.
+pub const TRANSACTION_BYTES_MAX: usize = 32 << 10;
 
 const FORMAT: u8 = 1;
 const HEADER_BYTES: usize = 56;
@@ -39,6 +38,9 @@ const MESSAGE_TAG: &[u8; 15] = b"nostro 1 signed";
 // A transfer with one signature is 192 bytes, and its body two blocks of the hash function.
 const _: () = assert!(HEADER_BYTES + Transfer::BYTES + SIGNATURE_BYTES == 192);
 const _: () = assert!(TRANSACTION_BYTES_MAX / 8 <= u16::MAX as usize);
+const LONGEST_OF_TRANSFERS: usize =
+    HEADER_BYTES + 15 * 32 + OPERATIONS_MAX as usize * Transfer::BYTES + 16 * SIGNATURE_BYTES;
+const _: () = assert!(LONGEST_OF_TRANSFERS <= TRANSACTION_BYTES_MAX);
 
 /// The 47 bytes that each signer of a transaction signs.
 pub type SignedMessage = [u8; 47];
@@ -72,6 +74,10 @@ impl<'a> TransactionRef<'a> {
         let Some((own, rest)) = bytes.split_at_checked(header.bytes) else {
             return Err(Malformed::Truncated { offset: 0, expected: header.bytes, found: bytes.len() });
         };
+        if header.bytes > TRANSACTION_BYTES_MAX {
+            let found = header.bytes as u64 / 8;
+            return Err(Malformed::Field { field: "words", offset: 4, expected: "at most 4096", found });
+        }
         let mut reader = Reader::new(own);
         reader.bytes(HEADER_BYTES)?;
 
@@ -202,6 +208,21 @@ impl<'a> TransactionRef<'a> {
         let mut reader = Reader::new(self.body().get(start..).unwrap_or_default());
         // They were read when this value was made, so none is lost to an error here.
         (0..self.operation_count()).map_while(move |_| Operation::decode(&mut reader, signers).ok())
+    }
+
+    /// The further signers' addresses, ascending.
+    #[inline]
+    pub(crate) fn further_signers(&self) -> &'a [[u8; 32]] {
+        let count = usize::from(self.signer_count().saturating_sub(1));
+        let further = self.bytes.get(HEADER_BYTES..).unwrap_or_default().as_chunks::<32>().0;
+        further.get(..count).unwrap_or_default()
+    }
+
+    /// Whether a rejection may have something to undo.
+    #[inline]
+    pub(crate) fn needs_journal(&self) -> bool {
+        let start = HEADER_BYTES + 32 * usize::from(self.signer_count().saturating_sub(1));
+        self.operation_count() > 1 || Operation::needs_journal(self.bytes.get(start..).unwrap_or_default())
     }
 
     /// The payee of the first operation, if it has one: worth looking up ahead.
@@ -361,13 +382,25 @@ impl TransactionBuilder {
 
     /// Pays from any account, which becomes a further signer.
     pub fn transfer_from(self, payer: Address, payee: Address, asset: AssetId, amount: Amount) -> Self {
-        self.operation(payer, Operation::Transfer(Transfer { payee, asset, amount, reference: 0, code: 0 }))
+        self.operation(payer, Transfer { payee, asset, amount, ..Transfer::default() }.into())
     }
 
     /// Registers an asset that the account issues.
     pub fn register_asset(self, code: AssetCode, scale: u8, maximum_supply: Amount) -> Self {
         let issuer = self.account;
-        self.operation(issuer, Operation::RegisterAsset(RegisterAsset { code, scale, maximum_supply }))
+        self.operation(issuer, RegisterAsset::plain(code, scale, maximum_supply).into())
+    }
+
+    /// Writes a record of the account's, or takes one back.
+    pub fn put(self, order: Put) -> Self {
+        let owner = self.account;
+        self.operation(owner, order.into())
+    }
+
+    /// Lets everything fail unless this holds at this point.
+    pub fn require(self, predicate: Predicate) -> Self {
+        let account = self.account;
+        self.operation(account, Require { predicate }.into())
     }
 
     /// Adds any operation that takes from `source`.
@@ -386,14 +419,11 @@ impl TransactionBuilder {
         further.sort_unstable();
         further.dedup();
         let signers = further.len() + 1;
-        let operations: usize = self.operations.iter().map(|(_, operation)| operation.kind().bytes).sum();
-        let total = HEADER_BYTES + further.len() * 32 + operations + signers * SIGNATURE_BYTES;
-
         // Counts that don't fit their fields become values the decoder below refuses.
-        let mut bytes = Vec::with_capacity(total);
+        let mut bytes = Vec::with_capacity(256);
         bytes.extend_from_slice(&[FORMAT, u8::try_from(signers).unwrap_or(u8::MAX)]);
         bytes.extend_from_slice(&u16::try_from(self.operations.len()).unwrap_or(u16::MAX).to_le_bytes());
-        bytes.extend_from_slice(&u16::try_from(total / 8).unwrap_or(u16::MAX).to_le_bytes());
+        bytes.extend_from_slice(&[0; 2]);
         bytes.extend_from_slice(&self.lane.to_le_bytes());
         bytes.extend_from_slice(&self.sequence.to_le_bytes());
         bytes.extend_from_slice(&self.valid_until.map_or(0, |time| time.0).to_le_bytes());
@@ -403,7 +433,9 @@ impl TransactionBuilder {
             let place = further.binary_search(source).map_or(0, |place| place + 1);
             operation.encode(u8::try_from(place).unwrap_or(u8::MAX), &mut bytes);
         }
-        bytes.resize(total, 0);
+        bytes.resize(bytes.len() + signers * SIGNATURE_BYTES, 0);
+        let words = u16::try_from(bytes.len() / 8).unwrap_or(u16::MAX);
+        bytes[4..6].copy_from_slice(&words.to_le_bytes());
         TransactionRef::decode(&bytes).map(|transaction| UnsignedTransaction(transaction.to_owned()))
     }
 }

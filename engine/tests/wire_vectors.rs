@@ -58,11 +58,11 @@ fn operation(value: &Value) -> Operation {
             reference: number(value, "reference"),
             code: number(value, "code"),
         }),
-        "RegisterAsset" => Operation::RegisterAsset(RegisterAsset {
-            code: text(value, "asset_code").parse().expect("an asset code"),
-            scale: number(value, "scale"),
-            maximum_supply: Amount(number(value, "maximum_supply")),
-        }),
+        "RegisterAsset" => Operation::RegisterAsset(RegisterAsset::plain(
+            text(value, "asset_code").parse().expect("an asset code"),
+            number(value, "scale"),
+            Amount(number(value, "maximum_supply")),
+        )),
         other => panic!("an operation this test doesn't know: {other}"),
     }
 }

@@ -145,11 +145,13 @@ fn an_asset_that_cannot_be_registered_is_malformed() {
         unsigned(builder.build().unwrap()).bytes().to_vec()
     };
     assert!(Transaction::decode(&order()).is_ok());
-    let cases: [(usize, &[u8], &str, usize); 10] = [
+    let cases: [(usize, &[u8], &str, usize); 12] = [
         (60, &[31], "scale", 60),
         (60, &[255], "scale", 60),
-        (61, &[1], "reserved", 61),
-        (63, &[1], "reserved", 61),
+        (61, &[2], "update", 61),
+        (61, &[1], "update", 61),
+        (63, &[2], "policy", 62),
+        (62, &[0, 0xfe], "policy", 62),
         (64, &[0], "asset code", 64),
         (64, b" ", "asset code", 64),
         (75, &[0x80], "asset code", 64),
@@ -241,7 +243,7 @@ fn a_builder_takes_what_fits_and_no_more() {
         }
         builder.build().map(|order| unsigned(order).bytes().len())
     };
-    assert_eq!(many(256, 16), Ok(nostro::TRANSACTION_BYTES_MAX));
+    assert_eq!(many(256, 16), Ok(56 + 15 * 32 + 256 * 72 + 16 * 64));
     let cases = [
         (257, 16, "operations", 257),
         (0, 1, "operations", 0),

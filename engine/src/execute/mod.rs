@@ -8,6 +8,7 @@
 //! 3. Reasons to reject are met in this order: expired, sequence used, then operation by operation. A fresh sequence is used up
 //!    even when the transaction is rejected.
 //! 4. A rejected transaction changes nothing else.
+//! 5. Before the first transaction at a new time, what is over by then is taken out of the table of entries, up to a bound.
 //!
 //! # Cost
 //!
@@ -16,7 +17,7 @@
 
 use crate::block::Block;
 use crate::ops::{Operation, Source};
-use crate::state::{ChangedGroups, Changes, Context, Hash, Slot, SlotSet, State, group_of};
+use crate::state::{ChangedGroups, Changes, Context, Hash, Scene, Slot, SlotSet, State, group_of, sweep};
 use crate::transaction::TransactionRef;
 use crate::types::{Address, Digest, Rejection, RejectionCode, Time};
 
@@ -37,16 +38,18 @@ pub(crate) struct Settled {
 pub(crate) struct Scratch {
     changes: Changes,
     effects: Vec<u8>,
-    /// Groups of accounts and of assets that have changed since the last state root.
-    unrooted: (SlotSet, SlotSet),
+    /// Groups of accounts, of assets and of entries that have changed since the last state root.
+    unrooted: [SlotSet; 3],
 }
 
 impl Scratch {
     /// What has changed since this was last asked.
     pub(crate) fn take_changed(&mut self) -> ChangedGroups {
         let mut changed = ChangedGroups::default();
-        self.unrooted.0.drain(|group| changed.accounts.push(group));
-        self.unrooted.1.drain(|group| changed.assets.push(group));
+        let [accounts, assets, entries] = &mut self.unrooted;
+        accounts.drain(|group| changed.accounts.push(group));
+        assets.drain(|group| changed.assets.push(group));
+        entries.drain(|group| changed.entries.push(group));
         changed
     }
 }
@@ -69,6 +72,11 @@ pub(crate) fn settle(block: &Block<'_>, state: &mut State, scratch: &mut Scratch
     let mut transactions = block.transactions();
     let mut group = Vec::with_capacity(GROUP);
     let mut position = 0_u32;
+    if state.pass_time(block.time) {
+        let mut context = Context::new(state, &mut scratch.changes, false);
+        context.within(Scene { time: block.time, ..Scene::default() });
+        sweep(&mut context);
+    }
     loop {
         group.clear();
         group.extend(transactions.by_ref().take(GROUP).map(|transaction| look_ahead(transaction, state)));
@@ -131,7 +139,8 @@ fn apply(ahead: &Ahead<'_>, time: Time, state: &mut State, changes: &mut Changes
     }
     used?;
 
-    let mut context = Context::new(state, changes, transaction.operation_count() > 1);
+    let mut context = Context::new(state, changes, transaction.needs_journal());
+    context.within(Scene { time, account: *address, further: transaction.further_signers() });
     context.expect(payee.and_then(|(_, _, slot)| slot));
     for (place, (source, operation)) in (0_u16..).zip(transaction.operations()) {
         let done = if source == 0 {
@@ -172,20 +181,29 @@ pub(crate) fn outcomes_digest(count: u32, rejections: &[(u32, Rejection)]) -> Di
     Digest(hasher.finalize().into())
 }
 
-/// BLAKE3 over every changed account by slot, a mark, then every changed asset by number.
+/// BLAKE3 over every changed account by slot, a mark, then every changed asset by number; if entries have changed, another mark and
+/// then those by number.
 fn effects_digest(state: &State, scratch: &mut Scratch) -> Digest {
     let Scratch { changes, effects, unrooted } = scratch;
     effects.clear();
     let Changes { accounts, balances, .. } = changes;
     accounts.drain(|slot| {
-        unrooted.0.insert(group_of(slot));
+        unrooted[0].insert(group_of(slot));
         state.encode_changed_account(slot, balances, effects);
     });
     balances.clear();
     effects.extend_from_slice(&u32::MAX.to_le_bytes());
     changes.assets.drain(|asset| {
-        unrooted.1.insert(group_of(asset));
+        unrooted[1].insert(group_of(asset));
         state.encode_asset(asset, effects);
+    });
+    let mut has_entries = false;
+    changes.entries.drain(|number| {
+        if !std::mem::replace(&mut has_entries, true) {
+            effects.extend_from_slice(&u32::MAX.to_le_bytes());
+        }
+        unrooted[2].insert(group_of(number));
+        state.encode_entry(number, effects);
     });
     let mut hasher = blake3::Hasher::new_derive_key("nostro 1 effects");
     hasher.update(effects);

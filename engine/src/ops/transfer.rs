@@ -1,17 +1,17 @@
 //! Moves an amount of an asset from its source to a payee.
 //!
 //! A transfer by the asset's issuer is a mint: it adds to what is issued, never above the maximum supply. A transfer to the
-//! issuer is a burn. The issuer itself holds nothing.
+//! issuer is a burn. The issuer itself holds nothing. What the asset's policy asks of holders is looked at only if it has one.
 //!
 //! **Touches** the source's and the payee's account; the asset's issued amount when one of them is the issuer.
 
 use super::Source;
-use crate::state::Context;
-use crate::types::{Address, Amount, AssetId, Rejection, RejectionCode};
+use crate::state::{Asset, Context};
+use crate::types::{Address, Amount, AssetId, AssetPolicy, Rejection, RejectionCode};
 use crate::wire::{Malformed, Reader};
 
 /// An order to pay.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Transfer {
     /// Who is paid.
     pub payee: Address,
@@ -32,6 +32,9 @@ impl Transfer {
     #[inline]
     pub(super) fn apply(&self, source: Source<'_>, context: &mut Context<'_>) -> Result<(), Rejection> {
         let asset = context.asset(self.asset)?;
+        if asset.has_policy() {
+            context.check_policy(&asset, self.asset, source.address, &self.payee)?;
+        }
         if *source.address == self.payee {
             return Err(Rejection::new(RejectionCode::SelfTransfer, 0));
         }
@@ -47,6 +50,9 @@ impl Transfer {
             context.credit(payee, self.asset, self.amount);
             return Ok(());
         }
+        if asset.policy.has(AssetPolicy::FEE) && asset.issuer != self.payee {
+            return self.pay_with_fee(&asset, source, context);
+        }
         let (payer, rest) = context.payer(source, self.asset, self.amount)?;
         if asset.issuer == self.payee {
             // From here on the burn cannot fail: what the source holds is part of what is issued.
@@ -60,6 +66,35 @@ impl Transfer {
         // From here on the transfer cannot fail: both hold parts of what is issued, so no sum overflows.
         context.set_available(payer, self.asset, rest);
         context.credit(payee, self.asset, self.amount);
+        Ok(())
+    }
+
+    /// Pays in an asset whose transfers cost a fee, which the source pays on top.
+    #[cold]
+    fn pay_with_fee(&self, asset: &Asset, source: Source<'_>, context: &mut Context<'_>) -> Result<(), Rejection> {
+        let terms = context.asset_terms(self.asset);
+        let is_free = *source.address == terms.fee_account;
+        let fee = if is_free { Amount::ZERO } else { terms.fee(self.amount) };
+        let Ok(total) = self.amount.plus(fee) else {
+            // More than there can be of an asset.
+            let spare = context.available(source.address, self.asset).0.saturating_sub(self.amount.0);
+            let missing = u64::try_from(fee.0.saturating_sub(spare)).unwrap_or(u64::MAX);
+            return Err(Rejection::new(RejectionCode::InsufficientFunds, missing));
+        };
+        let (payer, rest) = context.payer(source, self.asset, total)?;
+        let payee = context.open_account(&self.payee)?;
+        let is_burnt = terms.fee_account == asset.issuer;
+        let collector =
+            if fee == Amount::ZERO || is_burnt { payee } else { context.open_account(&terms.fee_account)? };
+
+        // From here on it cannot fail, for the same reasons.
+        context.set_available(payer, self.asset, rest);
+        context.credit(payee, self.asset, self.amount);
+        if is_burnt {
+            context.set_issued(self.asset, Amount(asset.issued.0.saturating_sub(fee.0)));
+        } else {
+            context.credit(collector, self.asset, fee);
+        }
         Ok(())
     }
 

@@ -6,16 +6,20 @@
 
 use super::account::Balance;
 use super::changed::ChangedBalances;
+use super::entries::Entry;
+use super::facts::Scene;
 use super::slots::SlotSet;
 use super::{Asset, Slot, State};
 use crate::ops::{RegisterAsset, Source};
 use crate::types::{Address, Amount, AssetId, Rejection, RejectionCode};
+use std::sync::Arc;
 
 /// What a block has changed so far, and whether money was made of nothing.
 #[derive(Debug, Default)]
 pub(crate) struct Changes {
     pub accounts: SlotSet,
     pub assets: SlotSet,
+    pub entries: SlotSet,
     pub balances: ChangedBalances,
     /// By asset: the sum of all changes of balances less the change of what is issued, modulo 2¹²⁸. Zero when money is conserved.
     drift: Vec<u128>,
@@ -32,7 +36,10 @@ impl Changes {
                 self.balances.enter(*slot, *asset);
             }
             Undo::Account { slot, .. } => self.accounts.insert(slot.0),
-            Undo::Issued { asset, .. } | Undo::Asset { asset } => self.assets.insert(asset.0),
+            Undo::Issued { asset, .. } | Undo::Asset { asset } | Undo::AssetChange { asset, .. } => {
+                self.assets.insert(asset.0);
+            }
+            Undo::Entry { number, .. } => self.entries.insert(*number),
         }
     }
 
@@ -60,16 +67,19 @@ impl Changes {
 }
 
 #[derive(Debug)]
-enum Undo {
+pub(super) enum Undo {
     Balance { slot: Slot, asset: AssetId, before: Balance },
     Issued { asset: AssetId, before: Amount },
     Account { address: Address, slot: Slot },
     Asset { asset: AssetId },
+    AssetChange { asset: AssetId, before: Box<Asset> },
+    Entry { number: u32, before: Option<Arc<Entry>>, has_grown: bool },
 }
 
 #[derive(Debug)]
 pub(crate) struct Context<'a> {
-    state: &'a mut State,
+    pub(super) state: &'a mut State,
+    pub(super) scene: Scene<'a>,
     changes: &'a mut Changes,
     journal: Option<Vec<Undo>>,
     /// An account that will most likely be asked for: looked up ahead.
@@ -80,13 +90,19 @@ impl<'a> Context<'a> {
     /// A context for one transaction. `journalled` when more than one operation is to come.
     #[inline]
     pub(crate) fn new(state: &'a mut State, changes: &'a mut Changes, journalled: bool) -> Self {
-        Self { state, changes, journal: journalled.then(Vec::new), expected: None }
+        Self { state, changes, journal: journalled.then(Vec::new), expected: None, scene: Scene::default() }
     }
 
     /// Spares the search for an account that was looked up ahead.
     #[inline]
     pub(crate) const fn expect(&mut self, slot: Option<Slot>) {
         self.expected = slot;
+    }
+
+    /// Says when this happens and who has signed.
+    #[inline]
+    pub(crate) const fn within(&mut self, scene: Scene<'a>) {
+        self.scene = scene;
     }
 
     /// What is known of an asset.
@@ -164,16 +180,19 @@ impl<'a> Context<'a> {
         if let Some(found) = self.state.assets.find(issuer, order.code) {
             return Err(Rejection::new(RejectionCode::AssetExists, u64::from(found.0)));
         }
-        let RegisterAsset { code, scale, maximum_supply } = *order;
-        let asset = Asset { issuer: *issuer, code, scale, maximum_supply, issued: Amount::ZERO };
+        let RegisterAsset { code, scale, maximum_supply, policy, .. } = *order;
+        let asset = Asset { issuer: *issuer, code, scale, maximum_supply, issued: Amount::ZERO, policy };
         let full = Rejection::new(RejectionCode::TooManyAssets, u64::from(self.state.assets.len()));
         let id = self.state.assets.push(asset).ok_or(full)?;
         self.record(Undo::Asset { asset: id });
-        Ok(())
+        match &order.terms {
+            Some(terms) => self.set_asset_terms(id, policy, terms),
+            None => Ok(()),
+        }
     }
 
     #[inline]
-    fn record(&mut self, undo: Undo) {
+    pub(super) fn record(&mut self, undo: Undo) {
         match &mut self.journal {
             Some(journal) => journal.push(undo),
             None => self.changes.enter(&undo),
@@ -209,6 +228,13 @@ impl<'a> Context<'a> {
                     state.accounts.pop();
                 }
                 Undo::Asset { .. } => state.assets.pop(),
+                Undo::AssetChange { asset, before } => state.assets.set(asset, *before),
+                Undo::Entry { number, before, has_grown } => {
+                    state.entries.set(number, before);
+                    if has_grown {
+                        state.entries.shrink();
+                    }
+                }
             }
         }
     }

@@ -3,8 +3,9 @@
 use super::State;
 use super::account::{Accounts, Balance};
 use super::asset::Assets;
+use super::entries::Entries;
 use super::index::IndexBuilder;
-use crate::types::{Address, AssetId};
+use crate::types::{Address, AssetId, Time};
 use crate::wire::{Malformed, Reader};
 
 /// Why bytes aren't a state's.
@@ -32,19 +33,25 @@ impl From<Malformed> for Unloadable {
     }
 }
 
-/// A state in the making. Accounts come by ascending slot, assets by ascending number; the bytes are those that the digest is made
+/// A state in the making. Accounts come by ascending slot, assets and entries by ascending number; the bytes are those that the digest is made
 /// of, so loading and encoding are each other's inverse.
 #[derive(Debug)]
 pub(crate) struct StateLoader {
     accounts: Accounts,
     assets: Assets,
+    entries: Entries,
     index: IndexBuilder,
 }
 
 impl StateLoader {
     /// Fails only if the operating system has no randomness for the index's secret.
     pub(crate) fn new() -> std::io::Result<Self> {
-        Ok(Self { accounts: Accounts::new(), assets: Assets::new(), index: IndexBuilder::new()? })
+        Ok(Self {
+            accounts: Accounts::new(),
+            assets: Assets::new(),
+            entries: Entries::new(),
+            index: IndexBuilder::new()?,
+        })
     }
 
     /// Takes `count` accounts that fill these bytes.
@@ -66,6 +73,19 @@ impl StateLoader {
         at_end(&reader, bytes)
     }
 
+    /// Takes `count` places of the table of entries that fill these bytes.
+    pub(crate) fn entries(&mut self, count: u32, bytes: &[u8]) -> Result<(), Unloadable> {
+        let mut reader = Reader::new(bytes);
+        for _ in 0..count {
+            self.entries.push_encoded(&mut reader)?;
+        }
+        at_end(&reader, bytes)
+    }
+
+    pub(crate) const fn entry_count(&self) -> u32 {
+        self.entries.len()
+    }
+
     pub(crate) const fn account_count(&self) -> u32 {
         self.accounts.len()
     }
@@ -76,7 +96,8 @@ impl StateLoader {
 
     /// The state of everything taken.
     pub(crate) fn finish(self) -> State {
-        State { accounts: self.accounts, index: self.index.build(), assets: self.assets }
+        let Self { accounts, assets, entries, index } = self;
+        State { accounts, index: index.build(), assets, entries, time: Time(0) }
     }
 }
 

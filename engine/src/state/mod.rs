@@ -1,4 +1,4 @@
-//! What the ledger knows: accounts, balances, replay windows, assets.
+//! What the ledger knows: accounts, balances, replay windows, assets, and entries for everything else.
 //!
 //! One thread owns it and changes it through a [`Context`], one transaction at a time. Everything lies in dense arrays by slot
 //! or by asset number, in pages which a snapshot can keep. Nothing here knows a thread, a clock or a disk.
@@ -8,13 +8,16 @@
 //! 1. An account has one slot for ever: the n-th account to come into being has slot n.
 //! 2. For every asset the sum over all holders of available and held equals what is issued, which is at most the maximum supply.
 //!    So no balance ever overflows.
-//! 3. The digest is a function of what transactions did: not of where they were cut into blocks, nor of what a rejected one tried.
+//! 3. An entry's number is the lowest that was free when it came into being.
+//! 4. The digest is a function of what transactions did: not of where they were cut into blocks, nor of what a rejected one tried.
 
 mod account;
 mod asset;
 mod changed;
 mod chunks;
 mod context;
+mod entries;
+mod facts;
 mod index;
 mod load;
 mod pages;
@@ -29,6 +32,8 @@ pub(crate) use account::Balance;
 pub use asset::Asset;
 pub(crate) use changed::ChangedBalances;
 pub(crate) use context::{Changes, Context};
+pub use entries::{HolderState, Record};
+pub(crate) use facts::{Scene, sweep};
 pub(crate) use index::{Hash, Slot};
 pub(crate) use load::{StateLoader, decode_record};
 pub(crate) use records::{StateHasher, StateRecords};
@@ -36,9 +41,10 @@ pub(crate) use slots::SlotSet;
 pub(crate) use snapshot::StateSnapshot;
 pub(crate) use tree::{ChangedGroups, Keys, RootParts, StateTree, group_of, levels_above};
 
-use crate::types::{Address, Amount, AssetId, Rejection, RejectionCode};
+use crate::types::{Address, Amount, AssetId, Rejection, RejectionCode, Time};
 use account::Accounts;
 use asset::Assets;
+use entries::Entries;
 use index::Index;
 use prefetch::prefetch;
 use window::Use;
@@ -48,12 +54,21 @@ pub(crate) struct State {
     accounts: Accounts,
     index: Index,
     assets: Assets,
+    entries: Entries,
+    /// The time of the last block.
+    time: Time,
 }
 
 impl State {
     /// An empty state. Fails only if the operating system has no randomness for the index's secret.
     pub(crate) fn new() -> std::io::Result<Self> {
-        Ok(Self { accounts: Accounts::new(), index: Index::new()?, assets: Assets::new() })
+        Ok(Self {
+            accounts: Accounts::new(),
+            index: Index::new()?,
+            assets: Assets::new(),
+            entries: Entries::new(),
+            time: Time(0),
+        })
     }
 
     /// Hashes an address and brings its bucket closer: the first of three passes over a group.
@@ -121,6 +136,24 @@ impl State {
         self.assets.encode(AssetId(asset), out);
     }
 
+    /// Canonical bytes of a changed entry: number, then what stands there.
+    pub(crate) fn encode_entry(&self, number: u32, out: &mut Vec<u8>) {
+        out.extend_from_slice(&number.to_le_bytes());
+        self.entries.encode(number, out);
+    }
+
+    /// The state stands at the time of its last block.
+    pub(crate) const fn set_time(&mut self, time: Time) {
+        self.time = time;
+    }
+
+    /// Goes on to the time of a block; whether that is a new one.
+    pub(crate) fn pass_time(&mut self, time: Time) -> bool {
+        let is_new = time > self.time;
+        self.time = self.time.max(time);
+        is_new
+    }
+
     /// The state as it is now, for readers. The owner's next writes copy what the reader still holds, page by page.
     pub(crate) fn share(&mut self) -> StateSnapshot {
         StateSnapshot { records: self.share_records(), index: self.index.share() }
@@ -128,7 +161,7 @@ impl State {
 
     /// The same without the means to find an address, for those who go through everything in order.
     pub(crate) fn share_records(&mut self) -> StateRecords {
-        StateRecords { accounts: self.accounts.share(), assets: self.assets.share() }
+        StateRecords { accounts: self.accounts.share(), assets: self.assets.share(), entries: self.entries.share() }
     }
 
     fn available(&self, slot: Slot, asset: AssetId) -> Amount {

@@ -1,8 +1,9 @@
 //! A state that stays as it was while the owner goes on.
 
+use super::entries::{Entry, HolderState, Record, Terms};
 use super::index::{SharedIndex, Slot};
 use super::{Asset, StateRecords, account::Balance};
-use crate::types::{Address, AssetCode, AssetId, Digest};
+use crate::types::{Address, AssetCode, AssetId, AssetTerms, Digest, RecordKind};
 
 #[derive(Clone, Debug)]
 pub(crate) struct StateSnapshot {
@@ -55,6 +56,51 @@ impl StateSnapshot {
 
     pub(crate) fn find_asset(&self, issuer: &Address, code: AssetCode) -> Option<AssetId> {
         self.records.assets.find(issuer, code)
+    }
+
+    fn entry(&self, name: &super::entries::Name) -> Option<&Entry> {
+        self.records.entries.get(self.records.entries.find(name)?)
+    }
+
+    pub(crate) fn record(
+        &self,
+        owner: &Address,
+        kind: RecordKind,
+        key: &[u8; 32],
+        subject: Option<&Address>,
+    ) -> Option<&Record> {
+        match self.entry(&Record::name(owner, kind, key, subject))? {
+            Entry::Record(record) => Some(record),
+            _ => None,
+        }
+    }
+
+    pub(crate) fn holder_state(&self, asset: AssetId, holder: &Address) -> HolderState {
+        match self.entry(&HolderState::name(asset, holder)) {
+            Some(Entry::Holder(state)) => *state,
+            _ => HolderState { asset, holder: *holder, ..HolderState::default() },
+        }
+    }
+
+    pub(crate) fn asset_terms(&self, asset: AssetId) -> AssetTerms {
+        match self.entry(&Terms::name(asset)) {
+            Some(Entry::Terms(terms)) => terms.terms,
+            _ => AssetTerms::default(),
+        }
+    }
+
+    /// Places in the table of entries, free ones included.
+    pub(crate) const fn entry_count(&self) -> u32 {
+        self.records.entries.len()
+    }
+
+    /// Every record that somebody has put, by number.
+    pub(crate) fn records_put(&self) -> impl Iterator<Item = &Record> {
+        let entries = &self.records.entries;
+        (0..entries.len()).filter_map(|number| match entries.get(number)? {
+            Entry::Record(record) => Some(record),
+            _ => None,
+        })
     }
 
     /// Every account in the order they came into being.

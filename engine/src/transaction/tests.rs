@@ -1,5 +1,6 @@
 use super::*;
-use crate::ops::OPERATIONS;
+use crate::ops::{ControlHolder, HolderAction, OPERATIONS, Predicate, PutAction, Require};
+use crate::types::{AssetPolicy, AssetTerms, Comparison, RecordKind};
 use std::collections::BTreeSet;
 
 /// Bytes that look random and are the same every time.
@@ -31,8 +32,95 @@ impl Source {
         usize::from(u16::from_le_bytes(self.array())) % end
     }
 
+    fn flag(&mut self) -> bool {
+        self.below(2) == 1
+    }
+
+    #[expect(clippy::cast_possible_truncation, reason = "any number will do")]
+    fn put(&mut self) -> Put {
+        let kinds = [RecordKind::Attestation, RecordKind::Anchor, RecordKind::Rate, RecordKind::Data];
+        let kind = kinds[self.below(4)];
+        let actions = [PutAction::Create, PutAction::Write, PutAction::Revoke, PutAction::Remove];
+        let action = actions[self.below(4)];
+        let subject = (kind == RecordKind::Attestation || self.flag()).then(|| Address(self.array()));
+        let owner = self.flag().then(|| Address(self.array()));
+        let bare = Put { action, kind, key: self.array(), subject, owner, ..Put::default() };
+        if matches!(action, PutAction::Revoke | PutAction::Remove) {
+            return bare;
+        }
+        let length = if kind == RecordKind::Rate { 16 } else { self.below(257) };
+        let expiry = Some(self.number() as u64).filter(|&time| time != 0).map(Time);
+        Put { hash: self.array(), expiry, value: vec![self.number() as u8; length], ..bare }
+    }
+
+    #[expect(clippy::cast_possible_truncation, reason = "any number will do")]
+    fn predicate(&mut self, depth: usize) -> Predicate {
+        let comparisons = [Comparison::Less, Comparison::AtMost, Comparison::Equal, Comparison::More];
+        let comparison = comparisons[self.below(4)];
+        match self.below(if depth < 3 { 13 } else { 9 }) {
+            0 => Predicate::always(),
+            1 => Predicate::after(Time(self.number() as u64)),
+            2 => Predicate::before(Time(self.number() as u64)),
+            3 => Predicate::hash_lock(self.array()),
+            4 => Predicate::signed(Address(self.array())),
+            5 => Predicate::attested(Address(self.array()), self.array(), Address(self.array())),
+            6 => Predicate::balance(Address(self.array()), AssetId(7), comparison, Amount(self.number())),
+            7 => Predicate::rate(self.array(), Address(self.array()), comparison, self.number(), self.number() as u64),
+            8 => {
+                let kind = RecordKind::Anchor;
+                Predicate::record(Address(self.array()), kind, self.array(), Comparison::Unequal, self.array())
+            }
+            9 => {
+                let all: Vec<Predicate> = (0..=self.below(3)).map(|_| self.predicate(depth + 2)).collect();
+                Predicate::any_of(1 + self.below(all.len()) as u8, &all)
+            }
+            10 => self.predicate(depth + 1).and(&self.predicate(depth + 1)),
+            11 => self.predicate(depth + 1).or(&self.predicate(depth + 1)),
+            _ => self.predicate(depth + 1).negated(),
+        }
+    }
+
+    #[expect(clippy::cast_possible_truncation, reason = "any number will do")]
+    fn asset(&mut self, code: AssetCode, scale: u8) -> RegisterAsset {
+        let policy = AssetPolicy(self.number() as u16 & 0x1ff);
+        let mut terms = AssetTerms::default();
+        if policy.has(AssetPolicy::CREDENTIAL) {
+            (terms.schema, terms.attester) = (self.array(), Address(self.array()));
+        }
+        if policy.has(AssetPolicy::FEE) {
+            (terms.fee_account, terms.fee_maximum) = (Address(self.array()), Amount(self.number()));
+            terms.fee_basis_points = 1 + self.below(10_000) as u16;
+        }
+        if policy.has(AssetPolicy::EXPIRES) {
+            terms.expiry = Time(1 + self.below(9) as u64);
+        }
+        if policy.has(AssetPolicy::METADATA) {
+            terms.metadata = self.array();
+        }
+        let terms = policy.has_any(AssetPolicy::WITH_TERMS).then(|| Box::new(terms));
+        let is_update = self.flag();
+        let scale = if is_update { 0 } else { scale };
+        RegisterAsset { code, scale, maximum_supply: Amount(self.number()), policy, terms, is_update }
+    }
+
+    #[expect(clippy::cast_possible_truncation, reason = "any number will do")]
+    fn control(&mut self) -> ControlHolder {
+        let actions = [HolderAction::Authorize, HolderAction::Freeze, HolderAction::ClawBack];
+        let action = actions[self.below(3)];
+        let claws = action == HolderAction::ClawBack;
+        let amount = Amount(if claws { self.number() } else { 0 });
+        let asset = AssetId(self.number() as u32);
+        ControlHolder { asset, holder: Address(self.array()), action, amount, up_to: claws && self.flag() }
+    }
+
     #[expect(clippy::cast_possible_truncation, reason = "any number will do")]
     fn operation(&mut self) -> Operation {
+        match self.below(12) {
+            0 => return self.put().into(),
+            1 => return self.control().into(),
+            2 => return Require { predicate: self.predicate(1) }.into(),
+            _ => {}
+        }
         if self.below(4) == 0 {
             let mut code = String::new();
             for _ in 0..=self.below(12) {
@@ -40,7 +128,10 @@ impl Source {
                 code.push(char::from(letters[self.below(letters.len())]));
             }
             let (code, scale) = (code.parse().unwrap(), self.below(31) as u8);
-            return Operation::RegisterAsset(RegisterAsset { code, scale, maximum_supply: Amount(self.number()) });
+            if self.flag() {
+                return self.asset(code, scale).into();
+            }
+            return RegisterAsset::plain(code, scale, Amount(self.number())).into();
         }
         Operation::Transfer(Transfer {
             payee: Address(self.array()),
@@ -311,9 +402,11 @@ mod limits {
 
     #[test]
     fn the_longest_transaction_is_as_long_as_said() {
-        let longest = (0..240).fold(signers(16), |builder, n| builder.transfer(address(2), AssetId(0), Amount(n)));
-        check(longest, &format!("{TRANSACTION_BYTES_MAX} bytes"));
-        assert!(OPERATIONS.iter().all(|kind| kind.bytes <= Transfer::BYTES), "no operation is longer than a transfer");
+        let put = |builder: TransactionBuilder, bytes| builder.put(Put { value: vec![1; bytes], ..Put::default() });
+        let almost = (0..87).fold(signers(16), |builder, _| put(builder, 256));
+        check(put(almost.clone(), 40), &format!("{TRANSACTION_BYTES_MAX} bytes"));
+        check(put(almost, 41), "102 words at offset 4: expected at most 4096, found 4097");
+        assert!(OPERATIONS.iter().all(|kind| kind.bytes_max <= TRANSACTION_BYTES_MAX / 16), "any operation fits");
     }
 
     #[test]

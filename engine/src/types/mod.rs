@@ -6,19 +6,23 @@
 mod address;
 mod amount;
 mod asset;
+mod condition;
 mod digest;
 mod header;
 mod holding;
 mod outcome;
+mod policy;
 mod receipt;
 
 pub use address::Address;
 pub use amount::{Amount, AmountOverflow};
 pub use asset::{AssetCode, AssetCodeError, AssetId};
+pub use condition::{Comparison, RecordKind};
 pub use digest::{Digest, LedgerId, ParseHexError, TransactionId};
 pub use header::BlockHeader;
 pub use holding::Holding;
 pub use outcome::{Outcome, Rejection, RejectionCode};
+pub use policy::{AssetPolicy, AssetTerms};
 pub use receipt::{Receipt, Receipts, Refusal};
 
 pub(crate) use digest::write_hex;

@@ -61,6 +61,18 @@ rejection_codes! {
     402 AssetExists "the issuer has registered this code before",
     /// Every asset number is taken. Detail: how many assets there are.
     403 TooManyAssets "no asset number is left",
+    /// The source isn't the asset's issuer. Detail: the asset.
+    404 NotIssuer "the source isn't the asset's issuer",
+    /// The asset's policy doesn't allow it. Detail: the policy bit that decides.
+    405 PolicyForbids "the asset's policy doesn't allow it",
+    /// The block's time is past the asset's expiry. Detail: the expiry.
+    406 AssetExpired "the asset has expired",
+    /// The issuer has frozen one of the holders. Detail: 0 the payer, 1 the payee.
+    407 Frozen "the issuer has frozen one of the holders",
+    /// The issuer hasn't authorised one of the holders. Detail: 0 the payer, 1 the payee.
+    408 NotAuthorized "the issuer hasn't authorised one of the holders",
+    /// One of the holders lacks the credential that the asset asks for. Detail: 0 the payer, 1 the payee.
+    409 NotAttested "one of the holders lacks the credential the asset asks for",
     /// The payer is the payee.
     410 SelfTransfer "payer and payee are the same account",
     /// The amount is zero.
@@ -69,8 +81,22 @@ rejection_codes! {
     412 InsufficientFunds "the payer's available balance is too small",
     /// The issue would pass the asset's maximum supply. Detail: by how much, or 2⁶⁴ − 1 if it is more than that.
     413 SupplyExceeded "the issue would pass the asset's maximum supply",
+    /// The issuer has given up what the update asks for. Detail: 0 the supply, 1 the policy, 2 the terms.
+    414 PolicyLocked "the asset's supply and policy can't be changed in this way",
     /// The ledger can't take a further account. Detail: how many it has.
     420 TooManyAccounts "the ledger can't take a further account",
+    /// The ledger can't take a further entry. Detail: how many places it has.
+    421 TooManyEntries "the ledger can't take a further entry",
+    /// What is to last would be over at once. Detail: the block's time.
+    430 ExpiryPast "the expiry is before the block's time",
+    /// The record is there already. Detail: its number.
+    701 RecordExists "the record is there already",
+    /// There is no such record, or it is over. Detail: 0.
+    702 NoRecord "there is no such record",
+    /// The source may not do this to the record. Detail: 0.
+    703 NotOwner "the record belongs to somebody else",
+    /// The predicate doesn't hold. Detail: the node that decides, counted in the order of its bytes.
+    710 RequirementUnmet "the requirement isn't met",
 }
 
 impl fmt::Display for RejectionCode {

@@ -3,6 +3,8 @@
 //! Few accounts with balances near zero, chains of payments in one block, cycles of several signers, sequences used before or
 //! just outside the window, more lanes than there may be, validity that ends around now, supplies at their limits.
 
+mod orders;
+
 use crate::language;
 use crate::model::Model;
 use crate::random::Random;
@@ -56,9 +58,11 @@ enum Emphasis {
     Times,
     Supply,
     Signers,
+    Policies,
+    Records,
 }
 
-const EMPHASES: [Emphasis; 7] = [
+const EMPHASES: [Emphasis; 9] = [
     Emphasis::Payments,
     Emphasis::Chains,
     Emphasis::Lanes,
@@ -66,6 +70,8 @@ const EMPHASES: [Emphasis; 7] = [
     Emphasis::Times,
     Emphasis::Supply,
     Emphasis::Signers,
+    Emphasis::Policies,
+    Emphasis::Records,
 ];
 
 impl Program {
@@ -110,7 +116,11 @@ impl Maker {
     }
 
     fn pass_time(&mut self) {
-        let often = if self.is(Emphasis::Times) { 30 } else { 3 };
+        let often = match self.emphasis {
+            Emphasis::Times => 30,
+            Emphasis::Policies | Emphasis::Records => 20,
+            _ => 3,
+        };
         if self.random.chance(often) {
             // Back too: the engine must not follow.
             self.time = (self.time + self.random.below(5)).saturating_sub(1);
@@ -185,8 +195,11 @@ impl Maker {
             if place > 0 && self.random.chance(if self.is(Emphasis::Signers) { 70 } else { 20 }) {
                 source = if self.random.chance(50) { self.hand } else { self.letter() };
             }
-            let operation =
-                if n < 4 && place == 0 || self.random.chance(3) { self.registration() } else { self.payment(source) };
+            let operation = if n < 4 && place == 0 || self.random.chance(3) {
+                self.registration()
+            } else {
+                self.further(source).unwrap_or_else(|| self.payment(source))
+            };
             builder = builder.operation(address(source), operation);
         }
         builder
@@ -195,7 +208,8 @@ impl Maker {
     fn registration(&mut self) -> Operation {
         let maximum_supply = Amount(*self.random.pick(&[0, 1, 20, 20, 1_000, u128::MAX - 1, u128::MAX, u128::MAX]));
         let code = self.random.pick(&CODES).parse().expect("a code");
-        Operation::RegisterAsset(RegisterAsset { code, scale: 2, maximum_supply })
+        let plain = RegisterAsset::plain(code, 2, maximum_supply);
+        if self.is(Emphasis::Policies) { self.with_policy(plain).into() } else { plain.into() }
     }
 
     fn payment(&mut self, source: usize) -> Operation {
@@ -207,7 +221,7 @@ impl Maker {
         let asset = AssetId(u32::try_from(self.random.below((assets + beyond).max(1))).expect("few assets"));
         let amount = Amount(self.amount(&address(source), asset));
         let (reference, code) = (self.random.below(9), 7);
-        Operation::Transfer(Transfer { payee: address(payee), asset, amount, reference, code })
+        Transfer { payee: address(payee), asset, amount, reference, code }.into()
     }
 
     /// Around what the payer can pay.

@@ -3,9 +3,13 @@
 //! Transactions apply one by one. Money is a map, a replay window the set of all sequences ever used, and a transaction that is
 //! rejected gives back a copy of everything from before. Slow, and short enough to be believed.
 
+mod entries;
+mod predicate;
+
+use entries::Table;
 use nostro::{
-    Address, Amount, Asset, AssetId, Digest, Holding, Operation, Outcome, RegisterAsset, Rejection, RejectionCode,
-    Time, TransactionRef, Transfer,
+    Address, Amount, Asset, AssetId, AssetPolicy, Digest, Holding, Operation, Outcome, RegisterAsset, Rejection,
+    RejectionCode, Time, TransactionRef, Transfer,
 };
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -87,6 +91,7 @@ struct State {
     order: Vec<Address>,
     accounts: BTreeMap<Address, Account>,
     assets: Vec<Asset>,
+    table: Table,
 }
 
 impl State {
@@ -116,6 +121,8 @@ impl State {
 pub struct Model {
     state: State,
     time: Time,
+    /// Who has signed the transaction at hand.
+    signers: Vec<Address>,
     bug: Option<Bug>,
 }
 
@@ -140,7 +147,11 @@ impl Model {
 
     /// Applies one transaction in a block for which this time was asked. Time never goes backwards; gives the block's time too.
     pub fn apply(&mut self, transaction: &TransactionRef<'_>, asked: Time) -> (Time, Outcome) {
+        let before = self.time;
         self.time = if self.has(Bug::TimeGoesBackwards) { asked } else { self.time.max(asked) };
+        if self.time > before {
+            self.state.table.sweep(self.time);
+        }
         let outcome = match self.transact(transaction) {
             Ok(()) => Outcome::Applied,
             Err(rejection) => Outcome::Rejected(rejection),
@@ -164,6 +175,7 @@ impl Model {
 
         let before = self.state.clone();
         let signers: Vec<Address> = transaction.signers().collect();
+        self.signers.clone_from(&signers);
         for (place, (source, operation)) in (0_u16..).zip(transaction.operations()) {
             let source = if self.has(Bug::FirstSignerPays) { 0 } else { usize::from(source) };
             if let Err(rejection) = self.operate(signers[source], &operation) {
@@ -224,18 +236,29 @@ impl Model {
         match operation {
             Operation::Transfer(transfer) => self.pay(source, transfer),
             Operation::RegisterAsset(register) => self.register(source, register),
+            Operation::ControlHolder(order) => self.control(source, order),
+            Operation::Put(order) => self.put(source, order),
+            Operation::Require(order) => match self.holds(&order.predicate, None) {
+                None => Ok(()),
+                Some(node) => no(RejectionCode::RequirementUnmet, node),
+            },
             other => panic!("the model knows no operation {other:?}"),
         }
     }
 
     fn register(&mut self, issuer: Address, order: &RegisterAsset) -> Result<(), Rejection> {
+        if order.is_update {
+            return self.update(issuer, order);
+        }
         let global = self.has(Bug::CodesAreGlobal);
         let same = |asset: &Asset| asset.code == order.code && (global || asset.issuer == issuer);
         if let Some(found) = self.state.assets.iter().position(same) {
             return no(RejectionCode::AssetExists, found as u64);
         }
-        let RegisterAsset { code, scale, maximum_supply } = *order;
-        self.state.assets.push(Asset { issuer, code, scale, maximum_supply, issued: Amount(0) });
+        let RegisterAsset { code, scale, maximum_supply, policy, .. } = *order;
+        let id = AssetId(u32::try_from(self.state.assets.len()).expect("few assets"));
+        self.state.assets.push(Asset { issuer, code, scale, maximum_supply, issued: Amount(0), policy });
+        self.set_terms(id, order);
         Ok(())
     }
 
@@ -245,6 +268,7 @@ impl Model {
         let Some(asset) = self.state.assets.get(place).copied() else {
             return no(RejectionCode::NoAsset, u64::from(id.0));
         };
+        self.check_policy(&asset, id, payer, payee)?;
         if payer == payee && !self.has(Bug::SelfTransferApplies) {
             return no(RejectionCode::SelfTransfer, 0);
         }
@@ -259,11 +283,23 @@ impl Model {
             }
             issued = issued.wrapping_add(amount);
         } else {
+            let terms = self.state.table.terms(id);
+            let pays_fee = asset.policy.has(AssetPolicy::FEE) && payee != asset.issuer && payer != terms.fee_account;
+            let fee = if pays_fee { fee(&terms, amount) } else { 0 };
             let balance = self.state.balance(&payer, id);
+            let Some(amount) = amount.checked_add(fee) else {
+                return no(RejectionCode::InsufficientFunds, detail(fee - balance.saturating_sub(amount)));
+            };
             if balance < amount || self.has(Bug::LastUnitStays) && balance == amount {
                 return no(RejectionCode::InsufficientFunds, detail(amount - balance));
             }
             self.state.set_balance(payer, id, balance - amount);
+            if fee > 0 && terms.fee_account == asset.issuer {
+                issued -= fee;
+            } else if fee > 0 {
+                let collected = self.state.balance(&terms.fee_account, id);
+                self.state.set_balance(terms.fee_account, id, collected + fee);
+            }
         }
         if payee == asset.issuer {
             issued = if self.has(Bug::BurnForgotten) { issued } else { issued - amount };
@@ -330,12 +366,24 @@ impl Model {
             code[..asset.code.as_str().len()].copy_from_slice(asset.code.as_str().as_bytes());
             bytes.extend_from_slice(&asset.issuer.0);
             bytes.extend_from_slice(&code);
-            bytes.push(asset.scale);
+            bytes.push(if asset.policy.0 == 0 { asset.scale } else { asset.scale + 128 });
             bytes.extend_from_slice(&asset.maximum_supply.0.to_le_bytes());
             bytes.extend_from_slice(&asset.issued.0.to_le_bytes());
+            if asset.policy.0 != 0 {
+                bytes.extend_from_slice(&asset.policy.0.to_le_bytes());
+            }
         }
+        self.state.table.encode(&mut bytes);
         Digest(blake3::derive_key("nostro 1 state", &bytes))
     }
+}
+
+/// Hundredths of a percent, rounded down, up to a maximum.
+fn fee(terms: &nostro::AssetTerms, amount: u128) -> u128 {
+    let points = u128::from(terms.fee_basis_points);
+    let (whole, rest) = (amount / 10_000, amount % 10_000);
+    let fee = (whole.checked_mul(points).expect("points are at most 10,000")) + rest * points / 10_000;
+    if terms.fee_maximum.0 == 0 { fee } else { fee.min(terms.fee_maximum.0) }
 }
 
 /// The highest sequence used and a bit for it and each of the 63 below.

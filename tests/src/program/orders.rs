@@ -1,0 +1,179 @@
+//! Random orders beside payments: policies of assets, holders, records, requirements. Few keys, few values, so that they meet.
+
+use super::{Emphasis, Maker};
+use crate::world::address;
+use nostro::{
+    Address, Amount, AssetId, AssetPolicy, AssetTerms, Comparison, ControlHolder, HolderAction, Operation, Predicate,
+    Put, PutAction, RecordKind, RegisterAsset, Require, Time,
+};
+
+const KINDS: [RecordKind; 5] =
+    [RecordKind::Attestation, RecordKind::Anchor, RecordKind::Rate, RecordKind::Data, RecordKind::Identity];
+const COMPARISONS: [Comparison; 6] = [
+    Comparison::Less,
+    Comparison::AtMost,
+    Comparison::Equal,
+    Comparison::Unequal,
+    Comparison::AtLeast,
+    Comparison::More,
+];
+const ACTIONS: [HolderAction; 7] = [
+    HolderAction::Authorize,
+    HolderAction::Authorize,
+    HolderAction::Authorize,
+    HolderAction::Deauthorize,
+    HolderAction::Freeze,
+    HolderAction::Unfreeze,
+    HolderAction::ClawBack,
+];
+
+impl Maker {
+    /// Something else than a payment, now and then.
+    pub(super) fn further(&mut self, source: usize) -> Option<Operation> {
+        let often = match self.emphasis {
+            Emphasis::Policies | Emphasis::Records => 55,
+            _ => 4,
+        };
+        if !self.random.chance(often) {
+            return None;
+        }
+        let (policies, records) = if self.is(Emphasis::Policies) { (60, 90) } else { (15, 75) };
+        Some(match self.random.below(100) {
+            n if n < policies => self.control(source),
+            n if n < records => self.put().into(),
+            _ => Require { predicate: self.predicate(1) }.into(),
+        })
+    }
+
+    fn someone(&mut self) -> Address {
+        address(self.letter())
+    }
+
+    /// One of few keys.
+    fn key(&mut self) -> [u8; 32] {
+        [u8::try_from(self.random.below(2)).expect("a byte"); 32]
+    }
+
+    fn soon(&mut self) -> Time {
+        Time((self.time + self.random.below(6)).saturating_sub(1).max(1))
+    }
+
+    fn any_asset(&mut self) -> AssetId {
+        let assets = self.model.assets().len() as u64;
+        AssetId(u32::try_from(self.random.below(assets + 1)).expect("few assets"))
+    }
+
+    fn control(&mut self, source: usize) -> Operation {
+        if self.random.chance(15) {
+            let code = self.random.pick(&super::CODES).parse().expect("a code");
+            let supply = *self.random.pick(&[0, 20, 1_000, u128::MAX]);
+            let order = self.with_policy(RegisterAsset::plain(code, 0, Amount(supply)));
+            return RegisterAsset { is_update: true, ..order }.into();
+        }
+        let own = |place: u32| self.model.assets().get(usize::try_from(place).ok()?).map(|asset| asset.issuer);
+        let assets: Vec<u32> = (0..u32::try_from(self.model.assets().len()).expect("few assets"))
+            .filter(|&place| own(place) == Some(address(source)))
+            .collect();
+        let asset = if assets.is_empty() { self.any_asset() } else { AssetId(*self.random.pick(&assets)) };
+        let action = *self.random.pick(&ACTIONS);
+        let claws = action == HolderAction::ClawBack;
+        let amount = Amount(if claws { u128::from(self.random.below(5)) } else { 0 });
+        let holder = self.someone();
+        ControlHolder { asset, holder, action, amount, up_to: claws && self.random.chance(50) }.into()
+    }
+
+    pub(super) fn with_policy(&mut self, plain: RegisterAsset) -> RegisterAsset {
+        let bits = [
+            AssetPolicy::AUTHORIZATION,
+            AssetPolicy::FREEZABLE,
+            AssetPolicy::FREEZABLE,
+            AssetPolicy::CLAWBACK,
+            AssetPolicy::NON_TRANSFERABLE,
+            AssetPolicy::CREDENTIAL,
+            AssetPolicy::FEE,
+            AssetPolicy::FEE,
+            AssetPolicy::EXPIRES,
+            AssetPolicy::METADATA,
+            AssetPolicy::MUTABLE,
+        ];
+        let mut policy = AssetPolicy::default();
+        for _ in 0..self.random.below(4) {
+            policy = policy.with(*self.random.pick(&bits));
+        }
+        let mut terms = AssetTerms::default();
+        if policy.has(AssetPolicy::CREDENTIAL) {
+            (terms.schema, terms.attester) = (self.key(), self.someone());
+        }
+        if policy.has(AssetPolicy::FEE) {
+            terms.fee_account = self.someone();
+            terms.fee_basis_points = *self.random.pick(&[1, 2_500, 5_000, 10_000]);
+            terms.fee_maximum = Amount(*self.random.pick(&[0, 0, 1, 3]));
+        }
+        if policy.has(AssetPolicy::EXPIRES) {
+            terms.expiry = Time(self.soon().0 + 5);
+        }
+        if policy.has(AssetPolicy::METADATA) {
+            terms.metadata = [1 + self.key()[0]; 32];
+        }
+        let terms = (terms != AssetTerms::default()).then(|| Box::new(terms));
+        RegisterAsset { policy, terms, ..plain }
+    }
+
+    fn put(&mut self) -> Put {
+        let kind = if self.random.chance(50) { RecordKind::Attestation } else { *self.random.pick(&KINDS) };
+        let about = kind == RecordKind::Attestation || self.random.chance(10);
+        let subject = about.then(|| self.someone());
+        let owner = self.random.chance(8).then(|| self.someone());
+        let key = self.key();
+        let action = *self.random.pick(&[
+            PutAction::Create,
+            PutAction::Create,
+            PutAction::Write,
+            PutAction::Write,
+            PutAction::Revoke,
+            PutAction::Remove,
+        ]);
+        let bare = Put { action, kind, key, subject, owner, ..Put::default() };
+        if matches!(action, PutAction::Revoke | PutAction::Remove) {
+            return bare;
+        }
+        let expiry = self.random.chance(50).then(|| self.soon());
+        let value = match kind {
+            RecordKind::Rate => u128::from(self.random.below(4)).to_le_bytes().to_vec(),
+            _ => vec![7; *self.random.pick(&[0, 1, 7, 8, 9, 255, 256])],
+        };
+        Put { hash: self.key(), expiry, value, ..bare }
+    }
+
+    pub(super) fn predicate(&mut self, depth: u64) -> Predicate {
+        let comparison = *self.random.pick(&COMPARISONS);
+        let branches = if depth < 3 { 14 } else { 9 };
+        match self.random.below(branches) {
+            0 => Predicate::always(),
+            1 => Predicate::after(self.soon()),
+            2 => Predicate::before(self.soon()),
+            3 => Predicate::hash_lock(self.key()),
+            4 => Predicate::signed(self.someone()),
+            5 => Predicate::attested(self.someone(), self.key(), self.someone()),
+            6 => {
+                let amount = Amount(u128::from(self.random.below(5)));
+                Predicate::balance(self.someone(), self.any_asset(), comparison, amount)
+            }
+            7 => {
+                let (value, age) = (u128::from(self.random.below(4)), self.random.below(4));
+                Predicate::rate(self.key(), self.someone(), comparison, value, age)
+            }
+            8 => {
+                let comparison = if self.random.chance(50) { Comparison::Equal } else { Comparison::Unequal };
+                Predicate::record(self.someone(), *self.random.pick(&KINDS), self.key(), comparison, self.key())
+            }
+            9 => {
+                let all: Vec<Predicate> = (0..=self.random.below(3)).map(|_| self.predicate(depth + 2)).collect();
+                Predicate::any_of(1 + u8::try_from(self.random.index(all.len())).expect("few"), &all)
+            }
+            10 | 11 => self.predicate(depth + 1).and(&self.predicate(depth + 1)),
+            12 => self.predicate(depth + 1).or(&self.predicate(depth + 1)),
+            _ => self.predicate(depth + 1).negated(),
+        }
+    }
+}
