@@ -223,7 +223,7 @@ mod tests {
     #[test]
     fn codes_ascend_and_lengths_are_whole_words() {
         assert!(OPERATIONS.windows(2).all(|pair| pair[0].code < pair[1].code));
-        let is_whole = |bytes: usize| bytes % 8 == 0 && bytes >= 8;
+        let is_whole = |bytes: usize| bytes.is_multiple_of(8) && bytes >= 8;
         assert!(OPERATIONS.iter().all(|kind| is_whole(kind.bytes_min) && is_whole(kind.bytes_max)));
         assert!(OPERATIONS.iter().all(|kind| kind.bytes_min <= kind.bytes_max));
     }

@@ -13,7 +13,7 @@ use nostro::{Address, Amount, AssetId, Operation, RegisterAsset, Time, Transacti
 use std::fmt;
 
 /// A transaction with the block time asked for it.
-#[derive(Clone, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Step {
     /// The block time asked for.
     pub time: Time,
@@ -209,7 +209,7 @@ impl Maker {
         let maximum_supply = Amount(*self.random.pick(&[0, 1, 20, 20, 1_000, u128::MAX - 1, u128::MAX, u128::MAX]));
         let code = self.random.pick(&CODES).parse().expect("a code");
         let plain = RegisterAsset::plain(code, 2, maximum_supply);
-        if self.is(Emphasis::Policies) { self.with_policy(plain).into() } else { plain.into() }
+        if self.is(Emphasis::Policies) { self.with_policy(&plain).into() } else { plain.into() }
     }
 
     fn payment(&mut self, source: usize) -> Operation {

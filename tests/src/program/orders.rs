@@ -67,7 +67,7 @@ impl Maker {
         if self.random.chance(15) {
             let code = self.random.pick(&super::CODES).parse().expect("a code");
             let supply = *self.random.pick(&[0, 20, 1_000, u128::MAX]);
-            let order = self.with_policy(RegisterAsset::plain(code, 0, Amount(supply)));
+            let order = self.with_policy(&RegisterAsset::plain(code, 0, Amount(supply)));
             return RegisterAsset { is_update: true, ..order }.into();
         }
         let own = |place: u32| self.model.assets().get(usize::try_from(place).ok()?).map(|asset| asset.issuer);
@@ -82,7 +82,7 @@ impl Maker {
         ControlHolder { asset, holder, action, amount, up_to: claws && self.random.chance(50) }.into()
     }
 
-    pub(super) fn with_policy(&mut self, plain: RegisterAsset) -> RegisterAsset {
+    pub(super) fn with_policy(&mut self, plain: &RegisterAsset) -> RegisterAsset {
         let bits = [
             AssetPolicy::AUTHORIZATION,
             AssetPolicy::FREEZABLE,
@@ -116,7 +116,7 @@ impl Maker {
             terms.metadata = [1 + self.key()[0]; 32];
         }
         let terms = (terms != AssetTerms::default()).then(|| Box::new(terms));
-        RegisterAsset { policy, terms, ..plain }
+        RegisterAsset { policy, terms, ..plain.clone() }
     }
 
     fn put(&mut self) -> Put {

@@ -207,7 +207,7 @@ mod tests {
     #[test]
     fn what_was_encoded_comes_back_with_its_free_places() {
         let mut entries = Entries::new();
-        (0..200).for_each(|n| drop(entries.open(state(n))));
+        (0..200).for_each(|n| assert_eq!(entries.open(state(n)), Some((u32::from(n), true))));
         (0..200).step_by(3).for_each(|number| drop(entries.set(number, None)));
         let encoded = bytes(&entries);
         let (mut loaded, mut reader) = (Entries::new(), Reader::new(&encoded));

@@ -121,13 +121,12 @@ mod tests {
             seed = seed.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
             let key = (seed >> 33) % 6_000;
             let mut name = Name::new(7, &[&key.to_le_bytes()]);
-            if key % 10 == 0 {
+            if key.is_multiple_of(10) {
                 // Names that somebody has ground: alike in all but the end.
                 name.0[..31].fill(9);
             }
-            if naive.contains_key(&name.0) {
+            if naive.remove(&name.0).is_some() {
                 names.remove(&name);
-                naive.remove(&name.0);
             } else {
                 names.insert(name, round);
                 naive.insert(name.0, round);
