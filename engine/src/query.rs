@@ -8,7 +8,7 @@ use crate::log::{LogReader, Record, Records};
 use crate::merkle::Levels;
 use crate::proof::{TransactionProof, transaction_tree};
 use crate::replay::{Body, ReplayError};
-use crate::state::{Asset, Balance, HolderState, Record as PutRecord, StateSnapshot};
+use crate::state::{Asset, Balance, GrantState, HoldState, HolderState, Record as PutRecord, StateSnapshot};
 use crate::transaction::TransactionRef;
 use crate::types::{
     Address, Amount, AssetCode, AssetId, AssetTerms, BlockHeader, Digest, Height, Holding, Outcome, RecordKind,
@@ -138,6 +138,28 @@ impl Snapshot {
     /// Every record, by number. Reads all entries.
     pub fn records(&self) -> impl Iterator<Item = &PutRecord> {
         self.state().records_put()
+    }
+
+    /// A hold, if it is there: also one that is over and not yet settled.
+    #[must_use]
+    pub fn hold(&self, owner: &Address, id: u64) -> Option<&HoldState> {
+        self.state().hold(owner, id)
+    }
+
+    /// Every hold, by number. Reads all entries.
+    pub fn holds(&self) -> impl Iterator<Item = &HoldState> {
+        self.state().holds()
+    }
+
+    /// A grant, if it is there: also one that was taken back, or is over and not yet gone.
+    #[must_use]
+    pub fn grant(&self, owner: &Address, id: u64) -> Option<&GrantState> {
+        self.state().grant(owner, id)
+    }
+
+    /// Every grant, by number. Reads all entries.
+    pub fn grants(&self) -> impl Iterator<Item = &GrantState> {
+        self.state().grants()
     }
 
     /// Every asset by ascending number.

@@ -21,7 +21,7 @@
 
 use crate::keys::{KeyPair, Signature};
 use crate::ledger::Ledger;
-use crate::ops::{Operation, Predicate, Put, RegisterAsset, Require, Transfer};
+use crate::ops::{Grant, Hold, Operation, Predicate, Put, RegisterAsset, Require, Settle, Transfer};
 use crate::types::{Address, Amount, AssetCode, AssetId, Time, TransactionId};
 use crate::wire::{Malformed, Reader};
 
@@ -393,6 +393,24 @@ impl TransactionBuilder {
 
     /// Writes a record of the account's, or takes one back.
     pub fn put(self, order: Put) -> Self {
+        let owner = self.account;
+        self.operation(owner, order.into())
+    }
+
+    /// Sets money of the account's aside.
+    pub fn hold(self, order: Hold) -> Self {
+        let owner = self.account;
+        self.operation(owner, order.into())
+    }
+
+    /// Settles a hold, as the account.
+    pub fn settle(self, order: Settle) -> Self {
+        let account = self.account;
+        self.operation(account, order.into())
+    }
+
+    /// Lets somebody act in the account's place, or no longer.
+    pub fn grant(self, order: Grant) -> Self {
         let owner = self.account;
         self.operation(owner, order.into())
     }

@@ -15,9 +15,14 @@ fn rows(heading: &str) -> Vec<Vec<&'static str>> {
         Some(inside.split(" | ").map(str::trim).collect::<Vec<_>>())
     };
     let rows: Vec<Vec<&str>> = section.lines().filter_map(cells).collect();
-    let (head, body) = rows.split_first().unwrap_or_else(|| panic!("no table under {heading}"));
-    assert!(body.iter().all(|row| row.len() == head.len()), "a table with uneven rows under {heading}: {rows:?}");
-    body.iter().filter(|row| row[0] != "---").cloned().collect()
+    assert!(!rows.is_empty(), "no table under {heading}");
+    // A head stands before the dashes.
+    let heads: Vec<usize> = (1..rows.len()).filter(|&n| rows[n][0] == "---").collect();
+    let is_body = |n: &usize| !heads.contains(n) && !heads.contains(&(n + 1));
+    for (n, row) in rows.iter().enumerate().skip(1).filter(|(n, _)| !heads.contains(&(n + 1))) {
+        assert_eq!(row.len(), rows[n - 1].len(), "a table with uneven rows under {heading}: {row:?}");
+    }
+    (0..rows.len()).filter(is_body).map(|n| rows[n].clone()).collect()
 }
 
 fn bytes(kind: &OperationKind) -> String {
@@ -51,7 +56,9 @@ fn every_rejection_of_an_operation_is_told_where_it_is_met() {
     for row in rows("The table") {
         let (name, codes) = (row[1], row[row.len() - 1]);
         let codes: Vec<u16> = codes.split(' ').map(|code| code.parse().expect("a code")).collect();
-        let mut own: Vec<u16> = rows(name).iter().map(|row| row[1].parse().expect("a code")).collect();
+        // The last table of a section is that of its rejections; a row may have several.
+        let own = rows(name).into_iter().filter(|row| row.len() == 2).flat_map(|row| row[1].split(' '));
+        let mut own: Vec<u16> = own.filter_map(|code| code.parse().ok()).collect();
         own.sort_unstable();
         assert_eq!(own, codes, "{name}");
         met.extend(own);

@@ -57,6 +57,7 @@ fn operation(value: &Value) -> Operation {
             amount: Amount(number(value, "amount")),
             reference: number(value, "reference"),
             code: number(value, "code"),
+            ..Transfer::default()
         }),
         "RegisterAsset" => Operation::RegisterAsset(RegisterAsset::plain(
             text(value, "asset_code").parse().expect("an asset code"),

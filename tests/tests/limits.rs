@@ -103,9 +103,9 @@ fn each_field_out_of_its_range_is_named_with_its_place() {
         (58, &[10, 0], "words", 58, 10),
         (58, &[0, 0], "words", 58, 0),
         (58, &[9, 1], "words", 58, 265),
-        (68, &[1], "reserved", 68, 1),
-        (69, &[7], "reserved", 68, 7),
-        (71, &[255], "reserved", 68, 255),
+        (68, &[4], "flags", 68, 4),
+        (69, &[7], "reserved", 69, 7),
+        (71, &[255], "reserved", 69, 255),
         // The first that is met from the left is told.
         (57, &[3, 9, 9], "source", 57, 3),
     ];

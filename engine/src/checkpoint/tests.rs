@@ -164,13 +164,13 @@ fn one_of_another_ledger_or_of_a_later_format_is_refused() {
 
     let mut bytes = disk.durable(&path(5)).unwrap();
     let footer = bytes.len() - FOOTER_BYTES;
-    bytes[footer + 4] = 2;
+    bytes[footer + 4] = 3;
     let hash = blake3::derive_key("nostro 1 checkpoint footer", &bytes[footer..bytes.len() - 32]);
     let end = bytes.len() - 32;
     bytes[end..].copy_from_slice(&hash);
     replace(&disk, &path(5), &bytes);
     let refused = load_newest(&disk, Path::new(DIRECTORY), &LEDGER).unwrap_err();
-    assert!(matches!(refused, CheckpointFault::NewerFormat { found: 2, .. }), "{refused}");
+    assert!(matches!(refused, CheckpointFault::NewerFormat { found: 3, .. }), "{refused}");
 }
 
 #[test]

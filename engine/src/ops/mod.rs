@@ -13,18 +13,24 @@
 //! ```
 
 mod asset;
+mod grant;
+mod hold;
 mod holder;
 mod predicate;
 mod put;
 mod require;
+mod settle;
 mod transfer;
 
 pub use asset::RegisterAsset;
+pub use grant::{Grant, GrantAction, GrantTerms};
+pub use hold::Hold;
 pub use holder::{ControlHolder, HolderAction};
 pub use predicate::Predicate;
 pub use put::{Put, PutAction};
 pub use require::Require;
-pub use transfer::Transfer;
+pub use settle::Settle;
+pub use transfer::{GrantName, Transfer};
 
 use crate::state::Context;
 use crate::types::{Address, Rejection};
@@ -101,13 +107,19 @@ macro_rules! operations {
 
 operations! {
     /// Moves an amount of an asset from the source to a payee.
-    Transfer(Transfer::BYTES, Transfer::BYTES),
+    Transfer(Transfer::BYTES, Transfer::BYTES_MAX),
     /// Registers an asset, issued by the source, or changes one.
     RegisterAsset(RegisterAsset::BYTES_MIN, RegisterAsset::BYTES_MAX),
     /// Controls who may hold an asset of the source's.
     ControlHolder(ControlHolder::BYTES, ControlHolder::BYTES),
     /// Writes a record or takes one back.
     Put(Put::BYTES_MIN, Put::BYTES_MAX),
+    /// Sets money aside for somebody.
+    Hold(Hold::BYTES_MIN, Hold::BYTES_MAX),
+    /// Releases money that was set aside, or gives it back.
+    Settle(Settle::BYTES_MIN, Settle::BYTES_MAX),
+    /// Lets somebody act in the source's place, or no longer.
+    Grant(Grant::BYTES_MIN, Grant::BYTES_MAX),
     /// Requires that a predicate holds.
     Require(Require::BYTES_MIN, Require::BYTES_MAX),
 }
@@ -176,6 +188,7 @@ impl Operation {
 }
 
 /// Reads an address that somebody can hold the key of.
+#[inline]
 fn address(reader: &mut Reader<'_>) -> Result<Address, Malformed> {
     let offset = reader.offset();
     let address = reader.array()?;
@@ -193,6 +206,12 @@ fn padding(reader: &mut Reader<'_>, bytes: usize) -> Result<(), Malformed> {
         None => Ok(()),
         Some(&byte) => Err(Malformed::Field { field: "padding", offset, expected: "0", found: u64::from(byte) }),
     }
+}
+
+/// Fills up what an operation has written behind its first four bytes with zeros to whole words.
+fn pad(start: usize, out: &mut Vec<u8>) {
+    let length = out.len().saturating_sub(start) + 4;
+    out.resize(out.len() + length.next_multiple_of(8) - length, 0);
 }
 
 /// Writes a predicate, filled up with zeros to whole words.

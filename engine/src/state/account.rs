@@ -20,6 +20,12 @@ pub(crate) struct Balance {
 
 impl Balance {
     const ZERO: Self = Self { available: Amount::ZERO, held: Amount::ZERO };
+
+    /// Both together: a part of what is issued.
+    #[inline]
+    pub(super) const fn all(self) -> Amount {
+        Amount(self.available.0.wrapping_add(self.held.0))
+    }
 }
 
 /// An account with one asset and one lane, which is what most have. Further ones stand in side tables.

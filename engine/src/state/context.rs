@@ -150,6 +150,14 @@ impl<'a> Context<'a> {
         Ok(slot)
     }
 
+    /// Changes what an account has.
+    pub(super) fn set_balance(&mut self, slot: Slot, asset: AssetId, after: Balance) {
+        let before = self.state.accounts.balance(slot, asset);
+        self.record(Undo::Balance { slot, asset, before });
+        self.changes.flow(asset, before.all(), after.all());
+        self.state.accounts.set_balance(slot, asset, after);
+    }
+
     /// Changes what an account can spend.
     #[inline]
     pub(crate) fn set_available(&mut self, slot: Slot, asset: AssetId, available: Amount) {
@@ -213,8 +221,8 @@ impl<'a> Context<'a> {
         for undo in journal.into_iter().flatten().rev() {
             match undo {
                 Undo::Balance { slot, asset, before } => {
-                    let after = state.available(slot, asset);
-                    changes.flow(asset, after, before.available);
+                    let after = state.accounts.balance(slot, asset);
+                    changes.flow(asset, after.all(), before.all());
                     state.accounts.set_balance(slot, asset, before);
                 }
                 Undo::Issued { asset, before } => {

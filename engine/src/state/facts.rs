@@ -231,6 +231,6 @@ const OVER_MAX: usize = 256;
 pub(crate) fn sweep(context: &mut Context<'_>) {
     for _ in 0..OVER_MAX {
         let Some(number) = context.state.entries.first_over(context.time()) else { return };
-        context.set_entry(number, None);
+        context.end_entry(number);
     }
 }

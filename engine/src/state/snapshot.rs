@@ -1,6 +1,6 @@
 //! A state that stays as it was while the owner goes on.
 
-use super::entries::{Entry, HolderState, Record, Terms};
+use super::entries::{Entry, GrantState, HoldState, HolderState, Record, Terms};
 use super::index::{SharedIndex, Slot};
 use super::{Asset, StateRecords, account::Balance};
 use crate::types::{Address, AssetCode, AssetId, AssetTerms, Digest, RecordKind};
@@ -87,6 +87,38 @@ impl StateSnapshot {
             Some(Entry::Terms(terms)) => terms.terms,
             _ => AssetTerms::default(),
         }
+    }
+
+    pub(crate) fn hold(&self, owner: &Address, id: u64) -> Option<&HoldState> {
+        match self.entry(&HoldState::name(owner, id))? {
+            Entry::Hold(hold) => Some(hold),
+            _ => None,
+        }
+    }
+
+    pub(crate) fn grant(&self, owner: &Address, id: u64) -> Option<&GrantState> {
+        match self.entry(&GrantState::name(owner, id))? {
+            Entry::Grant(grant) => Some(grant),
+            _ => None,
+        }
+    }
+
+    /// Every hold, by number.
+    pub(crate) fn holds(&self) -> impl Iterator<Item = &HoldState> {
+        let entries = &self.records.entries;
+        (0..entries.len()).filter_map(|number| match entries.get(number)? {
+            Entry::Hold(hold) => Some(hold),
+            _ => None,
+        })
+    }
+
+    /// Every grant, by number.
+    pub(crate) fn grants(&self) -> impl Iterator<Item = &GrantState> {
+        let entries = &self.records.entries;
+        (0..entries.len()).filter_map(|number| match entries.get(number)? {
+            Entry::Grant(grant) => Some(grant),
+            _ => None,
+        })
     }
 
     /// Places in the table of entries, free ones included.

@@ -1,6 +1,9 @@
 use super::*;
-use crate::ops::{ControlHolder, HolderAction, OPERATIONS, Predicate, PutAction, Require};
-use crate::types::{AssetPolicy, AssetTerms, Comparison, RecordKind};
+use crate::ops::{
+    ControlHolder, GrantAction, GrantName, GrantTerms, HolderAction, OPERATIONS, Predicate, PutAction, Require,
+};
+use crate::state::Share;
+use crate::types::{AssetPolicy, AssetTerms, Comparison, GrantKind, RecordKind};
 use std::collections::BTreeSet;
 
 /// Bytes that look random and are the same every time.
@@ -81,6 +84,57 @@ impl Source {
     }
 
     #[expect(clippy::cast_possible_truncation, reason = "any number will do")]
+    fn promise(&mut self) -> Operation {
+        if self.flag() {
+            let cancels = self.flag();
+            let amount = Amount(if cancels { 0 } else { self.number() });
+            let preimage = self.flag().then(|| vec![7; self.below(65)]);
+            return Settle { owner: Address(self.array()), id: 9, cancels, amount, preimage }.into();
+        }
+        let share = |source: &mut Self| Share { payee: Address(source.array()), parts: 1 + source.below(9) as u32 };
+        let expiry = Some(self.number() as u64).filter(|&time| time != 0).map(Time);
+        Hold {
+            id: self.number() as u64,
+            asset: AssetId(self.number() as u32),
+            amount: Amount(self.number()),
+            payees: (0..=self.below(4)).map(|_| share(self)).collect(),
+            release: self.predicate(3),
+            cancel: self.predicate(3),
+            arbiter: self.flag().then(|| Address(self.array())),
+            expiry,
+            releases_at_expiry: expiry.is_some() && self.flag(),
+        }
+        .into()
+    }
+
+    #[expect(clippy::cast_possible_truncation, reason = "any number will do")]
+    fn grant(&mut self) -> Grant {
+        let id = self.number() as u64;
+        if self.flag() {
+            let action = if self.flag() { GrantAction::Revoke } else { GrantAction::Remove };
+            return Grant { action, id, terms: None };
+        }
+        let (to, predicate) = (Address(self.array()), self.predicate(2));
+        let bare = GrantTerms {
+            to,
+            start: Time(self.number() as u64),
+            end: Some(Time(9)),
+            predicate,
+            ..GrantTerms::default()
+        };
+        let terms = if self.flag() {
+            GrantTerms { kind: GrantKind::Access, subject: self.array(), ..bare }
+        } else {
+            let period_cap = Amount(self.number());
+            let period_ms = if period_cap == Amount::ZERO { 0 } else { 1 + self.below(9) as u64 };
+            let payee = self.flag().then(|| Address(self.array()));
+            let (cap, rate) = (Amount(self.number()), Amount(self.number()));
+            GrantTerms { asset: AssetId(3), payee, cap, period_ms, period_cap, rate, ..bare }
+        };
+        Grant { action: GrantAction::Create, id, terms: Some(Box::new(terms)) }
+    }
+
+    #[expect(clippy::cast_possible_truncation, reason = "any number will do")]
     fn asset(&mut self, code: AssetCode, scale: u8) -> RegisterAsset {
         let policy = AssetPolicy(self.number() as u16 & 0x1ff);
         let mut terms = AssetTerms::default();
@@ -115,7 +169,9 @@ impl Source {
 
     #[expect(clippy::cast_possible_truncation, reason = "any number will do")]
     fn operation(&mut self) -> Operation {
-        match self.below(12) {
+        match self.below(14) {
+            12 => return self.promise(),
+            13 => return self.grant().into(),
             0 => return self.put().into(),
             1 => return self.control().into(),
             2 => return Require { predicate: self.predicate(1) }.into(),
@@ -133,7 +189,11 @@ impl Source {
             }
             return RegisterAsset::plain(code, scale, Amount(self.number())).into();
         }
+        let owner = Address(self.array());
+        let grant = (self.below(4) == 0).then_some(GrantName { owner, id: 5 });
         Operation::Transfer(Transfer {
+            up_to: self.flag(),
+            grant,
             payee: Address(self.array()),
             asset: AssetId(self.number() as u32),
             amount: Amount(self.number()),

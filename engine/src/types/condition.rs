@@ -50,6 +50,29 @@ impl fmt::Display for Comparison {
     }
 }
 
+/// What a grant is good for.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+pub enum GrantKind {
+    /// To pay out of the account that granted it.
+    #[default]
+    Spend,
+    /// To see something that is kept elsewhere; the ledger says who may, and since when.
+    Access,
+}
+
+impl GrantKind {
+    const ALL: [Self; 2] = [Self::Spend, Self::Access];
+
+    /// Its number on the wire.
+    pub(crate) const fn number(self) -> u8 {
+        self as u8
+    }
+
+    pub(crate) fn from_number(number: u8) -> Option<Self> {
+        Self::ALL.get(usize::from(number)).copied()
+    }
+}
+
 /// What a record is for.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum RecordKind {

@@ -17,7 +17,7 @@ mod receipt;
 pub use address::Address;
 pub use amount::{Amount, AmountOverflow};
 pub use asset::{AssetCode, AssetCodeError, AssetId};
-pub use condition::{Comparison, RecordKind};
+pub use condition::{Comparison, GrantKind, RecordKind};
 pub use digest::{Digest, LedgerId, ParseHexError, TransactionId};
 pub use header::BlockHeader;
 pub use holding::Holding;

@@ -89,6 +89,30 @@ rejection_codes! {
     421 TooManyEntries "the ledger can't take a further entry",
     /// What is to last would be over at once. Detail: the block's time.
     430 ExpiryPast "the expiry is before the block's time",
+    /// The hold is there already. Detail: its number.
+    501 HoldExists "the source has a hold of this id",
+    /// There is no such hold, or it is over. Detail: 0.
+    502 NoHold "there is no such hold",
+    /// The source is none of those who may do this. Detail: 0.
+    503 WrongParty "the source may not do this",
+    /// The predicate doesn't hold. Detail: the node that decides, counted in the order of its bytes.
+    504 ConditionUnmet "the condition isn't met",
+    /// More is asked for than the hold has. Detail: by how much, or 2⁶⁴ − 1 if it is more than that.
+    505 ExceedsHold "the hold has less",
+    /// The grant is there already. Detail: its number.
+    520 GrantExists "the source has a grant of this id",
+    /// There is no such grant, or it is over. Detail: 0.
+    521 NoGrant "there is no such grant",
+    /// Its owner has taken the grant back. Detail: 0.
+    522 GrantRevoked "the grant was taken back",
+    /// The grant isn't for this. Detail: 0 its kind, 1 the asset, 2 the payee.
+    523 OutOfScope "the grant isn't for this",
+    /// The grant doesn't count yet, or less has become free. Detail: what is missing, or 2⁶⁴ − 1 if it is more than that.
+    524 NotVested "the grant doesn't cover it yet",
+    /// The grant's cap would be passed. Detail: by how much, or 2⁶⁴ − 1 if it is more than that.
+    525 GrantExhausted "the grant's cap would be passed",
+    /// The grant's cap for this period would be passed. Detail: by how much, or 2⁶⁴ − 1 if it is more than that.
+    526 PeriodCap "the grant's cap for this period would be passed",
     /// The record is there already. Detail: its number.
     701 RecordExists "the record is there already",
     /// There is no such record, or it is over. Detail: 0.

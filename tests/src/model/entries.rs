@@ -2,8 +2,8 @@
 
 use super::{Model, detail, no};
 use nostro::{
-    Address, Amount, Asset, AssetId, AssetPolicy, AssetTerms, ControlHolder, HolderAction, HolderState, Put, PutAction,
-    Record, RecordKind, RegisterAsset, Rejection, RejectionCode, Time,
+    Address, Amount, Asset, AssetId, AssetPolicy, AssetTerms, ControlHolder, GrantState, HoldState, HolderAction,
+    HolderState, Put, PutAction, Record, RecordKind, RegisterAsset, Rejection, RejectionCode, Time,
 };
 use std::collections::BTreeMap;
 
@@ -13,37 +13,38 @@ pub(super) enum Entry {
     Record(Record),
     Holder(HolderState),
     Terms(AssetId, AssetTerms),
+    Hold(HoldState),
+    Grant(GrantState),
 }
 
 /// Entries by number. A new one gets the lowest number that is free; how many there ever were at one time is remembered.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Table {
-    entries: BTreeMap<u32, Entry>,
+    pub(super) entries: BTreeMap<u32, Entry>,
     places: u32,
 }
 
 impl Table {
-    fn add(&mut self, entry: Entry) {
+    pub(super) fn add(&mut self, entry: Entry) {
         let number = (0..).find(|number| !self.entries.contains_key(number)).expect("room");
         self.entries.insert(number, entry);
         self.places = self.places.max(number + 1);
     }
 
-    fn find(&self, is_it: impl Fn(&Entry) -> bool) -> Option<u32> {
+    pub(super) fn find(&self, is_it: impl Fn(&Entry) -> bool) -> Option<u32> {
         self.entries.iter().find(|(_, entry)| is_it(entry)).map(|(&number, _)| number)
     }
 
-    /// Takes away what is over, the earliest first, at most 256 of them.
-    pub(super) fn sweep(&mut self, now: Time) {
-        for _ in 0..256 {
-            let end = |entry: &Entry| match entry {
-                Entry::Record(record) => record.expiry,
-                Entry::Holder(_) | Entry::Terms(..) => None,
-            };
-            let over = self.entries.iter().filter_map(|(&number, entry)| Some((end(entry)?, number)));
-            let Some((_, number)) = over.filter(|&(end, _)| end < now).min() else { return };
-            self.entries.remove(&number);
-        }
+    /// The entry that is over first, if one is.
+    pub(super) fn first_over(&self, now: Time) -> Option<u32> {
+        let end = |entry: &Entry| match entry {
+            Entry::Record(record) => record.expiry,
+            Entry::Hold(hold) => hold.expiry,
+            Entry::Grant(grant) => grant.end,
+            Entry::Holder(_) | Entry::Terms(..) => None,
+        };
+        let over = self.entries.iter().filter_map(|(&number, entry)| Some((end(entry)?, number)));
+        over.filter(|&(end, _)| end < now).min().map(|(_, number)| number)
     }
 
     pub(super) fn terms(&self, asset: AssetId) -> AssetTerms {
@@ -73,6 +74,8 @@ impl Table {
                     bytes.extend(state.holder.0);
                     bytes.push(u8::from(state.is_authorized) + 2 * u8::from(state.is_frozen));
                 }
+                Some(Entry::Hold(hold)) => super::promises::encode_hold(hold, bytes),
+                Some(Entry::Grant(grant)) => super::promises::encode_grant(grant, bytes),
                 Some(Entry::Terms(asset, terms)) => {
                     bytes.push(3);
                     bytes.extend(asset.0.to_le_bytes());

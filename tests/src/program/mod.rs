@@ -60,9 +60,10 @@ enum Emphasis {
     Signers,
     Policies,
     Records,
+    Promises,
 }
 
-const EMPHASES: [Emphasis; 9] = [
+const EMPHASES: [Emphasis; 10] = [
     Emphasis::Payments,
     Emphasis::Chains,
     Emphasis::Lanes,
@@ -72,6 +73,7 @@ const EMPHASES: [Emphasis; 9] = [
     Emphasis::Signers,
     Emphasis::Policies,
     Emphasis::Records,
+    Emphasis::Promises,
 ];
 
 impl Program {
@@ -82,7 +84,16 @@ impl Program {
         let emphasis = *random.pick(&EMPHASES);
         // It takes many transactions to open all lanes of an account.
         let length = if emphasis == Emphasis::Lanes { 250 } else { [20, 60, 150, 250][random.index(4)] };
-        let mut maker = Maker { random, emphasis, model: Model::default(), time: 1_000, signed, hand: 0 };
+        let mut maker = Maker {
+            random,
+            emphasis,
+            model: Model::default(),
+            time: 1_000,
+            signed,
+            hand: 0,
+            holds: vec![],
+            grants: vec![],
+        };
         Self { steps: (0..length).map(|n| maker.step(n)).collect() }
     }
 }
@@ -96,6 +107,10 @@ struct Maker {
     signed: bool,
     /// Who was paid last: the one to pay next in a chain.
     hand: usize,
+    /// Holds that were ordered: whose, and which.
+    holds: Vec<(Address, u64)>,
+    /// Grants that were ordered: whose, which, to whom, of which asset.
+    grants: Vec<(Address, u64, Address, AssetId)>,
 }
 
 impl Maker {
@@ -118,7 +133,7 @@ impl Maker {
     fn pass_time(&mut self) {
         let often = match self.emphasis {
             Emphasis::Times => 30,
-            Emphasis::Policies | Emphasis::Records => 20,
+            Emphasis::Policies | Emphasis::Records | Emphasis::Promises => 20,
             _ => 3,
         };
         if self.random.chance(often) {
@@ -221,7 +236,8 @@ impl Maker {
         let asset = AssetId(u32::try_from(self.random.below((assets + beyond).max(1))).expect("few assets"));
         let amount = Amount(self.amount(&address(source), asset));
         let (reference, code) = (self.random.below(9), 7);
-        Transfer { payee: address(payee), asset, amount, reference, code }.into()
+        let (up_to, grant, asset) = self.rules(source, asset);
+        Transfer { payee: address(payee), asset, amount, reference, code, up_to, grant }.into()
     }
 
     /// Around what the payer can pay.

@@ -3,9 +3,11 @@
 use super::{Emphasis, Maker};
 use crate::world::address;
 use nostro::{
-    Address, Amount, AssetId, AssetPolicy, AssetTerms, Comparison, ControlHolder, HolderAction, Operation, Predicate,
-    Put, PutAction, RecordKind, RegisterAsset, Require, Time,
+    Address, Amount, AssetId, AssetPolicy, AssetTerms, Comparison, ControlHolder, Grant, GrantAction, GrantKind,
+    GrantName, GrantTerms, Hold, HolderAction, Operation, Predicate, Put, PutAction, RecordKind, RegisterAsset,
+    Require, Settle, Share, Time,
 };
+use sha2::{Digest as _, Sha256};
 
 const KINDS: [RecordKind; 5] =
     [RecordKind::Attestation, RecordKind::Anchor, RecordKind::Rate, RecordKind::Data, RecordKind::Identity];
@@ -31,16 +33,25 @@ impl Maker {
     /// Something else than a payment, now and then.
     pub(super) fn further(&mut self, source: usize) -> Option<Operation> {
         let often = match self.emphasis {
-            Emphasis::Policies | Emphasis::Records => 55,
+            Emphasis::Policies | Emphasis::Records | Emphasis::Promises => 55,
             _ => 4,
         };
         if !self.random.chance(often) {
             return None;
         }
-        let (policies, records) = if self.is(Emphasis::Policies) { (60, 90) } else { (15, 75) };
+        let (policies, records, promises) = match self.emphasis {
+            Emphasis::Policies => (50, 70, 90),
+            Emphasis::Promises => (5, 10, 97),
+            _ => (15, 65, 80),
+        };
         Some(match self.random.below(100) {
             n if n < policies => self.control(source),
             n if n < records => self.put().into(),
+            n if n < promises => match self.random.below(10) {
+                0..4 => self.hold(source).into(),
+                4..7 => self.settle(source).into(),
+                _ => self.grant(source).into(),
+            },
             _ => Require { predicate: self.predicate(1) }.into(),
         })
     }
@@ -119,6 +130,99 @@ impl Maker {
         RegisterAsset { policy, terms, ..plain.clone() }
     }
 
+    /// Few ids, so that they meet.
+    fn id(&mut self) -> u64 {
+        self.random.below(3)
+    }
+
+    /// Whether a payment is up to what there is, by which grant it is made, and in which asset then.
+    pub(super) fn rules(&mut self, source: usize, asset: AssetId) -> (bool, Option<GrantName>, AssetId) {
+        let often = if self.is(Emphasis::Promises) { 50 } else { 3 };
+        if !self.random.chance(often) {
+            return (self.random.chance(5), None, asset);
+        }
+        let own: Vec<_> = self.grants.iter().filter(|(_, _, to, _)| *to == address(source)).copied().collect();
+        if own.is_empty() || self.random.chance(10) {
+            return (false, Some(GrantName { owner: self.someone(), id: self.id() }), asset);
+        }
+        let (owner, id, _, granted) = *self.random.pick(&own);
+        let asset = if self.random.chance(90) { granted } else { asset };
+        (self.random.chance(30), Some(GrantName { owner, id }), asset)
+    }
+
+    /// One that the source has some of, if there is one.
+    fn own_asset(&mut self, source: usize) -> AssetId {
+        let assets = u32::try_from(self.model.assets().len()).expect("few assets");
+        let has = |&asset: &AssetId| self.model.balance(&address(source), asset) > 0;
+        let own: Vec<AssetId> = (0..assets).map(AssetId).filter(has).collect();
+        if own.is_empty() || self.random.chance(5) { self.any_asset() } else { *self.random.pick(&own) }
+    }
+
+    fn hold(&mut self, source: usize) -> Hold {
+        let mut payees: Vec<Share> = Vec::new();
+        for _ in 0..=self.random.below(3) {
+            let payee = self.someone();
+            if payees.iter().all(|share| share.payee != payee) {
+                let parts = *self.random.pick(&[1, 1, 2, 7, u32::MAX]);
+                payees.push(Share { payee, parts });
+            }
+        }
+        let expiry = self.random.chance(70).then(|| self.soon());
+        let (asset, id) = (self.own_asset(source), self.id());
+        self.holds.push((address(source), id));
+        Hold {
+            id,
+            asset,
+            amount: Amount(self.amount(&address(source), asset)),
+            payees,
+            release: self.predicate(2),
+            cancel: self.predicate(2),
+            arbiter: self.random.chance(30).then(|| self.someone()),
+            expiry,
+            releases_at_expiry: expiry.is_some() && self.random.chance(50),
+        }
+    }
+
+    fn settle(&mut self, source: usize) -> Settle {
+        let late = self.holds.len().saturating_sub(8);
+        let (owner, id) = match self.holds.get(late..) {
+            Some(late) if !late.is_empty() && self.random.chance(90) => *self.random.pick(late),
+            _ => (address(source), self.id()),
+        };
+        let cancels = self.random.chance(30);
+        let amount = Amount(if cancels { 0 } else { u128::from(self.random.below(4)) });
+        let preimage = self.random.chance(40).then(|| vec![1; 1 + self.random.index(2)]);
+        Settle { owner, id, cancels, amount, preimage }
+    }
+
+    fn grant(&mut self, source: usize) -> Grant {
+        let (id, action) = (self.id(), *self.random.pick(&[GrantAction::Revoke, GrantAction::Remove]));
+        if self.random.chance(25) {
+            return Grant { action, id, terms: None };
+        }
+        let (to, end) = (self.someone(), self.random.chance(50).then(|| self.soon()));
+        let start = if self.random.chance(50) { Time(0) } else { self.soon() };
+        let predicate = if self.random.chance(60) { Predicate::always() } else { self.predicate(2) };
+        let bare = GrantTerms { to, start, end, predicate, ..GrantTerms::default() };
+        let terms = if self.random.chance(10) {
+            GrantTerms { kind: GrantKind::Access, subject: self.key(), ..bare }
+        } else {
+            let period_ms = *self.random.pick(&[0, 0, 1, 3]);
+            let period_cap = Amount(if period_ms == 0 { 0 } else { 1 + u128::from(self.random.below(3)) });
+            GrantTerms {
+                asset: self.own_asset(source),
+                payee: self.random.chance(20).then(|| self.someone()),
+                cap: Amount(*self.random.pick(&[0, 0, 1, 5, u128::MAX])),
+                period_ms,
+                period_cap,
+                rate: Amount(*self.random.pick(&[0, 0, 999, 1_500, u128::MAX])),
+                ..bare
+            }
+        };
+        self.grants.push((address(source), id, to, terms.asset));
+        Grant { action: GrantAction::Create, id, terms: Some(Box::new(terms)) }
+    }
+
     fn put(&mut self) -> Put {
         let kind = if self.random.chance(50) { RecordKind::Attestation } else { *self.random.pick(&KINDS) };
         let about = kind == RecordKind::Attestation || self.random.chance(10);
@@ -152,6 +256,7 @@ impl Maker {
             0 => Predicate::always(),
             1 => Predicate::after(self.soon()),
             2 => Predicate::before(self.soon()),
+            3 if self.random.chance(70) => Predicate::hash_lock(Sha256::digest([1]).into()),
             3 => Predicate::hash_lock(self.key()),
             4 => Predicate::signed(self.someone()),
             5 => Predicate::attested(self.someone(), self.key(), self.someone()),

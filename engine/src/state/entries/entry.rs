@@ -6,9 +6,11 @@
 //!            length u16, value
 //! holder     2 u8, asset u32, holder [32], bit 0 authorised, bit 1 frozen u8
 //! terms      3 u8, asset u32, schema [32], attester [32], fee account [32], fee maximum u128, fee u16, expiry u64, metadata [32]
+//! hold, grant  4, 5: see `promise.rs`
 //! ```
 
 use super::Name;
+use super::promise::{GrantState, HoldState};
 use crate::state::load::Unloadable;
 use crate::types::{Address, Amount, AssetId, AssetTerms, RecordKind, Time};
 use crate::wire::Reader;
@@ -142,6 +144,8 @@ entries! {
     1 Record(Record),
     2 Holder(HolderState),
     3 Terms(Terms),
+    4 Hold(HoldState),
+    5 Grant(GrantState),
 }
 
 impl Entry {
@@ -151,6 +155,8 @@ impl Entry {
             Self::Record(record) => Record::name(&record.owner, record.kind, &record.key, record.subject.as_ref()),
             Self::Holder(state) => HolderState::name(state.asset, &state.holder),
             Self::Terms(terms) => Terms::name(terms.asset),
+            Self::Hold(hold) => HoldState::name(&hold.owner, hold.id),
+            Self::Grant(grant) => GrantState::name(&grant.owner, grant.id),
         }
     }
 
@@ -158,6 +164,8 @@ impl Entry {
     pub(crate) const fn expiry(&self) -> Option<Time> {
         match self {
             Self::Record(record) => record.expiry,
+            Self::Hold(hold) => hold.expiry,
+            Self::Grant(grant) => grant.end,
             Self::Holder(_) | Self::Terms(_) => None,
         }
     }
@@ -179,6 +187,14 @@ impl Entry {
                 out.push(3);
                 terms.encode(out);
             }
+            Self::Hold(hold) => {
+                out.push(4);
+                hold.encode(out);
+            }
+            Self::Grant(grant) => {
+                out.push(5);
+                grant.encode(out);
+            }
         }
     }
 
@@ -196,30 +212,32 @@ impl Entry {
                 HolderState { asset, holder, is_authorized: bits & 1 == 1, is_frozen: bits & 2 == 2 }.into()
             }
             3 => Terms::decode(reader)?.into(),
+            4 => HoldState::decode(reader)?.into(),
+            5 => GrantState::decode(reader)?.into(),
             other => return Err(odd("the kind of an entry", other)),
         };
         Ok(Some(entry))
     }
 }
 
-fn odd(what: &'static str, found: u8) -> Unloadable {
+pub(super) fn odd(what: &'static str, found: u8) -> Unloadable {
     Unloadable::new(what, "one that this version knows", found.to_string())
 }
 
-fn put_time(time: Option<Time>, out: &mut Vec<u8>) {
+pub(super) fn put_time(time: Option<Time>, out: &mut Vec<u8>) {
     out.extend_from_slice(&time.map_or(0, |time| time.0).to_le_bytes());
 }
 
-fn take_time(reader: &mut Reader<'_>) -> Result<Option<Time>, Unloadable> {
+pub(super) fn take_time(reader: &mut Reader<'_>) -> Result<Option<Time>, Unloadable> {
     Ok(Some(reader.u64()?).filter(|&time| time != 0).map(Time))
 }
 
 /// Zeros are nobody: no account has this address, since anyone could sign for it.
-fn take_address(reader: &mut Reader<'_>) -> Result<Option<Address>, Unloadable> {
+pub(super) fn take_address(reader: &mut Reader<'_>) -> Result<Option<Address>, Unloadable> {
     Ok(Some(Address(reader.array()?)).filter(|address| *address != Address::default()))
 }
 
-fn take_flag(reader: &mut Reader<'_>) -> Result<bool, Unloadable> {
+pub(super) fn take_flag(reader: &mut Reader<'_>) -> Result<bool, Unloadable> {
     match reader.u8()? {
         flag @ (0 | 1) => Ok(flag == 1),
         other => Err(odd("a flag", other)),

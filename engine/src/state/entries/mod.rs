@@ -15,10 +15,12 @@
 
 mod entry;
 mod names;
+mod promise;
 
 pub(crate) use entry::{Entry, Terms};
 pub use entry::{HolderState, Record};
 pub(super) use names::Name;
+pub use promise::{GrantState, HoldState, Share};
 
 use super::load::Unloadable;
 use super::pages::{Pages, SharedPages};
