@@ -4,11 +4,11 @@
 //! to a limit of bytes: no timer, small groups when idle and large ones when busy. Receipts go out after the sync and never
 //! before. A write or a sync that fails ends it for good: nothing is retried, nothing more is acknowledged.
 
-use crate::block::Block;
 use crate::checkpoint::Command;
 use crate::error::{Stop, StopError};
 use crate::execute::Settled;
 use crate::log::{FrameBuilder, LogFailure, Planted, Sealed, SegmentLog, Storage};
+use crate::prepare::{Prepared, PreparedRun};
 use crate::proof::transaction_tree;
 use crate::roots::RootBoard;
 use crate::stats::{Stage, Stats};
@@ -28,6 +28,8 @@ const REFILL_BYTES: u64 = 1 << 20;
 #[derive(Debug)]
 pub(crate) struct Part {
     pub verified: Arc<Verified>,
+    /// What is known of the transactions of the whole batch.
+    pub prepared: Arc<Vec<Prepared>>,
     /// Bytes of the batch.
     pub bytes: std::ops::Range<usize>,
     /// Its first transaction in the batch.
@@ -36,8 +38,16 @@ pub(crate) struct Part {
 }
 
 impl Part {
-    pub(crate) fn run(&self) -> &[u8] {
+    /// Its transactions, back to back.
+    pub(crate) fn bytes(&self) -> &[u8] {
         self.verified.bytes.get(self.bytes.clone()).unwrap_or_default()
+    }
+
+    /// What is executed.
+    pub(crate) fn run(&self) -> PreparedRun<'_> {
+        let start = self.start as usize;
+        let prepared = self.prepared.get(start..).and_then(|rest| rest.get(..self.count as usize)).unwrap_or_default();
+        PreparedRun { bytes: &self.verified.bytes, prepared }
     }
 
     fn ids(&self) -> &[TransactionId] {
@@ -57,11 +67,6 @@ pub(crate) struct Executed {
 }
 
 impl Executed {
-    fn block(&self) -> Block<'_> {
-        let runs = self.parts.iter().map(Part::run).collect();
-        Block::assemble(self.height, self.time, self.first, self.count, runs)
-    }
-
     fn bytes(&self) -> usize {
         self.parts.iter().map(|part| part.bytes.len()).sum()
     }
@@ -76,6 +81,8 @@ pub(crate) struct Committer<S: Storage> {
     pub stop: Arc<Stop>,
     pub due: Due,
     pub roots: Arc<RootBoard>,
+    /// Where memory of effects goes that were hashed.
+    pub spare: Sender<Vec<u8>>,
 }
 
 /// Tells when a checkpoint is due.
@@ -99,7 +106,7 @@ impl Due {
 impl<S: Storage> Committer<S> {
     /// Commits blocks until there are no more, then closes the log.
     pub(crate) fn run(self, blocks: &Receiver<Executed>) {
-        let Self { mut log, mut tip, group_bytes_max, stats, stop, mut due, roots } = self;
+        let Self { mut log, mut tip, group_bytes_max, stats, stop, mut due, roots, spare } = self;
         let mut buffers = Vec::new();
         let mut is_sealed = true;
         let failed = |failure: LogFailure| stop.set(StopError::from(failure));
@@ -109,7 +116,7 @@ impl<S: Storage> Committer<S> {
             } else {
                 blocks.recv_timeout(IDLE)
             };
-            let group = match first {
+            let mut group = match first {
                 Ok(first) => take_group(first, blocks, group_bytes_max),
                 Err(RecvTimeoutError::Disconnected) => return log.close().unwrap_or_else(failed),
                 Err(RecvTimeoutError::Timeout) => {
@@ -128,7 +135,7 @@ impl<S: Storage> Committer<S> {
                 return stop.set(StopError::Panicked("a state root was lost".into()));
             };
             let releases_failed = log.planted(Planted::ReceiptsOfFailedGroup);
-            match commit(log, &mut tip, &group, &carried, &mut buffers, &stats) {
+            match commit(log, &mut tip, &mut group, &carried, &mut buffers, (&spare, &stats)) {
                 Ok((durable, bytes)) => {
                     log = durable;
                     due.count(bytes);
@@ -169,19 +176,21 @@ fn take_group(first: Executed, blocks: &Receiver<Executed>, bytes_max: usize) ->
 fn commit<S: Storage>(
     log: SegmentLog<S>,
     tip: &mut Digest,
-    group: &[Executed],
+    group: &mut [Executed],
     roots: &[Digest],
     buffers: &mut Vec<Vec<u8>>,
-    stats: &Stats,
+    (spare, stats): (&Sender<Vec<u8>>, &Stats),
 ) -> Result<(SegmentLog<S>, u64), LogFailure> {
     let meter = stats.meter();
     let count = group.iter().map(|block| block.count as usize).sum();
     let mut frames = Vec::with_capacity(group.len());
-    for (block, &root) in group.iter().zip(roots) {
+    for (block, &root) in group.iter_mut().zip(roots) {
         let builder = FrameBuilder::with_buffer(buffers.pop().unwrap_or_default(), log.body_bytes_max());
         let sealed = seal(block, *tip, root, builder)?;
         *tip = Digest(*sealed.hash());
         frames.push(sealed);
+        // If there is no room the memory isn't needed.
+        let _ = spare.try_send(std::mem::take(&mut block.settled.effects).into_buffer());
     }
     stats.record(Stage::Seal, meter, count);
 
@@ -199,28 +208,28 @@ fn commit<S: Storage>(
 
 /// Fixes a block's bytes and hash: the transactions as received, then the rejections.
 fn seal(executed: &Executed, previous: Digest, root: Digest, mut builder: FrameBuilder) -> Result<Sealed, LogFailure> {
-    let block = executed.block();
-    for run in block.runs() {
-        builder.extend(run)?;
+    let Executed { settled, parts, .. } = executed;
+    for part in parts {
+        builder.extend(part.bytes())?;
     }
-    for (position, rejection) in &executed.settled.rejections {
+    for (position, rejection) in &settled.rejections {
         builder.extend(&rejection.encode(*position))?;
     }
-    let tree = transaction_tree(executed.parts.iter().flat_map(Part::ids), &executed.settled.rejections);
+    let tree = transaction_tree(parts.iter().flat_map(Part::ids), &settled.rejections);
     let header = BlockHeader {
-        height: block.height,
+        height: executed.height,
         previous,
         body: Digest::default(),
-        time: block.time,
-        first: block.first,
-        count: block.count,
-        rejected: u32::try_from(executed.settled.rejections.len()).unwrap_or(u32::MAX),
+        time: executed.time,
+        first: executed.first,
+        count: executed.count,
+        rejected: u32::try_from(settled.rejections.len()).unwrap_or(u32::MAX),
         transactions: Digest(tree.root()),
-        outcomes: executed.settled.outcomes,
-        effects: executed.settled.effects,
+        outcomes: settled.outcomes(),
+        effects: settled.effects.digest(),
         state: root,
     };
-    Ok(builder.seal(block.height.0, previous.0, &header.meta()))
+    Ok(builder.seal(header.height.0, previous.0, &header.meta()))
 }
 
 /// The most bytes a block's rejections can take beside its transactions.

@@ -17,6 +17,9 @@ pub struct EngineConfig {
     pub ledger: String,
     /// Threads that verify. In [0, 1024]; 0 takes one per core.
     pub threads: usize,
+    /// Threads that execute a large block side by side. In [0, 1024]; 0 decides by the threads that verify: fewer than eight have no need of
+    /// more than one.
+    pub execute_threads: usize,
     /// Transactions admitted and not yet durable. In [1, 16,777,216]. Beyond it submission answers `Full`.
     pub intake_transactions_max: usize,
     /// The same in bytes. In [32 KiB, 16 GiB].
@@ -55,6 +58,7 @@ impl Default for EngineConfig {
         Self {
             ledger: "nostro".to_owned(),
             threads: 0,
+            execute_threads: 0,
             intake_transactions_max: 65_536,
             intake_bytes_max: 64 << 20,
             block_transactions_max: 16_384,
@@ -103,6 +107,7 @@ impl EngineConfig {
             if (low..=high).contains(&value) { Ok(()) } else { Err(complaint()) }
         };
         bytes(self.threads as u64, "threads", 0, 1024)?;
+        bytes(self.execute_threads as u64, "execute_threads", 0, 1024)?;
         bytes(self.intake_transactions_max as u64, "intake_transactions_max", 1, 1 << 24)?;
         bytes(self.intake_bytes_max as u64, "intake_bytes_max", 32 << 10, 16 << 30)?;
         bytes(self.block_transactions_max as u64, "block_transactions_max", 1, 1 << 20)?;
@@ -126,6 +131,17 @@ impl EngineConfig {
             threads => threads,
         }
     }
+
+    /// Threads to execute large blocks with on this machine. One thread executes as much as a dozen others verify.
+    pub(crate) fn crew_threads(&self) -> usize {
+        const VERIFY_THREADS_MIN: usize = 8;
+        const MAX: usize = 16;
+        match self.execute_threads {
+            0 if self.verify_threads() < VERIFY_THREADS_MIN => 1,
+            0 => (self.verify_threads() / 4).clamp(2, MAX),
+            threads => threads,
+        }
+    }
 }
 
 #[cfg(test)]
@@ -136,8 +152,9 @@ mod tests {
     fn the_default_is_allowed_and_every_limit_is_checked() {
         assert_eq!(EngineConfig::default().check(), Ok(()));
         type Wrong = (&'static str, fn(&mut EngineConfig));
-        let wrong: [Wrong; 10] = [
+        let wrong: [Wrong; 11] = [
             ("threads", |c| c.threads = 1025),
+            ("execute_threads", |c| c.execute_threads = 1025),
             ("intake_transactions_max", |c| c.intake_transactions_max = 0),
             ("intake_bytes_max", |c| c.intake_bytes_max = 100),
             ("block_transactions_max", |c| c.block_transactions_max = 0),

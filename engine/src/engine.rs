@@ -181,7 +181,10 @@ impl Engine {
             stats: stats.clone(),
         };
         let due = Due { keeper: commands.clone(), log_bytes, log_bytes_max: config.checkpoint_log_bytes };
+        // As many as blocks are on their way; a few more do no harm.
+        let (spare, spare_out) = bounded(8);
         let committer = Committer {
+            spare,
             log,
             tip: hash,
             group_bytes_max: config.group_bytes_max,
@@ -205,6 +208,7 @@ impl Engine {
             receipts: receipts.clone(),
             keeper,
             commands: commands_out,
+            spare: spare_out,
         };
         let threads = pipeline::start(start, &config, &common).map_err(system("threads"))?;
         Ok(Self {

@@ -28,6 +28,7 @@ mod clock;
 mod commit;
 mod completion;
 mod config;
+mod crew;
 mod engine;
 mod error;
 mod execute;
@@ -39,6 +40,7 @@ mod merkle;
 mod open;
 mod ops;
 mod pipeline;
+mod prepare;
 mod priority;
 mod proof;
 mod query;
@@ -58,6 +60,12 @@ pub use audit::{AuditError, AuditReport, LedgerSummary, VisitError, audit_ledger
 pub use config::{ConfigError, EngineConfig, Retention};
 pub use engine::Engine;
 pub use error::{CheckpointError, OpenError, ProveError, ReadError, StopError, SubmitError, WaitError};
+#[cfg(feature = "measure")]
+#[doc(hidden)]
+pub use execute::{
+    PlantedOrder,
+    measure::{ExecutionShape, MeasuredExecution, PreparedBlock, SettledBlock},
+};
 pub use intake::{Submitter, Ticket, Tickets};
 pub use keys::{KeyPair, Signature};
 pub use ledger::{Ledger, LedgerNameError};

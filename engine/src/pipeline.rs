@@ -22,19 +22,22 @@ use crate::clock;
 use crate::commit::{Committer, Executed, Part, rejection_bytes_max};
 use crate::completion::Budget;
 use crate::config::EngineConfig;
+use crate::crew::Crew;
 use crate::error::{Stop, StopError};
-use crate::execute::{Scratch, settle};
+use crate::execute::{Mode, Scratch, Sharding, settle};
 use crate::intake::Batch;
 use crate::log::Storage;
+use crate::prepare::{Prepared, prepare};
 use crate::priority;
 use crate::receipts::ReceiptIndex;
 use crate::roots::{self, Job, RootBoard};
-use crate::state::{State, StateTree};
+use crate::state::{Resolver, State, StateTree};
 use crate::stats::{Stage, Stats};
 use crate::transaction::TransactionRef;
 use crate::types::Time;
 use crate::verify::{SignatureCheck, Verified};
 use crossbeam::channel::{Receiver, Sender, TryRecvError, bounded, never, select};
+use parking_lot::RwLock;
 use std::collections::VecDeque;
 use std::io;
 use std::sync::Arc;
@@ -52,8 +55,14 @@ const INLINE_SIGNATURES: usize = 8;
 /// Blocks executed and not yet taken by the commit thread.
 const EXECUTED_BLOCKS: usize = 2;
 
-/// A chunk in the making: its verified batches will be put here, once.
-type Chunk = Receiver<Vec<Verified>>;
+/// A batch ready to be executed.
+type Ready = (Verified, Vec<Prepared>);
+
+/// A chunk in the making: its batches will be put here, once.
+type Chunk = Receiver<Vec<Ready>>;
+
+/// The newest means to find accounts, given by the execute thread. An older one would do, and find less.
+type SharedResolver = Arc<RwLock<Arc<Resolver>>>;
 
 /// What the threads have in common.
 #[derive(Debug)]
@@ -77,6 +86,8 @@ pub(crate) struct Start<S: Storage> {
     pub receipts: Arc<ReceiptIndex<S>>,
     pub keeper: Keeper<S>,
     pub commands: Receiver<Command>,
+    /// Memory of effects that were hashed.
+    pub spare: Receiver<Vec<u8>>,
 }
 
 /// Starts the threads. They end, one after the other, when the intake closes.
@@ -99,14 +110,42 @@ pub(crate) fn start<S: Storage>(
     // One chunk being verified per thread, one waiting, and one being taken.
     let (chunks_in, chunks_out) = bounded(threads.saturating_mul(2).saturating_add(1));
     let (blocks_in, blocks_out) = bounded(EXECUTED_BLOCKS);
-    let Start { check, state, tip, scratch, tree, committer, intake, snapshots, roots, receipts, keeper, commands } =
-        start;
-    let verifying = Verifying { check: Arc::new(check), pool, common: common.clone() };
+    let Start {
+        check,
+        state,
+        tip,
+        scratch,
+        tree,
+        committer,
+        intake,
+        snapshots,
+        roots,
+        receipts,
+        keeper,
+        commands,
+        spare,
+    } = start;
+    let resolver: SharedResolver = Arc::new(RwLock::new(Arc::new(state.resolver())));
+    let verifying = Verifying { check: Arc::new(check), pool, resolver: resolver.clone(), common: common.clone() };
     let limits = BlockLimits { transactions: config.block_transactions_max, bytes: config.block_bytes_max };
     // One root being made, and one waiting.
     let (jobs_in, jobs_out) = bounded(1);
     let (proofs, stats) = (config.balance_proofs, common.stats.clone());
-    let executing = ExecuteThread { state, tip, limits, scratch, roots: jobs_in, proofs, common: common.clone() };
+    let published = state.resolver_generation();
+    let sharding = Sharding::new(Crew::new(config.crew_threads())?, Mode::Auto, None);
+    let scratch = scratch.with_sharding(sharding);
+    let executing = ExecuteThread {
+        state,
+        tip,
+        limits,
+        scratch,
+        spare,
+        resolver,
+        published,
+        roots: jobs_in,
+        proofs,
+        common: common.clone(),
+    };
     let closing = keeper.closing.clone();
     // A bounded channel keeps what is in it until its last sender goes, which may be when the engine is closed.
     let (chunks_late, blocks_late, commands_late) = (chunks_out.clone(), blocks_out.clone(), commands.clone());
@@ -158,6 +197,7 @@ fn panic_text(panic: &(dyn std::any::Any + Send)) -> &str {
 struct Verifying {
     check: Arc<SignatureCheck>,
     pool: rayon::ThreadPool,
+    resolver: SharedResolver,
     common: Arc<Common>,
 }
 
@@ -186,15 +226,15 @@ impl Verifying {
     /// Has a chunk verified, by the pool or, if it is short, at once.
     fn start(&self, batches: Vec<Batch>) -> Chunk {
         let (place, chunk) = bounded(1);
-        let (check, common) = (self.check.clone(), self.common.clone());
+        let (check, resolver, common) = (self.check.clone(), self.resolver.clone(), self.common.clone());
         let signatures: usize = batches.iter().map(|batch| batch.signatures as usize).sum();
         let work = move || {
             let meter = common.stats.meter();
             let count = batches.iter().map(|batch| batch.count as usize).sum();
-            let verified = check.verify(batches);
+            let ready = prepare_all(&resolver, check.verify(batches));
             common.stats.record(Stage::Verify, meter, count);
             // Nobody waits for it any more if the engine stopped.
-            let _ = place.send(verified);
+            let _ = place.send(ready);
         };
         if signatures <= INLINE_SIGNATURES {
             work();
@@ -203,6 +243,17 @@ impl Verifying {
         }
         chunk
     }
+}
+
+/// Finds out of verified batches what can be known before their blocks.
+fn prepare_all(resolver: &SharedResolver, batches: Vec<Verified>) -> Vec<Ready> {
+    let resolver = resolver.read().clone();
+    let prepared = |verified: Verified| {
+        let mut prepared = Vec::with_capacity(verified.ids.len());
+        prepare(&resolver, &verified.bytes, &mut prepared);
+        (verified, prepared)
+    };
+    batches.into_iter().map(prepared).collect()
 }
 
 /// Cuts batches into runs of at least `count` signatures each, but for the last.
@@ -232,6 +283,10 @@ struct ExecuteThread {
     tip: Tip,
     limits: BlockLimits,
     scratch: Scratch,
+    spare: Receiver<Vec<u8>>,
+    resolver: SharedResolver,
+    /// What was known when the resolver was made that the others have.
+    published: u64,
     /// Where states go whose root is to be made.
     roots: Sender<Job>,
     /// Whether balances are to be proved.
@@ -301,8 +356,13 @@ impl ExecuteThread {
         let count: u32 = parts.iter().map(|part| part.count).sum();
         let time = asked.unwrap_or_else(clock::now).max(self.tip.time);
         let (height, first) = (self.tip.height.next(), self.tip.transactions);
-        let block = Block::assemble(height, time, first, count, parts.iter().map(Part::run).collect());
+        let block = Block::assemble(time, count, parts.iter().map(Part::run).collect());
+        self.spare.try_iter().for_each(|buffer| self.scratch.reuse(buffer));
         let settled = settle(&block, &mut self.state, &mut self.scratch);
+        if self.published != self.state.resolver_generation() {
+            self.published = self.state.resolver_generation();
+            *self.resolver.write() = Arc::new(self.state.resolver());
+        }
         self.tip = Tip { height, time, transactions: first.saturating_add(u64::from(count)) };
         if roots::is_due(height) {
             let snapshot = self.proofs.then(|| self.state.share());
@@ -324,13 +384,13 @@ impl ExecuteThread {
 }
 
 /// All of a verified batch.
-fn whole(verified: Verified) -> Part {
+fn whole((verified, prepared): Ready) -> Part {
     let (bytes, count) = (0..verified.bytes.len(), u32::try_from(verified.ids.len()).unwrap_or(u32::MAX));
-    Part { verified: Arc::new(verified), bytes, start: 0, count }
+    Part { verified: Arc::new(verified), prepared: Arc::new(prepared), bytes, start: 0, count }
 }
 
 /// Puts verified batches behind what is ready; gives the number of their transactions.
-fn take(batches: Vec<Verified>, ready: &mut VecDeque<Part>) -> usize {
+fn take(batches: Vec<Ready>, ready: &mut VecDeque<Part>) -> usize {
     let before = ready.len();
     ready.extend(batches.into_iter().map(whole));
     ready.range(before..).map(|part| part.count as usize).sum()
@@ -364,7 +424,7 @@ fn split(part: Part, room: BlockLimits, is_first: bool) -> (Option<Part>, Option
         return (Some(part), None, left);
     }
     let (mut bytes, mut count) = (0, 0_u32);
-    let mut rest = part.run();
+    let mut rest = part.bytes();
     while let Some((transaction, after)) = TransactionRef::next_checked(rest) {
         let fits = (count as usize) < room.transactions
             && needs(bytes + transaction.bytes().len(), count as usize + 1) <= room.bytes;
@@ -377,7 +437,8 @@ fn split(part: Part, room: BlockLimits, is_first: bool) -> (Option<Part>, Option
         rest = after;
     }
     let middle = part.bytes.start + bytes;
-    let own = Part { verified: part.verified.clone(), bytes: part.bytes.start..middle, start: part.start, count };
+    let (verified, prepared) = (part.verified.clone(), part.prepared.clone());
+    let own = Part { verified, prepared, bytes: part.bytes.start..middle, start: part.start, count };
     let left = Part { bytes: middle..part.bytes.end, start: part.start + count, count: part.count - count, ..part };
     ((own.count > 0).then_some(own), (left.count > 0).then_some(left), None)
 }

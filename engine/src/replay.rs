@@ -6,7 +6,8 @@
 
 use crate::block::Block;
 use crate::boundary::Tip;
-use crate::execute::{Scratch, settle};
+use crate::execute::{Scratch, Settled, settle};
+use crate::prepare::{Prepared, PreparedRun, prepare};
 use crate::roots::{self, Roots};
 use crate::state::{State, StateTree};
 use crate::transaction::TransactionRef;
@@ -71,6 +72,7 @@ pub(crate) struct Replayer {
     pub scratch: Scratch,
     pub tree: StateTree,
     pub roots: Roots,
+    prepared: Vec<Prepared>,
 }
 
 impl Replayer {
@@ -81,7 +83,7 @@ impl Replayer {
     /// Goes on from a state, such as that of a checkpoint.
     pub(crate) fn on(mut state: State, tip: Tip, roots: Roots) -> Self {
         state.set_time(tip.time);
-        Self { state, tip, scratch: Scratch::default(), tree: StateTree::new(), roots }
+        Self { state, tip, scratch: Scratch::default(), tree: StateTree::new(), roots, prepared: Vec::new() }
     }
 
     /// Executes the next block.
@@ -95,16 +97,21 @@ impl Replayer {
         let root = self.roots.carried(height).unwrap_or_default();
         compare(height, "state root", &root, &header.state)?;
         let body = Body::decode(header, body)?;
-        let block = Block::assemble(height, header.time, header.first, header.count, vec![body.transactions]);
+        self.prepared.clear();
+        prepare(&self.state.resolver(), body.transactions, &mut self.prepared);
+        let run = PreparedRun { bytes: body.transactions, prepared: &self.prepared };
+        let block = Block::assemble(header.time, header.count, vec![run]);
         let settled = settle(&block, &mut self.state, &mut self.scratch);
-        compare(height, "outcomes", &settled.outcomes, &header.outcomes)?;
-        compare(height, "effects", &settled.effects, &header.effects)?;
+        compare(height, "outcomes", &settled.outcomes(), &header.outcomes)?;
+        compare(height, "effects", &settled.effects.digest(), &header.effects)?;
         let differs = settled.rejections.iter().zip(&body.rejections).find(|(own, recorded)| own != recorded);
         if let Some(((position, own), (other_position, recorded))) = differs {
             let expected = format!("{own} at position {position}");
             let found = format!("{recorded} at position {other_position}");
             return Err(ReplayError { height, what: "a rejection", expected, found });
         }
+        let Settled { effects, .. } = settled;
+        self.scratch.reuse(effects.into_buffer());
         let transactions = header.first.saturating_add(u64::from(header.count));
         self.tip = Tip { height, time: header.time, transactions };
         if roots::is_due(height) {

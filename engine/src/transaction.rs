@@ -232,6 +232,15 @@ impl<'a> TransactionRef<'a> {
         Operation::peek_payee(self.bytes.get(start..)?)
     }
 
+    /// The transfer that it orders, if it orders nothing else and has one signer.
+    #[inline]
+    pub(crate) fn only_transfer(&self) -> Option<Transfer> {
+        if (self.signer_count(), self.operation_count()) != (1, 1) {
+            return None;
+        }
+        Transfer::peek(self.bytes.get(HEADER_BYTES..)?)
+    }
+
     /// The signatures, in the order of the signers.
     #[inline]
     pub fn signatures(&self) -> impl Iterator<Item = &'a [u8; 64]> + use<'a> {

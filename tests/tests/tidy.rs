@@ -13,11 +13,12 @@ const LAYERS: &[&[&str]] = &[
     // The log knows bytes, not transactions.
     &["wire", "log", "wide_hash"],
     &["types", "merkle"],
-    &["ledger", "keys", "clock", "priority"],
+    &["ledger", "keys", "clock", "priority", "crew"],
     &["config"],
     // These two know each other: an operation changes a state through its context, which takes orders.
     &["state", "ops"],
     &["transaction", "boundary", "proof"],
+    &["prepare"],
     &["error", "block"],
     &["stats"],
     &["completion", "roots"],
@@ -43,12 +44,16 @@ const STRANGERS: &[(&str, &str)] =
 /// What has no business in a place, with the reason. A place is a module, or `""` for everywhere.
 const BANNED: &[(&[&str], &[&str], &str)] = &[
     (
-        &["types", "wire", "state", "ops", "execute", "block", "transaction", "ledger"],
+        &["types", "wire", "state", "ops", "prepare", "execute", "block", "transaction", "ledger"],
         &["std::time", "std::fs", "std::net", "std::thread", "std::env", "std::process", "Instant", "SystemTime"],
         "a result is a function of the state and the block",
     ),
     (&["types", "wire"], &["std::io"], "plain values know no input and output"),
-    (&["state", "ops", "execute", "block"], &["rayon", "crossbeam", "parking_lot"], "one thread owns the state"),
+    (
+        &["state", "ops", "prepare", "execute", "block"],
+        &["rayon", "crossbeam", "parking_lot"],
+        "one thread owns the state",
+    ),
     (&["query", "audit"], &["SegmentLog", "Committer"], "reading knows nothing that writes"),
     (&[""], &["HashMap", "HashSet"], "their order is random"),
     (&[""], &["f32", "f64"], "floats differ between machines"),

@@ -202,6 +202,21 @@ impl Transfer {
         Ok(())
     }
 
+    /// Reads a transfer that was decoded before, from the bytes of the whole operation; `None` for any other operation and
+    /// for one with flags.
+    #[inline]
+    pub(crate) fn peek(operation: &[u8]) -> Option<Self> {
+        let bytes: &[u8; Self::BYTES] = operation.first_chunk().filter(|bytes| bytes[0] == Self::CODE)?;
+        let mut reader = Reader::new(bytes.get(4..)?);
+        let code = reader.u32().ok()?;
+        let asset = AssetId(reader.u32().ok()?);
+        // Without flags: with them it is more than a payment.
+        reader.reserved::<4>().ok()?;
+        let reference = reader.u64().ok()?;
+        let amount = Amount(reader.u128().ok()?);
+        Some(Self { payee: Address(reader.array().ok()?), asset, amount, reference, code, ..Self::default() })
+    }
+
     /// The payee, read from the bytes of the whole operation.
     #[inline]
     pub(super) fn peek_payee(operation: &[u8]) -> Option<Address> {

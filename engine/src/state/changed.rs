@@ -1,7 +1,8 @@
 //! Which balances a block has changed.
 
 use super::Slot;
-use crate::types::AssetId;
+use super::account::NO_ASSET;
+use crate::types::{Amount, AssetId};
 
 /// Balances in the order they changed, some of them more than once; in order when somebody asks.
 #[derive(Debug, Default)]
@@ -38,6 +39,49 @@ impl ChangedBalances {
     pub(crate) fn clear(&mut self) {
         self.entries.clear();
         self.is_sorted = false;
+    }
+}
+
+/// What a block has changed in one shard. Put together with the other shards' by `Changes::take_part`.
+#[derive(Debug, Default)]
+pub(crate) struct ChangedPart {
+    /// In the order they changed; `NO_ASSET` where only the window has.
+    pub(super) entries: Vec<(Slot, AssetId)>,
+    /// Credits less debits, modulo 2¹²⁸. An asset may come more than once.
+    pub(super) flows: Vec<(AssetId, u128)>,
+}
+
+impl ChangedPart {
+    /// A sequence was used up and nothing else.
+    #[inline]
+    pub(crate) fn used(&mut self, slot: Slot) {
+        self.entries.push((slot, NO_ASSET));
+    }
+
+    /// An account has paid.
+    #[inline]
+    pub(crate) fn debited(&mut self, slot: Slot, asset: AssetId, amount: Amount) {
+        self.entries.push((slot, asset));
+        let flow = self.flow(asset);
+        *flow = flow.wrapping_sub(amount.0);
+    }
+
+    /// An account was paid.
+    #[inline]
+    pub(crate) fn credited(&mut self, slot: Slot, asset: AssetId, amount: Amount) {
+        self.entries.push((slot, asset));
+        let flow = self.flow(asset);
+        *flow = flow.wrapping_add(amount.0);
+    }
+
+    /// The sum of the asset that moved last is at hand.
+    #[inline]
+    fn flow(&mut self, asset: AssetId) -> &mut u128 {
+        if self.flows.last().is_none_or(|&(last, _)| last != asset) {
+            self.flows.push((asset, 0));
+        }
+        let last = self.flows.len() - 1;
+        &mut self.flows[last].1
     }
 }
 

@@ -4,8 +4,8 @@
 //! journal is undone backwards and nothing remains. A transaction with one operation needs no journal, since an operation checks
 //! everything before it changes anything.
 
-use super::account::Balance;
-use super::changed::ChangedBalances;
+use super::account::{Balance, NO_ASSET};
+use super::changed::{ChangedBalances, ChangedPart};
 use super::entries::Entry;
 use super::facts::Scene;
 use super::slots::SlotSet;
@@ -40,6 +40,35 @@ impl Changes {
                 self.assets.insert(asset.0);
             }
             Undo::Entry { number, .. } => self.entries.insert(*number),
+        }
+    }
+
+    /// Enters that an account has paid.
+    #[inline]
+    pub(super) fn debited(&mut self, slot: Slot, asset: AssetId, amount: Amount) {
+        self.accounts.insert(slot.0);
+        self.balances.enter(slot, asset);
+        self.flow(asset, amount, Amount::ZERO);
+    }
+
+    /// Enters that an account was paid.
+    #[inline]
+    pub(super) fn credited(&mut self, slot: Slot, asset: AssetId, amount: Amount) {
+        self.accounts.insert(slot.0);
+        self.balances.enter(slot, asset);
+        self.flow(asset, Amount::ZERO, amount);
+    }
+
+    /// Takes what has changed in a shard, and leaves it empty.
+    pub(crate) fn take_part(&mut self, part: &mut ChangedPart) {
+        for (slot, asset) in part.entries.drain(..) {
+            self.accounts.insert(slot.0);
+            if asset != NO_ASSET {
+                self.balances.enter(slot, asset);
+            }
+        }
+        for (asset, sum) in part.flows.drain(..) {
+            self.flow(asset, Amount::ZERO, Amount(sum));
         }
     }
 
@@ -132,17 +161,17 @@ impl<'a> Context<'a> {
 
     /// The slot of an account, if it has come into being.
     pub(crate) fn find_account(&self, address: &Address) -> Option<Slot> {
-        self.state.find(address, self.state.index.hash(address))
+        self.state.find(address)
     }
 
     /// The slot of an account, which comes into being if it hasn't.
     #[inline]
     pub(crate) fn open_account(&mut self, address: &Address) -> Result<Slot, Rejection> {
-        if let Some(slot) = self.expected.filter(|&slot| self.state.is_at(address, slot)) {
+        if let Some(slot) = self.expected.filter(|&slot| self.state.accounts.is_at(address, slot)) {
             return Ok(slot);
         }
         let hash = self.state.index.hash(address);
-        if let Some(slot) = self.state.find(address, hash) {
+        if let Some(slot) = self.state.find_hashed(address, hash) {
             return Ok(slot);
         }
         let slot = self.state.open(address, hash)?;

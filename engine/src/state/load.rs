@@ -1,10 +1,12 @@
 //! From canonical bytes back to a state, in bulk.
 
 use super::State;
-use super::account::{Accounts, Balance};
+use super::account::{Balance, Decoded, Record};
+use super::accounts::{Accounts, Layout};
 use super::asset::Assets;
 use super::entries::Entries;
 use super::index::IndexBuilder;
+use super::payment::Issuers;
 use crate::types::{Address, AssetId, Time};
 use crate::wire::{Malformed, Reader};
 
@@ -47,7 +49,7 @@ impl StateLoader {
     /// Fails only if the operating system has no randomness for the index's secret.
     pub(crate) fn new() -> std::io::Result<Self> {
         Ok(Self {
-            accounts: Accounts::new(),
+            accounts: Accounts::new(Layout::DEFAULT),
             assets: Assets::new(),
             entries: Entries::new(),
             index: IndexBuilder::new()?,
@@ -97,17 +99,20 @@ impl StateLoader {
     /// The state of everything taken.
     pub(crate) fn finish(self) -> State {
         let Self { accounts, assets, entries, index } = self;
-        State { accounts, index: index.build(), assets, entries, time: Time(0) }
+        let (index, issuers) = (index.build(), Issuers::default());
+        let state = State { accounts, index, assets, entries, time: Time(0), issuers };
+        state.settle_accounts();
+        state
     }
 }
 
 /// The address and the holdings of an account, from its canonical bytes alone.
 pub(crate) fn decode_record(bytes: &[u8]) -> Result<(Address, Vec<(AssetId, Balance)>), Unloadable> {
-    let mut accounts = Accounts::new();
     let mut reader = Reader::new(bytes);
-    let (slot, address) = accounts.push_encoded(&mut reader)?;
+    let Decoded { address, account, further, .. } = Decoded::read(&mut reader)?;
     at_end(&reader, bytes)?;
-    Ok((address, accounts.share().balances(slot)))
+    let record = Record { address, account: &account, further: further.as_ref(), lanes: &[] };
+    Ok((address, record.holdings().collect()))
 }
 
 fn at_end(reader: &Reader<'_>, bytes: &[u8]) -> Result<(), Unloadable> {

@@ -12,6 +12,8 @@
 //! 4. The digest is a function of what transactions did: not of where they were cut into blocks, nor of what a rejected one tried.
 
 mod account;
+mod accounts;
+mod addresses;
 mod asset;
 mod changed;
 mod chunks;
@@ -21,6 +23,7 @@ mod facts;
 mod index;
 mod load;
 mod pages;
+mod payment;
 mod prefetch;
 mod promises;
 mod records;
@@ -31,11 +34,11 @@ mod window;
 
 pub(crate) use account::Balance;
 pub use asset::Asset;
-pub(crate) use changed::ChangedBalances;
+pub(crate) use changed::{ChangedBalances, ChangedPart};
 pub(crate) use context::{Changes, Context};
 pub use entries::{GrantState, HoldState, HolderState, Record, Share};
 pub(crate) use facts::{Scene, sweep};
-pub(crate) use index::{Hash, Slot};
+pub(crate) use index::{Resolver, Slot};
 pub(crate) use load::{StateLoader, decode_record};
 pub(crate) use records::{StateHasher, StateRecords};
 pub(crate) use slots::SlotSet;
@@ -43,11 +46,13 @@ pub(crate) use snapshot::StateSnapshot;
 pub(crate) use tree::{ChangedGroups, Keys, RootParts, StateTree, group_of, levels_above};
 
 use crate::types::{Address, Amount, AssetId, Rejection, RejectionCode, Time};
-use account::Accounts;
+use accounts::Accounts;
+pub(crate) use accounts::{Layout, Shard};
 use asset::Assets;
 use entries::Entries;
-use index::Index;
-use prefetch::prefetch;
+use index::{Hash, Index};
+use payment::Issuers;
+pub(crate) use payment::{Judged, Payment};
 use window::Use;
 
 #[derive(Debug)]
@@ -58,46 +63,64 @@ pub(crate) struct State {
     entries: Entries,
     /// The time of the last block.
     time: Time,
+    issuers: Issuers,
 }
 
 impl State {
     /// An empty state. Fails only if the operating system has no randomness for the index's secret.
     pub(crate) fn new() -> std::io::Result<Self> {
+        Self::with_layout(Layout::DEFAULT)
+    }
+
+    /// The same with its accounts laid out in another way, which never shows.
+    pub(crate) fn with_layout(layout: Layout) -> std::io::Result<Self> {
         Ok(Self {
-            accounts: Accounts::new(),
+            accounts: Accounts::new(layout),
             index: Index::new()?,
             assets: Assets::new(),
             entries: Entries::new(),
             time: Time(0),
+            issuers: Issuers::default(),
         })
     }
 
-    /// Hashes an address and brings its bucket closer: the first of three passes over a group.
-    #[inline]
-    pub(crate) fn look_ahead(&self, address: &Address) -> Hash {
-        let hash = self.index.hash(address);
-        self.index.prefetch(hash);
-        hash
+    /// Finds accounts that have come to stay by now, in any thread.
+    pub(crate) fn resolver(&self) -> Resolver {
+        Resolver::new(self.index.share(), self.accounts.addresses().clone())
     }
 
-    /// Brings the record closer that a hash most likely leads to: the second pass.
-    #[inline]
-    pub(crate) fn look_closer(&self, hash: Hash) {
-        if let Some(account) = self.index.guess(hash).and_then(|slot| self.accounts.get(slot)) {
-            prefetch(account);
-        }
+    /// Says that all accounts have come to stay, so that resolvers find them: between two blocks.
+    pub(crate) fn settle_accounts(&self) {
+        self.accounts.addresses().settle(self.accounts.len());
     }
 
-    /// The account's slot, if it has come into being: the third pass.
-    #[inline]
-    pub(crate) fn find(&self, address: &Address, hash: Hash) -> Option<Slot> {
-        self.index.find(hash, |slot| self.is_at(address, slot))
+    /// Grows whenever a new resolver would find more than an old one ever can.
+    pub(crate) const fn resolver_generation(&self) -> u64 {
+        self.index.generation()
     }
 
-    /// Whether this account has this slot.
+    /// The account's slot, if it has come into being.
     #[inline]
-    fn is_at(&self, address: &Address, slot: Slot) -> bool {
-        self.accounts.get(slot).is_some_and(|account| account.address == *address)
+    pub(crate) fn find(&self, address: &Address) -> Option<Slot> {
+        self.find_hashed(address, self.index.hash(address))
+    }
+
+    #[inline]
+    fn find_hashed(&self, address: &Address, hash: Hash) -> Option<Slot> {
+        self.index.find(hash, |slot| self.accounts.is_at(address, slot))
+    }
+
+    /// Brings the record of an account closer.
+    #[inline]
+    pub(crate) fn prefetch(&self, slot: Slot) {
+        self.accounts.prefetch(slot);
+    }
+
+    /// Brings the record of an account and its address closer.
+    #[inline]
+    pub(crate) fn prefetch_whole(&self, slot: u32) {
+        self.accounts.prefetch(Slot(slot));
+        self.accounts.addresses().prefetch(Slot(slot));
     }
 
     /// Uses up a sequence of an account. `Err` says why it can't be used; then nothing has changed.
@@ -117,10 +140,7 @@ impl State {
     fn open(&mut self, address: &Address, hash: Hash) -> Result<Slot, Rejection> {
         let full = Rejection::new(RejectionCode::TooManyAccounts, u64::from(self.accounts.len()));
         let slot = self.accounts.push(address).ok_or(full)?;
-        let accounts = &self.accounts;
-        self.index.insert(hash, slot, |index, older| {
-            index.hash(&accounts.get(older).map(|account| account.address).unwrap_or_default())
-        });
+        self.index.insert(hash, slot);
         Ok(slot)
     }
 
@@ -135,6 +155,11 @@ impl State {
     pub(crate) fn encode_asset(&self, asset: u32, out: &mut Vec<u8>) {
         out.extend_from_slice(&asset.to_le_bytes());
         self.assets.encode(AssetId(asset), out);
+    }
+
+    /// Whether an asset has a policy, or isn't known.
+    pub(crate) fn has_policy(&self, asset: AssetId) -> bool {
+        self.assets.get(asset).is_none_or(asset::Asset::has_policy)
     }
 
     /// Canonical bytes of a changed entry: number, then what stands there.

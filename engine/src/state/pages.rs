@@ -119,15 +119,6 @@ impl<T, const BITS: u32> SharedPages<T, BITS> {
         self.len
     }
 
-    /// Lets go of the whole pages below a place, so that the owner needn't copy them. Nothing is found there afterwards.
-    pub(super) fn release_below(&mut self, place: u32) {
-        let nothing: Arc<Box<[T]>> = Arc::default();
-        // From the end, so that what was let go of before is met last and ends it.
-        for page in self.pages.iter_mut().take((place >> BITS) as usize).rev().take_while(|page| !page.is_empty()) {
-            *page = nothing.clone();
-        }
-    }
-
     pub(super) fn get(&self, place: u32) -> Option<&T> {
         self.pages.get((place >> BITS) as usize)?.get((place & ((1 << BITS) - 1)) as usize)
     }

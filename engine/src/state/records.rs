@@ -1,6 +1,6 @@
 //! The records of a state without its index: what digests and checkpoints are made of.
 
-use super::account::SharedAccounts;
+use super::accounts::SharedAccounts;
 use super::asset::SharedAssets;
 use super::entries::SharedEntries;
 use super::index::Slot;

@@ -22,8 +22,7 @@ impl StateSnapshot {
     }
 
     fn find(&self, address: &Address) -> Option<Slot> {
-        self.index
-            .find(address, |slot| self.records.accounts.get(slot).is_some_and(|account| account.address == *address))
+        self.index.find(address, |slot| self.records.accounts.is_at(address, slot))
     }
 
     pub(crate) const fn account_count(&self) -> u32 {
@@ -137,9 +136,7 @@ impl StateSnapshot {
 
     /// Every account in the order they came into being.
     pub(crate) fn accounts(&self) -> impl Iterator<Item = Address> {
-        (0..self.records.accounts.len())
-            .filter_map(|slot| self.records.accounts.get(Slot(slot)))
-            .map(|account| account.address)
+        (0..self.records.accounts.len()).filter_map(|slot| self.records.accounts.address(Slot(slot)))
     }
 
     /// What the `n`-th account holds.

@@ -1,41 +1,55 @@
-//! The machine with AVX2: four 32-bit multiplications in one instruction, two of them for eight lanes.
+//! The machine with AVX2 and FMA: exact products of whole numbers in floating point, four at a time, two of them for eight lanes.
+//!
+//! # How a product of 102 bits is had from a multiplier of 53
+//!
+//! A limb is a whole number in a `f64`. `high = a·b + C` in one rounding, where `C = 1½·2¹⁰³` has 2⁵¹ for its last place, is `C`
+//! and the multiple of 2⁵¹ nearest to the product; `low = a·b + (C + M − high)`, `M = 1½·2⁵²`, is `M` and what is left of it, exactly.
+//! Both lie beside their constant in a known binade, so that their bits, taken as whole numbers, are those of the constant and
+//! the quotient or the remainder: they are added up as such, and the constants taken off by the column. (Emmart, Zheng, Weems,
+//! "Faster modular exponentiation using double precision floating point arithmetic on the GPU", ARITH 2018, for rounding to
+//! nearest and with the radix in the place of the quotient.) It rests on the rounding mode, round to nearest, which Rust
+//! assumes too.
 //!
 //! # Limbs
 //!
-//! Radix 2²⁵·⁵: ten limbs, even ones of 26 bits, odd ones of 25, each in a lane of 64 bits, four lanes to a register. The
-//! multiplier reads the low 32 bits of a lane and ignores the rest.
+//! Radix 2⁵¹, five limbs, signed, four lanes to a register.
 //!
-//! | value | bound of an even limb | of an odd limb | why |
-//! | --- | --- | --- | --- |
-//! | reduced | < 2²⁶ + 2¹⁷ | < 2²⁵ + 2¹⁷ | one carry through all limbs, the topmost times 19 into the lowest, and on |
-//! | operand of a product | ≤ 2²⁷ | ≤ 2²⁶ | 19 times it is below 2³² |
-//! | product of reduced | < 2⁵⁹ | < 2⁵⁸·⁴ | ten products, half of them times 19, odd ones with odd ones twice |
-//! | bias of a difference | > 2⁶¹ − 2⁴⁰ | > 2⁶⁰ − 2³⁶ | `2³⁵·p`: above two products, whatever their value |
-//! | sum | < 2⁶³ | < 2⁶² | four products and a bias |
+//! | value | bound of a limb's size | why |
+//! | --- | --- | --- |
+//! | reduced | ≤ 2⁵⁰ + 2¹⁶ | one carry pass to the nearest over limbs < 2⁶²: carries ≤ 2¹¹, the topmost times 19 |
+//! | frozen, encoded | < 2⁵¹ | digits, not signed |
+//! | operands of a product | a · b < 2¹⁰² | so that `C + a·b` stays in its binade; twice a reduced one times another is half that |
+//! | high half of a product of reduced | ≤ 2⁴⁹ + 2¹⁶ | a · b / 2⁵¹ |
+//! | low half | ≤ 2⁵⁰ | what is left of rounding to a multiple of 2⁵¹ |
+//! | product of reduced | < 2⁵⁸ | 4 low and 5 high halves times 19, and one low half |
+//! | sum | < 2⁶² | what a carry pass takes; four products are 2⁶⁰ |
 //!
-//! A register file of sixteen holds no element and a half, so the larger operations are functions of their own: a call
+//! A register file of sixteen holds few elements, so the larger operations are functions of their own: a call
 //! costs less than what it would spill.
 
 #![expect(unsafe_code, reason = "vector instructions, behind the proof that the processor has them")]
 
 use std::arch::x86_64::{
-    __m256i, _MM_HINT_T0, _mm_prefetch, _mm256_and_si256, _mm256_blendv_epi8, _mm256_castsi256_pd, _mm256_cmpeq_epi64,
-    _mm256_loadu_si256, _mm256_movemask_pd, _mm256_or_si256, _mm256_permute2x128_si256, _mm256_set1_epi64x,
-    _mm256_setr_epi64x, _mm256_setzero_si256, _mm256_slli_epi64, _mm256_srli_epi64, _mm256_storeu_si256,
-    _mm256_sub_epi64, _mm256_unpackhi_epi64, _mm256_unpacklo_epi64,
+    __m256d, __m256i, _MM_HINT_T0, _mm_prefetch, _mm256_add_pd, _mm256_and_pd, _mm256_and_si256, _mm256_blendv_pd,
+    _mm256_castpd_si256, _mm256_castsi256_pd, _mm256_cmpeq_epi64, _mm256_loadu_si256, _mm256_movemask_pd,
+    _mm256_or_si256, _mm256_permute2x128_si256, _mm256_set1_epi64x, _mm256_set1_pd, _mm256_setr_epi64x,
+    _mm256_setzero_pd, _mm256_setzero_si256, _mm256_slli_epi64, _mm256_srli_epi64, _mm256_storeu_pd,
+    _mm256_storeu_si256, _mm256_sub_pd, _mm256_unpackhi_epi64, _mm256_unpacklo_epi64, _mm256_xor_pd,
 };
 
 use super::element::Element;
-use super::{Field, LANES, Machine, NielsRow, PointRow, Work};
+use super::{Field, LANES, LINE, Machine, NielsRow, PointRow, Work};
 
-/// Proof that the processor has AVX2.
+/// Proof that the processor has AVX2 and FMA.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Avx2(());
 
 impl Avx2 {
     /// The proof, if this processor has the instructions.
     pub(crate) fn detect() -> Option<Self> {
-        (is_x86_feature_detected!("avx2") && is_x86_feature_detected!("bmi2")).then_some(Self(()))
+        let has =
+            is_x86_feature_detected!("avx2") && is_x86_feature_detected!("fma") && is_x86_feature_detected!("bmi2");
+        has.then_some(Self(()))
     }
 }
 
@@ -44,19 +58,18 @@ impl Machine for Avx2 {
     type Words = Words4x2;
 
     #[inline(always)]
-    fn prefetch(self, row: &NielsRow) {
-        // SAFETY: both lines of the row are within it, and a prefetch reads nothing that the program could see. Every x86-64
-        // processor has the instruction.
-        unsafe {
-            _mm_prefetch::<_MM_HINT_T0>(row.0.as_ptr().cast());
-            _mm_prefetch::<_MM_HINT_T0>(row.0.as_ptr().add(8).cast());
+    fn prefetch<T>(self, item: &T) {
+        for line in 0..size_of::<T>().div_ceil(LINE) {
+            // SAFETY: the line begins within the item, and a prefetch reads nothing that the program could see. Every x86-64
+            // processor has the instruction.
+            unsafe { _mm_prefetch::<_MM_HINT_T0>(std::ptr::from_ref(item).cast::<i8>().add(line * LINE)) };
         }
     }
 
     #[inline]
     fn run<W: Work<Self>>(self, work: W) -> W::Output {
         #[inline(never)]
-        #[target_feature(enable = "avx2,bmi2")]
+        #[target_feature(enable = "avx2,fma,bmi2")]
         fn compiled<W: Work<Avx2>>(machine: Avx2, work: W) -> W::Output {
             work.work(machine)
         }
@@ -69,14 +82,18 @@ impl Machine for Avx2 {
 #[derive(Clone, Copy)]
 pub(crate) struct Field4x2([Half; 2]);
 
+/// Sums of products of eight elements, before carries.
+#[derive(Clone, Copy)]
+pub(crate) struct Wide4x2([WideHalf; 2]);
+
 /// Evaluates vector instructions, all of them arithmetic on registers.
 ///
 /// The one argument for all of them: an `Avx2`, a `Field4x2` or a `Words4x2` is at hand, so the processor has the
 /// instructions.
 macro_rules! instructions {
     ($body:expr) => {{
-        // SAFETY: the instructions need AVX2 and nothing else: no memory is touched but that of the values themselves.
-        // Every caller holds an `Avx2` or what is made from one, which exist only where `Avx2::detect` found it.
+        // SAFETY: the instructions need AVX2 and FMA and nothing else: no memory is touched but that of the values themselves.
+        // Every caller holds an `Avx2` or what is made from one, which exist only where `Avx2::detect` found them.
         unsafe { $body }
     }};
 }
@@ -84,7 +101,10 @@ macro_rules! instructions {
 mod half;
 mod words;
 
-use half::{EVEN, Half, MASKS, PRIME, add, difference, freeze_half, multiply_half, reduce_half, square_half};
+use half::{
+    Half, MASK, WHOLE, WideHalf, balanced_half, difference_half, freeze_half, multiply_half, narrow, reduce_half,
+    square_half, sum_half, widen_half,
+};
 use words::Words4x2;
 
 /// Calls a function that is too large to be copied to every place it is used: `#[inline(never)]` alone does not
@@ -95,66 +115,61 @@ macro_rules! call {
     };
 }
 
-#[inline(never)]
-#[target_feature(enable = "avx2")]
-fn multiply_wide(left: &Field4x2, right: &Field4x2) -> [Half; 2] {
-    [multiply_half(&left.0[0], &right.0[0]), multiply_half(&left.0[1], &right.0[1])]
-}
-
-#[inline(never)]
-#[target_feature(enable = "avx2")]
-fn square_wide(field: &Field4x2) -> [Half; 2] {
-    [square_half(&field.0[0]), square_half(&field.0[1])]
-}
-
-#[inline(never)]
-#[target_feature(enable = "avx2")]
-fn multiply(left: &Field4x2, right: &Field4x2) -> Field4x2 {
-    let first = reduce_half(&multiply_half(&left.0[0], &right.0[0]));
-    Field4x2([first, reduce_half(&multiply_half(&left.0[1], &right.0[1]))])
-}
-
-#[inline(never)]
-#[target_feature(enable = "avx2")]
-fn square(field: &Field4x2) -> Field4x2 {
-    let first = reduce_half(&square_half(&field.0[0]));
-    Field4x2([first, reduce_half(&square_half(&field.0[1]))])
-}
-
-/// The carried sum.
-#[inline(never)]
-#[target_feature(enable = "avx2")]
-fn reduced_sum(left: &[Half; 2], right: &[Half; 2]) -> Field4x2 {
-    let mut sum = *left;
-    for (sum, right) in sum.iter_mut().zip(right) {
-        for (sum, right) in sum.iter_mut().zip(right) {
-            *sum = add(*sum, *right);
+/// Defines functions of both halves from functions of one.
+macro_rules! both_halves {
+    ($($(#[$meta:meta])* $name:ident: $($argument:ident: $type:ty),+ => $output:ident; $half:expr;)+) => {$(
+        $(#[$meta])*
+        #[inline(never)]
+        #[target_feature(enable = "avx2,fma")]
+        fn $name($($argument: &$type),+) -> $output {
+            let first = {
+                $(let $argument = &$argument.0[0];)+
+                $half
+            };
+            let second = {
+                $(let $argument = &$argument.0[1];)+
+                $half
+            };
+            $output([first, second])
         }
-    }
-    Field4x2([reduce_half(&sum[0]), reduce_half(&sum[1])])
+    )+};
 }
 
-/// The carried difference.
-#[inline(never)]
-#[target_feature(enable = "avx2")]
-fn reduced_difference(left: &[Half; 2], right: &[Half; 2]) -> Field4x2 {
-    let difference = difference(left, right);
-    Field4x2([reduce_half(&difference[0]), reduce_half(&difference[1])])
-}
-
-#[inline(never)]
-#[target_feature(enable = "avx2")]
-fn freeze(field: &Field4x2) -> Field4x2 {
-    Field4x2([freeze_half(&field.0[0]), freeze_half(&field.0[1])])
+both_halves! {
+    multiply_wide: left: Field4x2, right: Field4x2 => Wide4x2; multiply_half(left, right);
+    square_wide: field: Field4x2 => Wide4x2; square_half(field);
+    multiply: left: Field4x2, right: Field4x2 => Field4x2; reduce_half(&multiply_half(left, right));
+    square: field: Field4x2 => Field4x2; reduce_half(&square_half(field));
+    widen: field: Field4x2 => Wide4x2; widen_half(field);
+    wide_plus: left: Wide4x2, right: Wide4x2 => Wide4x2; sum_half(left, right);
+    wide_minus: left: Wide4x2, right: Wide4x2 => Wide4x2; difference_half(left, right);
+    reduce: wide: Wide4x2 => Field4x2; reduce_half(wide);
+    reduced_sum: left: Wide4x2, right: Wide4x2 => Field4x2; reduce_half(&sum_half(left, right));
+    reduced_difference: left: Wide4x2, right: Wide4x2 => Field4x2; reduce_half(&difference_half(left, right));
+    plus: left: Field4x2, right: Field4x2 => Field4x2; {
+        let mut sum = *left;
+        for (sum, right) in sum.iter_mut().zip(right) {
+            *sum = _mm256_add_pd(*sum, *right);
+        }
+        balanced_half(&sum)
+    };
+    minus: left: Field4x2, right: Field4x2 => Field4x2; {
+        let mut difference = *left;
+        for (difference, right) in difference.iter_mut().zip(right) {
+            *difference = _mm256_sub_pd(*difference, *right);
+        }
+        balanced_half(&difference)
+    };
+    freeze: field: Field4x2 => Field4x2; freeze_half(field);
 }
 
 /// All bits in the given lanes of a half.
 #[inline]
 #[target_feature(enable = "avx2")]
-fn lane_mask(lanes: u8, half: usize) -> __m256i {
+fn lane_mask(lanes: u8, half: usize) -> __m256d {
     let each = _mm256_setr_epi64x(1, 2, 4, 8);
     let bits = _mm256_set1_epi64x(i64::from(lanes >> (4 * half)));
-    _mm256_cmpeq_epi64(_mm256_and_si256(bits, each), each)
+    _mm256_castsi256_pd(_mm256_cmpeq_epi64(_mm256_and_si256(bits, each), each))
 }
 
 /// The lanes of a half whose topmost bit is set.
@@ -172,7 +187,7 @@ fn replace_where(field: &Field4x2, lanes: u8, chosen: &Field4x2) -> Field4x2 {
     for (half, (replaced, chosen)) in replaced.0.iter_mut().zip(&chosen.0).enumerate() {
         let mask = lane_mask(lanes, half);
         for (replaced, chosen) in replaced.iter_mut().zip(chosen) {
-            *replaced = _mm256_blendv_epi8(*replaced, *chosen, mask);
+            *replaced = _mm256_blendv_pd(*replaced, *chosen, mask);
         }
     }
     replaced
@@ -183,10 +198,9 @@ fn replace_where(field: &Field4x2, lanes: u8, chosen: &Field4x2) -> Field4x2 {
 fn negate_where(field: &Field4x2, lanes: u8) -> Field4x2 {
     let mut negated = *field;
     for (half, negated) in negated.0.iter_mut().enumerate() {
-        let mask = lane_mask(lanes, half);
-        for (limb, prime) in negated.iter_mut().zip(PRIME) {
-            let negative = _mm256_sub_epi64(_mm256_set1_epi64x(2 * prime), *limb);
-            *limb = _mm256_blendv_epi8(*limb, negative, mask);
+        let signs = _mm256_and_pd(lane_mask(lanes, half), _mm256_set1_pd(-0.0));
+        for limb in negated {
+            *limb = _mm256_xor_pd(*limb, signs);
         }
     }
     negated
@@ -228,20 +242,17 @@ fn store(words: [__m256i; 4], rows: [&mut [u64; 4]; 4]) {
     }
 }
 
-/// `WORDS` words of eight rows as coordinates of five words, two limbs in each.
+/// `WORDS` words of eight rows as coordinates of five words, a limb in each.
 #[inline(never)]
 #[target_feature(enable = "avx2")]
 fn load_rows<const WORDS: usize, const COORDINATES: usize>(rows: [&[u64; WORDS]; LANES]) -> [Field4x2; COORDINATES] {
-    let zero = _mm256_setzero_si256();
-    let mut coordinates = [Field4x2([[zero; 10]; 2]); COORDINATES];
+    let mut coordinates = [Field4x2([[_mm256_setzero_pd(); 5]; 2]); COORDINATES];
     for (half, rows) in rows.as_chunks::<4>().0.iter().enumerate() {
         for group in 0..WORDS / 4 {
             let [a, b, c, d] = rows.map(|row| row.as_chunks::<4>().0.get(group).unwrap_or(&[0; 4]));
-            for (word, pair) in load([a, b, c, d]).into_iter().enumerate() {
-                let (coordinate, limb) = ((4 * group + word) / 5, (4 * group + word) % 5 * 2);
-                if let Some(field) = coordinates.get_mut(coordinate) {
-                    field.0[half][limb] = _mm256_and_si256(pair, _mm256_set1_epi64x(0xffff_ffff));
-                    field.0[half][limb + 1] = _mm256_srli_epi64::<32>(pair);
+            for (word, limb) in load([a, b, c, d]).into_iter().enumerate() {
+                if let Some(field) = coordinates.get_mut((4 * group + word) / 5) {
+                    field.0[half][(4 * group + word) % 5] = _mm256_castsi256_pd(limb);
                 }
             }
         }
@@ -259,11 +270,9 @@ fn store_rows<const WORDS: usize, const COORDINATES: usize>(
     for (half, rows) in rows.as_chunks_mut::<4>().0.iter_mut().enumerate() {
         for group in 0..WORDS / 4 {
             let mut words = [_mm256_setzero_si256(); 4];
-            for (word, pair) in words.iter_mut().enumerate() {
-                let (coordinate, limb) = ((4 * group + word) / 5, (4 * group + word) % 5 * 2);
-                if let Some(field) = coordinates.get(coordinate) {
-                    let (low, high) = (field.0[half][limb], field.0[half][limb + 1]);
-                    *pair = _mm256_or_si256(low, _mm256_slli_epi64::<32>(high));
+            for (word, place) in words.iter_mut().enumerate() {
+                if let Some(field) = coordinates.get((4 * group + word) / 5) {
+                    *place = _mm256_castpd_si256(field.0[half][(4 * group + word) % 5]);
                 }
             }
             let mut parts = [[0; 4]; 4];
@@ -280,10 +289,9 @@ fn store_rows<const WORDS: usize, const COORDINATES: usize>(
 }
 
 #[inline(never)]
-#[target_feature(enable = "avx2")]
+#[target_feature(enable = "avx2,fma")]
 fn load_encodings(encodings: [&[u8; 32]; LANES]) -> (Field4x2, u8) {
-    let zero = _mm256_setzero_si256();
-    let (mut field, mut signs) = (Field4x2([[zero; 10]; 2]), 0);
+    let (mut field, mut signs) = (Field4x2([[_mm256_setzero_pd(); 5]; 2]), 0);
     for (half, encodings) in encodings.as_chunks::<4>().0.iter().enumerate() {
         let mut words = [[0; 4]; 4];
         for (words, encoding) in words.iter_mut().zip(encodings) {
@@ -291,21 +299,18 @@ fn load_encodings(encodings: [&[u8; 32]; LANES]) -> (Field4x2, u8) {
         }
         let [a, b, c, d] = words.each_ref();
         let [a, b, c, d] = load([a, b, c, d]);
-        let limbs = [
+        let digits = [
             a,
-            _mm256_srli_epi64::<26>(a),
             _mm256_or_si256(_mm256_srli_epi64::<51>(a), _mm256_slli_epi64::<13>(b)),
-            _mm256_srli_epi64::<13>(b),
-            _mm256_srli_epi64::<38>(b),
-            c,
-            _mm256_srli_epi64::<25>(c),
-            _mm256_or_si256(_mm256_srli_epi64::<51>(c), _mm256_slli_epi64::<13>(d)),
+            _mm256_or_si256(_mm256_srli_epi64::<38>(b), _mm256_slli_epi64::<26>(c)),
+            _mm256_or_si256(_mm256_srli_epi64::<25>(c), _mm256_slli_epi64::<39>(d)),
             _mm256_srli_epi64::<12>(d),
-            _mm256_srli_epi64::<38>(d),
         ];
-        for ((place, limb), mask) in field.0[half].iter_mut().zip(limbs).zip(MASKS) {
-            *place = _mm256_and_si256(limb, _mm256_set1_epi64x(mask));
+        let mut limbs = [_mm256_setzero_pd(); 5];
+        for (limb, digit) in limbs.iter_mut().zip(digits) {
+            *limb = narrow(_mm256_and_si256(digit, _mm256_set1_epi64x(MASK)));
         }
+        field.0[half] = balanced_half(&limbs);
         signs |= top_bits(d, half);
     }
     (field, signs)
@@ -313,19 +318,18 @@ fn load_encodings(encodings: [&[u8; 32]; LANES]) -> (Field4x2, u8) {
 
 impl Field for Field4x2 {
     type Machine = Avx2;
-    type Wide = [Half; 2];
+    type Wide = Wide4x2;
 
     #[inline(always)]
     fn splat(_: Avx2, element: &Element) -> Self {
-        #[inline(never)]
-        #[target_feature(enable = "avx2")]
+        #[inline]
+        #[target_feature(enable = "avx2,fma")]
         fn compiled(element: &Element) -> Field4x2 {
-            let mut half = [_mm256_setzero_si256(); 10];
-            for (pair, limb) in half.as_chunks_mut::<2>().0.iter_mut().zip(element.0) {
-                let limb = limb.cast_signed();
-                *pair = [_mm256_set1_epi64x(limb & EVEN), _mm256_set1_epi64x(limb >> 26)];
+            let mut limbs = [_mm256_setzero_pd(); 5];
+            for (limb, digit) in limbs.iter_mut().zip(element.0) {
+                *limb = narrow(_mm256_set1_epi64x(digit.cast_signed()));
             }
-            Field4x2([half; 2])
+            Field4x2([balanced_half(&limbs); 2])
         }
         instructions!(compiled(element))
     }
@@ -356,13 +360,13 @@ impl Field for Field4x2 {
     }
 
     #[inline(always)]
-    fn multiply_wide(self, other: Self) -> Self::Wide {
-        call!(multiply_wide: &Field4x2, &Field4x2 => [Half; 2]; &self, &other)
+    fn multiply_wide(self, other: Self) -> Wide4x2 {
+        call!(multiply_wide: &Field4x2, &Field4x2 => Wide4x2; &self, &other)
     }
 
     #[inline(always)]
-    fn square_wide(self) -> Self::Wide {
-        call!(square_wide: &Field4x2 => [Half; 2]; &self)
+    fn square_wide(self) -> Wide4x2 {
+        call!(square_wide: &Field4x2 => Wide4x2; &self)
     }
 
     #[inline(always)]
@@ -376,54 +380,43 @@ impl Field for Field4x2 {
     }
 
     #[inline(always)]
-    fn widen(self) -> Self::Wide {
-        self.0
+    fn widen(self) -> Wide4x2 {
+        instructions!(widen(&self))
     }
 
     #[inline(always)]
-    fn wide_plus(left: Self::Wide, right: Self::Wide) -> Self::Wide {
-        #[inline(never)]
-        #[target_feature(enable = "avx2")]
-        fn compiled(left: &[Half; 2], right: &[Half; 2]) -> [Half; 2] {
-            let mut sum = *left;
-            for (sum, right) in sum.iter_mut().zip(right) {
-                for (sum, right) in sum.iter_mut().zip(right) {
-                    *sum = add(*sum, *right);
-                }
-            }
-            sum
-        }
-        instructions!(compiled(&left, &right))
+    fn wide_plus(left: Wide4x2, right: Wide4x2) -> Wide4x2 {
+        instructions!(wide_plus(&left, &right))
     }
 
     #[inline(always)]
-    fn wide_minus(left: Self::Wide, right: Self::Wide) -> Self::Wide {
-        #[inline(never)]
-        #[target_feature(enable = "avx2")]
-        fn compiled(left: &[Half; 2], right: &[Half; 2]) -> [Half; 2] {
-            difference(left, right)
-        }
-        instructions!(compiled(&left, &right))
+    fn wide_minus(left: Wide4x2, right: Wide4x2) -> Wide4x2 {
+        instructions!(wide_minus(&left, &right))
     }
 
     #[inline(always)]
-    fn reduce(wide: Self::Wide) -> Self {
-        #[inline(never)]
-        #[target_feature(enable = "avx2")]
-        fn compiled(wide: &[Half; 2]) -> Field4x2 {
-            Field4x2([reduce_half(&wide[0]), reduce_half(&wide[1])])
-        }
-        instructions!(compiled(&wide))
+    fn reduce(wide: Wide4x2) -> Self {
+        call!(reduce: &Wide4x2 => Field4x2; &wide)
     }
 
     #[inline(always)]
-    fn reduced_sum(left: Self::Wide, right: Self::Wide) -> Self {
-        call!(reduced_sum: &[Half; 2], &[Half; 2] => Field4x2; &left, &right)
+    fn reduced_sum(left: Wide4x2, right: Wide4x2) -> Self {
+        call!(reduced_sum: &Wide4x2, &Wide4x2 => Field4x2; &left, &right)
     }
 
     #[inline(always)]
-    fn reduced_difference(left: Self::Wide, right: Self::Wide) -> Self {
-        call!(reduced_difference: &[Half; 2], &[Half; 2] => Field4x2; &left, &right)
+    fn reduced_difference(left: Wide4x2, right: Wide4x2) -> Self {
+        call!(reduced_difference: &Wide4x2, &Wide4x2 => Field4x2; &left, &right)
+    }
+
+    #[inline(always)]
+    fn plus(self, other: Self) -> Self {
+        call!(plus: &Field4x2, &Field4x2 => Field4x2; &self, &other)
+    }
+
+    #[inline(always)]
+    fn minus(self, other: Self) -> Self {
+        call!(minus: &Field4x2, &Field4x2 => Field4x2; &self, &other)
     }
 
     #[inline(always)]
@@ -441,7 +434,7 @@ impl Field for Field4x2 {
             for (half, limbs) in field.0.iter().enumerate() {
                 let mut any = zero;
                 for limb in limbs {
-                    any = _mm256_or_si256(any, *limb);
+                    any = _mm256_or_si256(any, _mm256_castpd_si256(*limb));
                 }
                 zeros |= top_bits(_mm256_cmpeq_epi64(any, zero), half);
             }
@@ -455,8 +448,13 @@ impl Field for Field4x2 {
         #[inline(never)]
         #[target_feature(enable = "avx2")]
         fn compiled(field: &Field4x2) -> u8 {
-            let [[first, ..], [second, ..]] = field.0;
-            top_bits(_mm256_slli_epi64::<63>(first), 0) | top_bits(_mm256_slli_epi64::<63>(second), 1)
+            let mut odds = 0;
+            for (half, [lowest, ..]) in field.0.iter().enumerate() {
+                // Beside 2⁵² the last bit is that of the number.
+                let whole = _mm256_castpd_si256(_mm256_add_pd(*lowest, _mm256_set1_pd(WHOLE)));
+                odds |= top_bits(_mm256_slli_epi64::<63>(whole), half);
+            }
+            odds
         }
         instructions!(compiled(&self))
     }
@@ -477,16 +475,16 @@ impl Field for Field4x2 {
         #[target_feature(enable = "avx2")]
         fn compiled(field: &Field4x2, from: [u8; LANES]) -> Field4x2 {
             let mut permuted = *field;
-            for limb in 0..10 {
-                let mut lanes = [0_u64; LANES];
+            for limb in 0..5 {
+                let mut lanes = [0.0_f64; LANES];
                 for (part, half) in lanes.as_chunks_mut::<4>().0.iter_mut().zip(&field.0) {
                     // SAFETY: 32 bytes are written to an array of that size; the store needs no alignment.
-                    unsafe { _mm256_storeu_si256(part.as_mut_ptr().cast(), half[limb]) };
+                    unsafe { _mm256_storeu_pd(part.as_mut_ptr(), half[limb]) };
                 }
-                let lanes = from.map(|lane| lanes[usize::from(lane) % LANES]);
+                let lanes = from.map(|lane| lanes[usize::from(lane) % LANES].to_bits());
                 for (part, half) in lanes.as_chunks::<4>().0.iter().zip(&mut permuted.0) {
                     // SAFETY: 32 bytes are read from an array of that size; the load needs no alignment.
-                    half[limb] = unsafe { _mm256_loadu_si256(part.as_ptr().cast()) };
+                    half[limb] = _mm256_castsi256_pd(unsafe { _mm256_loadu_si256(part.as_ptr().cast()) });
                 }
             }
             permuted

@@ -16,8 +16,8 @@
 
 use std::sync::atomic::{AtomicU16, AtomicU32, AtomicU64, Ordering, fence};
 
-use super::NielsRow;
-use super::signers::{KeyHash, words};
+use super::signers::{Hashed, words};
+use super::{Machine, NielsRow};
 
 /// Entries in which a key may be.
 const WAYS: usize = 4;
@@ -70,25 +70,40 @@ impl KeyCache {
         (set * WAYS, tag)
     }
 
-    /// The rows of `A` and `2¹²⁷·A`, if the cache has them.
+    /// The entry that is likely to be the key's: its tag is.
     #[inline(always)]
-    pub(crate) fn get(&self, hash: &KeyHash, key: &[u8; 32]) -> Option<[NielsRow; 2]> {
-        let (first, tag) = self.place(hash.of(key));
+    fn likely(&self, hash: u64) -> Option<&Entry> {
+        let (first, tag) = self.place(hash);
         let tags = self.tags.get(first..first + WAYS)?;
-        for (way, found) in tags.iter().enumerate() {
-            if found.load(Ordering::Relaxed) == tag
-                && let Some(rows) = self.entries.get(first + way).and_then(|entry| entry.read(key))
-            {
-                return Some(rows);
-            }
+        let way = tags.iter().position(|found| found.load(Ordering::Relaxed) == tag)?;
+        self.entries.get(first + way)
+    }
+
+    /// Asks for the tags that a hash leads to: the first of three steps, each some keys behind the one before, since all wait for memory.
+    #[inline(always)]
+    pub(crate) fn look_ahead<M: Machine>(&self, machine: M, hash: u64) {
+        if let Some(tag) = self.tags.get(self.place(hash).0) {
+            machine.prefetch(tag);
         }
-        None
+    }
+
+    /// Asks for the entry that a hash leads to: the second step.
+    #[inline(always)]
+    pub(crate) fn look_closer<M: Machine>(&self, machine: M, hash: u64) {
+        if let Some(entry) = self.likely(hash) {
+            machine.prefetch(entry);
+        }
+    }
+
+    /// Copies the rows of `A` and `2¹²⁷·A`, if the cache has them; says whether it has. Otherwise the rows are left as anything.
+    #[inline(always)]
+    pub(crate) fn get(&self, signer: Hashed<'_>, rows: [&mut NielsRow; 2]) -> bool {
+        self.likely(signer.hash).is_some_and(|entry| entry.read(signer.key, rows))
     }
 
     /// Whether the key was met before, or something like it; it has been from now on.
     #[inline(always)]
-    pub(crate) fn meet(&self, hash: &KeyHash, key: &[u8; 32]) -> bool {
-        let hash = hash.of(key);
+    pub(crate) fn meet(&self, Hashed { hash, .. }: Hashed<'_>) -> bool {
         let sets = self.met.len() as u64;
         #[expect(clippy::cast_possible_truncation, reason = "below the length, and the lowest bits")]
         let (place, trace) = (((u128::from(hash) * u128::from(sets)) >> 64) as usize, hash as u16 | 1);
@@ -101,8 +116,7 @@ impl KeyCache {
     }
 
     /// Keeps the rows of a key, in place of another's if there is no room.
-    pub(crate) fn insert(&self, hash: &KeyHash, key: &[u8; 32], rows: [&NielsRow; 2]) {
-        let hash = hash.of(key);
+    pub(crate) fn insert(&self, Hashed { key, hash }: Hashed<'_>, rows: [&NielsRow; 2]) {
         let (first, tag) = self.place(hash);
         let Some(tags) = self.tags.get(first..first + WAYS) else { return };
         let free = tags.iter().position(|found| found.load(Ordering::Relaxed) == 0);
@@ -118,12 +132,11 @@ impl KeyCache {
 }
 
 impl Entry {
-    /// The rows, if they are this key's and nobody wrote meanwhile.
+    /// Copies the rows; says whether they are this key's and nobody wrote meanwhile.
     #[inline(always)]
-    fn read(&self, key: &[u8; 32]) -> Option<[NielsRow; 2]> {
+    fn read(&self, key: &[u8; 32], rows: [&mut NielsRow; 2]) -> bool {
         let before = self.version.load(Ordering::Acquire);
-        let mut rows = [NielsRow([0; 16]); 2];
-        for (row, words) in rows.iter_mut().zip(&self.rows) {
+        for (row, words) in rows.into_iter().zip(&self.rows) {
             for (row, word) in row.0.iter_mut().zip(words) {
                 *row = word.load(Ordering::Relaxed);
             }
@@ -132,7 +145,7 @@ impl Entry {
         // The loads above happen before the version is read again.
         fence(Ordering::Acquire);
         let unchanged = before == self.version.load(Ordering::Relaxed) && before.is_multiple_of(2) && before > 0;
-        (same && unchanged).then_some(rows)
+        same && unchanged
     }
 
     /// Writes the entry, unless somebody else does.
@@ -161,6 +174,7 @@ impl Entry {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::vector::signers::KeyHash;
 
     fn key(number: u64) -> [u8; 32] {
         let mut key = [7; 32];
@@ -178,8 +192,12 @@ mod tests {
 
     /// A hit must be what was put in.
     fn check(cache: &KeyCache, hash: &KeyHash, number: u64) -> bool {
-        let Some(found) = cache.get(hash, &key(number)) else { return false };
-        for (found, expected) in found.iter().zip(rows(number)) {
+        let (key, mut first, mut second) = (key(number), NielsRow([1; 16]), NielsRow([1; 16]));
+        (first.0[15], second.0[15]) = (0, 0);
+        if !cache.get(Hashed::new(hash, &key), [&mut first, &mut second]) {
+            return false;
+        }
+        for (found, expected) in [first, second].iter().zip(rows(number)) {
             assert_eq!(found.0, expected.0, "rows of key {number}");
         }
         true
@@ -194,14 +212,14 @@ mod tests {
         for number in 0..room / 4 {
             assert!(!check(&cache, &hash, number));
             let rows = rows(number);
-            cache.insert(&hash, &key(number), [&rows[0], &rows[1]]);
+            cache.insert(Hashed::new(&hash, &key(number)), [&rows[0], &rows[1]]);
             assert!(check(&cache, &hash, number));
         }
         let kept = (0..room / 4).filter(|number| check(&cache, &hash, *number)).count();
         assert!(kept as u64 > room / 5, "{kept} kept");
         for number in 0..room * 4 {
             let rows = rows(number);
-            cache.insert(&hash, &key(number), [&rows[0], &rows[1]]);
+            cache.insert(Hashed::new(&hash, &key(number)), [&rows[0], &rows[1]]);
         }
         let kept = (0..room * 4).filter(|number| check(&cache, &hash, *number)).count();
         assert!(kept as u64 > room * 3 / 4 && kept as u64 <= room, "{kept} kept of {room}");
@@ -211,17 +229,17 @@ mod tests {
     fn no_room_means_no_hits() {
         let hash = KeyHash::from_system();
         let cache = KeyCache::new(100);
-        cache.insert(&hash, &key(1), [&rows(1)[0], &rows(1)[1]]);
+        cache.insert(Hashed::new(&hash, &key(1)), [&rows(1)[0], &rows(1)[1]]);
         assert!(!check(&cache, &hash, 1));
-        assert!(!cache.meet(&hash, &key(1)) && !cache.meet(&hash, &key(1)));
+        assert!(!cache.meet(Hashed::new(&hash, &key(1))) && !cache.meet(Hashed::new(&hash, &key(1))));
     }
 
     #[test]
     fn a_key_is_met_the_second_time() {
         let hash = KeyHash::from_system();
         let cache = KeyCache::new(1 << 16);
-        assert!(!cache.meet(&hash, &key(1)));
-        assert!(cache.meet(&hash, &key(1)));
+        assert!(!cache.meet(Hashed::new(&hash, &key(1))));
+        assert!(cache.meet(Hashed::new(&hash, &key(1))));
     }
 
     #[test]
@@ -235,7 +253,7 @@ mod tests {
                     for round in 0..20_000 {
                         let number = (round + start) % 12;
                         let rows = rows(number);
-                        cache.insert(hash, &key(number), [&rows[0], &rows[1]]);
+                        cache.insert(Hashed::new(hash, &key(number)), [&rows[0], &rows[1]]);
                     }
                 });
             }

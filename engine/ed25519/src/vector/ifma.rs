@@ -27,7 +27,7 @@ use std::arch::x86_64::{
 };
 
 use super::element::Element;
-use super::{Field, LANES, Machine, NielsRow, PointRow, Words, Work};
+use super::{Field, LANES, LINE, Machine, NielsRow, PointRow, Words, Work};
 
 /// Proof that the processor has AVX-512 with IFMA.
 #[derive(Clone, Copy, Debug)]
@@ -51,12 +51,11 @@ impl Machine for Ifma {
     type Words = Words8;
 
     #[inline(always)]
-    fn prefetch(self, row: &NielsRow) {
-        // SAFETY: both lines of the row are within it, and a prefetch reads nothing that the program could see. Every x86-64
-        // processor has the instruction.
-        unsafe {
-            _mm_prefetch::<_MM_HINT_T0>(row.0.as_ptr().cast());
-            _mm_prefetch::<_MM_HINT_T0>(row.0.as_ptr().add(8).cast());
+    fn prefetch<T>(self, item: &T) {
+        for line in 0..size_of::<T>().div_ceil(LINE) {
+            // SAFETY: the line begins within the item, and a prefetch reads nothing that the program could see. Every x86-64
+            // processor has the instruction.
+            unsafe { _mm_prefetch::<_MM_HINT_T0>(std::ptr::from_ref(item).cast::<i8>().add(line * LINE)) };
         }
     }
 
@@ -125,12 +124,12 @@ fn all(word: i64) -> __m512i {
     instructions!(_mm512_set1_epi64(word))
 }
 
-/// The same number in every lane, with the compiler kept from knowing it: it would replace the one multiplication by
+/// The same number in every lane, with the compiler kept from knowing it: it would replace a multiplication by
 /// it with shifts and additions, which are slower.
 #[inline]
 #[target_feature(enable = "avx512f")]
-fn nineteen() -> __m512i {
-    let mut word = _mm512_set1_epi64(19);
+fn unknown(word: i64) -> __m512i {
+    let mut word = _mm512_set1_epi64(word);
     // SAFETY: an empty sequence of instructions, which leaves the register as it is.
     unsafe { std::arch::asm!("/* {0} */", inout(zmm_reg) word, options(pure, nomem, nostack, preserves_flags)) };
     word
@@ -177,11 +176,14 @@ fn twice(word: __m512i) -> __m512i {
     add(word, word)
 }
 
-/// Folds ten columns of weight 2⁵¹ⁱ to five: 2²⁵⁵ is 19.
+/// Folds ten columns of weight 2⁵¹ⁱ to five: 2²⁵⁵ is 19. Columns that are halves are taken twice in passing.
 #[inline(always)]
-fn fold(columns: [__m512i; 10]) -> [__m512i; 5] {
-    let nineteen = instructions!(nineteen());
-    limbs!(I => add(columns[I], instructions!(_mm512_mullo_epi64(columns[I + 5], nineteen))))
+fn fold(columns: [__m512i; 10], halves: [bool; 5]) -> [__m512i; 5] {
+    let (once, twice) = instructions!((unknown(19), unknown(38)));
+    limbs!(I => {
+        let factor = if halves[I] { twice } else { once };
+        add(columns[I], instructions!(_mm512_mullo_epi64(columns[I + 5], factor)))
+    })
 }
 
 /// Four words of one row and four of another.
@@ -367,8 +369,8 @@ impl Field for Field8 {
         let h6 = twice(multiply_add!(high, zero; a1 b4, a2 b3, a3 b2, a4 b1));
         let h7 = twice(multiply_add!(high, zero; a2 b4, a3 b3, a4 b2));
         let h8 = twice(multiply_add!(high, zero; a3 b4, a4 b3));
-        let h9 = twice(multiply_add!(high, zero; a4 b4));
-        fold([
+        let h9 = multiply_add!(high, zero; a4 b4);
+        let columns = [
             multiply_add!(low, zero; a0 b0),
             multiply_add!(low, h1; a0 b1, a1 b0),
             multiply_add!(low, h2; a0 b2, a1 b1, a2 b0),
@@ -379,7 +381,8 @@ impl Field for Field8 {
             multiply_add!(low, h7; a3 b4, a4 b3),
             multiply_add!(low, h8; a4 b4),
             h9,
-        ])
+        ];
+        fold(columns, [false, false, false, false, true])
     }
 
     #[inline(always)]
@@ -391,23 +394,14 @@ impl Field for Field8 {
         let c2 = twice(multiply_add!(low, twice(multiply_add!(high, zero; a0 a1)); a0 a2));
         let c3 = twice(multiply_add!(low, high(twice(multiply_add!(high, zero; a0 a2)), a1, a1); a0 a3, a1 a2));
         let c4 = twice(multiply_add!(low, twice(multiply_add!(high, zero; a0 a3, a1 a2)); a0 a4, a1 a3));
-        let c5 = twice(multiply_add!(low, high(twice(multiply_add!(high, zero; a0 a4, a1 a3)), a2, a2); a1 a4, a2 a3));
+        let c5 = multiply_add!(low, high(twice(multiply_add!(high, zero; a0 a4, a1 a3)), a2, a2); a1 a4, a2 a3);
         let c6 = twice(multiply_add!(low, twice(multiply_add!(high, zero; a1 a4, a2 a3)); a2 a4));
-        let c7 = twice(multiply_add!(low, high(twice(multiply_add!(high, zero; a2 a4)), a3, a3); a3 a4));
+        let c7 = multiply_add!(low, high(twice(multiply_add!(high, zero; a2 a4)), a3, a3); a3 a4);
         let c8 = twice(twice(multiply_add!(high, zero; a3 a4)));
-        let c9 = twice(high(zero, a4, a4));
-        fold([
-            low(zero, a0, a0),
-            c1,
-            low(c2, a1, a1),
-            c3,
-            low(c4, a2, a2),
-            c5,
-            low(c6, a3, a3),
-            c7,
-            low(c8, a4, a4),
-            c9,
-        ])
+        let c9 = high(zero, a4, a4);
+        let columns =
+            [low(zero, a0, a0), c1, low(c2, a1, a1), c3, low(c4, a2, a2), c5, low(c6, a3, a3), c7, low(c8, a4, a4), c9];
+        fold(columns, [true, false, true, false, true])
     }
 
     #[inline(always)]

@@ -78,14 +78,14 @@ pub(crate) fn verify_singly<M: Machine>(
 ) {
     verdicts.fill(false);
     let signers = workspace.begin(verifier, items);
-    workspace.roster.prepare(verifier, signers.keys());
-    workspace.roster.double_all(verifier, signers.keys());
+    workspace.roster.prepare(verifier, &signers);
+    workspace.roster.double_all(verifier, &signers);
     workspace.hash(verifier, items);
     workspace.open.clear();
     let all = 0..workspace.terms.len() as u32;
     workspace.open.extend(all);
     workspace.decide_open(verifier, items, verdicts);
-    workspace.keep(verifier, signers.keys(), verdicts);
+    workspace.keep(verifier, &signers, verdicts);
 }
 
 /// Verifies up to [`BATCH_MAX`] items by their sum.
@@ -99,21 +99,21 @@ fn verify_merged<M: Machine>(
 ) {
     verdicts.fill(false);
     let signers = workspace.begin(verifier, items);
-    workspace.roster.prepare(verifier, signers.keys());
-    workspace.roster.double_some(verifier, signers.keys(), items.len());
+    workspace.roster.prepare(verifier, &signers);
+    workspace.roster.double_some(verifier, &signers, items.len());
     workspace.hash(verifier, items);
     workspace.decode_nonces(verifier, items, hints);
     for term in &mut workspace.terms {
         term.coefficient = coefficients.next();
     }
     workspace.products.clear();
-    workspace.products.resize(signers.keys().len(), Products::default());
+    workspace.products.resize(signers.len(), Products::default());
     workspace.open.clear();
     let length = workspace.terms.len();
     let mut batch = Batch { verifier, workspace, items, verdicts };
     bisect::decide(&mut batch, length);
     workspace.decide_open(verifier, items, verdicts);
-    workspace.keep(verifier, signers.keys(), verdicts);
+    workspace.keep(verifier, &signers, verdicts);
 }
 
 impl Workspace {
@@ -131,9 +131,9 @@ impl Workspace {
 
     /// Drops the terms whose signer is no point, and gives the others their challenge.
     fn hash<M: Machine>(&mut self, verifier: &VectorVerifier<M>, items: &[Item<'_>]) {
-        self.digests.clear();
-        self.digests.resize(items.len(), [0; 8]);
-        verifier.machine.run(Hash { items, digests: &mut self.digests });
+        // What an older batch left is written over.
+        self.digests.resize(items.len().max(self.digests.len()), [0; 8]);
+        verifier.machine.run(Hash { items, digests: &mut self.digests[..items.len()] });
         let (roster, digests) = (&self.roster, &self.digests);
         self.terms.retain_mut(|term| {
             term.challenge = scalar::reduce(&digests[term.position as usize]);
@@ -149,8 +149,7 @@ impl Workspace {
         hints: &[Option<&[u8; 32]>],
     ) {
         let hint = |term: &Term| hints.get(term.position as usize).copied().flatten();
-        let first = self.roster.rows.len();
-        self.roster.rows.resize(first + self.terms.len(), verifier.fixed[0]);
+        let first = self.roster.more(verifier, self.terms.len());
         self.decoded.clear();
         self.decoded.resize(self.terms.len(), false);
         // Hinted terms come first; those whose hint is wrong are decoded with the others.
@@ -179,7 +178,7 @@ impl Workspace {
         }
         verifier.machine.run(Decode {
             encodings: &encodings[hinted..],
-            rows: &mut self.roster.rows[first + hinted..],
+            rows: &mut self.roster.rows[first + hinted..first + self.terms.len()],
             decoded: &mut self.decoded[hinted..],
         });
         let mut places = (first as u32..).zip(&self.decoded);
@@ -236,9 +235,9 @@ impl Workspace {
     }
 
     /// Caches the signers that were admitted and have a valid signature.
-    fn keep<M: Machine>(&mut self, verifier: &VectorVerifier<M>, keys: &[&[u8; 32]], verdicts: &[bool]) {
+    fn keep<M: Machine>(&mut self, verifier: &VectorVerifier<M>, signers: &Signers<'_>, verdicts: &[bool]) {
         let valid = self.terms.iter().filter(|term| verdicts[term.position as usize]).map(|term| term.signer);
-        self.roster.keep(verifier, keys, valid);
+        self.roster.keep(verifier, signers, valid);
     }
 }
 

@@ -49,6 +49,9 @@ use signers::KeyHash;
 /// Lanes of every machine.
 pub(crate) const LANES: usize = 8;
 
+/// Bytes that a processor fetches at a time.
+pub(crate) const LINE: usize = 64;
+
 /// Proof that the processor has a set of instructions.
 pub(crate) trait Machine: Copy + Send + Sync + 'static {
     /// Its arithmetic.
@@ -57,8 +60,8 @@ pub(crate) trait Machine: Copy + Send + Sync + 'static {
     /// Its words.
     type Words: Words<Machine = Self>;
 
-    /// Asks for a row that will be needed soon. Changes nothing but time.
-    fn prefetch(self, row: &NielsRow);
+    /// Asks for every line of something that will be needed soon. Changes nothing but time.
+    fn prefetch<T>(self, item: &T);
 
     /// Runs a piece of work compiled for this machine.
     fn run<W: Work<Self>>(self, work: W) -> W::Output;

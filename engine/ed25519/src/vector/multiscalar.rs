@@ -29,13 +29,34 @@ const SHORT_BITS: u32 = 128;
 /// The widest window; digits and their signs fit 16 bits.
 const WIDTH_MAX: u32 = 13;
 
+/// Numbers of 128 bits, their lower words apart from their upper ones: so a window of many is cut at once.
+#[derive(Debug, Default)]
+struct Numbers {
+    low: Vec<u64>,
+    high: Vec<u64>,
+}
+
+impl Numbers {
+    fn clear(&mut self) {
+        self.low.clear();
+        self.high.clear();
+    }
+
+    #[inline(always)]
+    fn push(&mut self, low: u64, high: u64) {
+        self.low.push(low);
+        self.high.push(high);
+    }
+}
+
 /// Points with their scalars.
 #[derive(Debug, Default)]
 pub(crate) struct Terms {
     short_rows: Vec<u32>,
-    short_scalars: Vec<[u8; 16]>,
+    short_scalars: Numbers,
     long_rows: Vec<u32>,
-    long_scalars: Vec<[u8; 32]>,
+    /// The lower and the upper halves.
+    long_scalars: [Numbers; 2],
 }
 
 impl Terms {
@@ -44,7 +65,7 @@ impl Terms {
         self.short_rows.clear();
         self.short_scalars.clear();
         self.long_rows.clear();
-        self.long_scalars.clear();
+        self.long_scalars.iter_mut().for_each(Numbers::clear);
     }
 
     /// Adds a term whose scalar is below 2¹²⁷.
@@ -52,37 +73,46 @@ impl Terms {
     pub(crate) fn push_short(&mut self, row: u32, scalar: u128) {
         debug_assert!(scalar >> 127 == 0);
         self.short_rows.push(row);
-        self.short_scalars.push(scalar.to_le_bytes());
+        self.short_scalars.push(scalar as u64, (scalar >> 64) as u64);
     }
 
     /// Adds a term whose scalar is below 2²⁵⁴.
     pub(crate) fn push_long(&mut self, row: u32, scalar: &Scalar) {
-        debug_assert!(scalar[3] >> 62 == 0);
+        let [first, second, third, fourth] = *scalar;
+        debug_assert!(fourth >> 62 == 0);
+        let [low, high] = &mut self.long_scalars;
         self.long_rows.push(row);
-        let mut bytes = [0; 32];
-        for (bytes, word) in bytes.as_chunks_mut::<8>().0.iter_mut().zip(scalar) {
-            *bytes = word.to_le_bytes();
-        }
-        self.long_scalars.push(bytes);
+        low.push(first, second);
+        high.push(third, fourth);
     }
 
     /// Makes the digits unsigned: adds half a window's range to each window but the topmost.
+    #[inline(always)]
     fn bias(&mut self, windows: &Windows) {
         let short = windows.bias();
-        for scalar in &mut self.short_scalars {
-            *scalar = u128::from_le_bytes(*scalar).wrapping_add(short).to_le_bytes();
+        let words = |bias: u128| (bias as u64, (bias >> 64) as u64);
+        let Numbers { low, high } = &mut self.short_scalars;
+        for (low, high) in low.iter_mut().zip(high) {
+            add_to(low, high, words(short), false);
         }
         // Over 256 bits the window at the top of the lower half is not the topmost.
-        let top = SHORT_BITS - windows.width(windows.count - 1);
-        let (low_half, high_half) = (short | (1 << (SHORT_BITS - 1)), short);
-        debug_assert!(top < SHORT_BITS);
-        for scalar in &mut self.long_scalars {
-            let ([low, high], []) = scalar.as_chunks_mut::<16>() else { unreachable!("32 is twice 16") };
-            let (sum, carry) = u128::from_le_bytes(*low).overflowing_add(low_half);
-            *low = sum.to_le_bytes();
-            *high = u128::from_le_bytes(*high).wrapping_add(high_half).wrapping_add(u128::from(carry)).to_le_bytes();
+        let (lower, upper) = (words(short | (1 << (SHORT_BITS - 1))), words(short));
+        let [Numbers { low: first, high: second }, Numbers { low: third, high: fourth }] = &mut self.long_scalars;
+        for ((first, second), (third, fourth)) in first.iter_mut().zip(second).zip(third.iter_mut().zip(fourth)) {
+            let carry = add_to(first, second, lower, false);
+            add_to(third, fourth, upper, carry);
         }
     }
+}
+
+/// Adds to a number of two words; gives what is carried out of it.
+#[inline(always)]
+fn add_to(low: &mut u64, high: &mut u64, (first, second): (u64, u64), carried: bool) -> bool {
+    let carry;
+    (*low, carry) = low.carrying_add(first, carried);
+    let out;
+    (*high, out) = high.carrying_add(second, carry);
+    out
 }
 
 /// Memory that a multiplication needs and the next can use again.
@@ -111,12 +141,11 @@ impl Windows {
     /// The cut that costs least for so many terms: each window pays for its terms and for its buckets.
     fn for_terms(short: usize, long: usize) -> Self {
         let cost = |count: u32| {
-            let width = SHORT_BITS.div_ceil(count);
-            let buckets = 1_u64 << (width - 1);
-            let windows = u64::from(count);
+            let windows = Self { count };
+            let buckets: u64 = (0..count).map(|window| 1 << (windows.width(window) - 1)).sum();
             let halves = if long > 0 { 2 } else { 1 };
             // Half-nanoseconds a term and a bucket, as measured.
-            windows * (short as u64 + long as u64 * halves) * 24 + windows * halves * buckets * 90
+            u64::from(count) * (short as u64 + long as u64 * 2) * 24 + halves * buckets * 90
         };
         let narrowest = SHORT_BITS.div_ceil(WIDTH_MAX);
         let count = (narrowest..=32).min_by_key(|count| cost(*count)).unwrap_or(narrowest);
@@ -187,13 +216,14 @@ impl Scratch {
         self.digits.clear();
         self.lengths.clear();
         self.lengths.resize(buckets + 1, 0);
-        let start = windows.start(window);
+        let start = windows.start(window) % SHORT_BITS;
         let short = window < windows.count;
+        let [lower, upper] = &terms.long_scalars;
         if short {
-            let topmost = window + 1 == windows.count;
-            self.recode(&terms.short_scalars, start, width, topmost);
+            self.cut(&terms.short_scalars, start, width, window + 1 == windows.count);
         }
-        self.recode(&terms.long_scalars, start, width, window + 1 == 2 * windows.count);
+        self.cut(if short { lower } else { upper }, start, width, window + 1 == 2 * windows.count);
+        self.count();
         self.deal(buckets);
         let short_rows: &[u32] = if short { &terms.short_rows } else { &[] };
         for (digit, row) in self.digits.iter().zip(short_rows.iter().chain(&terms.long_rows)) {
@@ -206,22 +236,41 @@ impl Scratch {
         }
     }
 
-    /// Appends the digits of a window, and counts them.
+    /// Appends the digits of a window. Without a branch or a look-up, so that it is many at a time.
     #[inline(always)]
-    fn recode<const N: usize>(&mut self, scalars: &[[u8; N]], start: u32, width: u32, topmost: bool) {
-        let byte = (start as usize / 8).min(N - 4);
-        let shift = start - byte as u32 * 8;
-        let mask = (1_u32 << width) - 1;
+    fn cut(&mut self, numbers: &Numbers, start: u32, width: u32, topmost: bool) {
+        let mask = (1_u64 << width) - 1;
         let half = if topmost { 0 } else { 1_i32 << (width - 1) };
-        self.digits.extend(scalars.iter().map(|scalar| {
-            let bytes = [scalar[byte], scalar[byte + 1], scalar[byte + 2], scalar[byte + 3]];
-            let digit = (u32::from_le_bytes(bytes) >> shift & mask).cast_signed() - half;
-            let size = digit.unsigned_abs();
-            if let Some(length) = self.lengths.get_mut(size as usize) {
+        let digit = |bits: u64| {
+            let digit = (bits & mask) as i32 - half;
+            (digit.unsigned_abs() << 1 | digit.cast_unsigned() >> 31) as u16 // at most 2¹³ + 1, by the widest window
+        };
+        let done = self.digits.len();
+        self.digits.resize(done + numbers.low.len(), 0);
+        let Some(digits) = self.digits.get_mut(done..) else { return };
+        if start + width <= u64::BITS {
+            for (place, low) in digits.iter_mut().zip(&numbers.low) {
+                *place = digit(low >> start);
+            }
+        } else if let Some(start) = start.checked_sub(u64::BITS) {
+            for (place, high) in digits.iter_mut().zip(&numbers.high) {
+                *place = digit(high >> start);
+            }
+        } else {
+            for (place, (low, high)) in digits.iter_mut().zip(numbers.low.iter().zip(&numbers.high)) {
+                *place = digit(low >> start | high << (u64::BITS - start));
+            }
+        }
+    }
+
+    /// Counts the digits of each size.
+    #[inline(always)]
+    fn count(&mut self) {
+        for digit in &self.digits {
+            if let Some(length) = self.lengths.get_mut(usize::from(digit >> 1)) {
                 *length += 1;
             }
-            (size << 1 | u32::from(digit < 0)) as u16 // at most 2¹³ + 1, by the widest window
-        }));
+        }
     }
 
     /// Orders the buckets by falling length and deals them to the lanes: the place of each bucket's first entry.
@@ -308,11 +357,12 @@ impl Scratch {
         let eighth = buckets / LANES;
         let mut sums = LaneSums::identity(machine);
         let Some(nothing) = self.buckets.first() else { return sums };
+        let mut offsets = sums.offsets.addends(machine);
         for index in (1..=eighth).rev() {
             let rows = std::array::from_fn(|lane| self.buckets.get(lane * eighth + index).unwrap_or(nothing));
-            let bucket = Points::<M::Field>::load(machine, rows);
-            sums.offsets = sums.offsets.plus(bucket.addends(machine));
-            sums.weighted = sums.weighted.plus(sums.offsets.addends(machine));
+            sums.offsets = Points::<M::Field>::load(machine, rows).plus(offsets);
+            offsets = sums.offsets.addends(machine);
+            sums.weighted = sums.weighted.plus(offsets);
         }
         sums
     }

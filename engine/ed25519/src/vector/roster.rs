@@ -4,7 +4,11 @@
 
 use super::decode::Decode;
 use super::doubled::Doubled;
+use super::signers::Signers;
 use super::{Machine, NielsRow, VectorVerifier};
+
+/// Keys between two steps of finding them in the cache.
+const AHEAD: usize = 8;
 
 /// Rows before those of the signers: the identity, `−B`, `−2¹²⁷·B`.
 pub(crate) const FIXED_ROWS: usize = 3;
@@ -12,6 +16,8 @@ pub(crate) const FIXED_ROWS: usize = 3;
 /// The rows of a batch: the fixed ones, `A` of every signer, `2¹²⁷·A` of every signer, then whatever else the batch needs.
 #[derive(Debug, Default)]
 pub(crate) struct Roster {
+    /// Those that nobody has written in this batch hold points of an older one: filling them first would cost more than
+    /// many of them are worth. Nobody names them.
     pub(crate) rows: Vec<NielsRow>,
     signers: Vec<Signer>,
     /// Numbers of signers for which something is computed, and its rows.
@@ -35,27 +41,35 @@ struct Signer {
 }
 
 impl Roster {
-    /// Finds or decodes the signers with these keys.
-    pub(crate) fn prepare<M: Machine>(&mut self, verifier: &VectorVerifier<M>, keys: &[&[u8; 32]]) {
-        let [identity, ..] = verifier.fixed;
-        self.rows.clear();
-        self.rows.extend_from_slice(&verifier.fixed);
-        self.rows.resize(FIXED_ROWS + 2 * keys.len(), identity);
+    /// Finds or decodes the signers.
+    pub(crate) fn prepare<M: Machine>(&mut self, verifier: &VectorVerifier<M>, signers: &Signers<'_>) {
+        let ([identity, ..], count) = (verifier.fixed, signers.len());
+        self.make_room(FIXED_ROWS + 2 * count, identity);
+        self.rows[..FIXED_ROWS].copy_from_slice(&verifier.fixed);
         self.signers.clear();
-        self.signers.resize(keys.len(), Signer::default());
+        self.signers.resize(count, Signer::default());
         self.chosen.clear();
         let mut encodings = Vec::new();
-        for (number, (key, signer)) in (0_u32..).zip(keys.iter().zip(&mut self.signers)) {
-            match verifier.cache.get(&verifier.key_hash, key) {
-                Some([row, doubled]) => {
-                    *signer = Signer { decoded: true, doubled: true, cached: true, admitted: false };
-                    self.rows[FIXED_ROWS + number as usize] = row;
-                    self.rows[FIXED_ROWS + keys.len() + number as usize] = doubled;
-                }
-                None => {
-                    self.chosen.push(number);
-                    encodings.push(*key);
-                }
+        let (single, doubled) = self.rows[FIXED_ROWS..FIXED_ROWS + 2 * count].split_at_mut(count);
+        let rows = single.iter_mut().zip(doubled);
+        let (mut ahead, mut closer) = (signers.each().skip(2 * AHEAD), signers.each().skip(AHEAD));
+        for first in signers.each().take(AHEAD) {
+            verifier.cache.look_closer(verifier.machine, first.hash);
+        }
+        for ((number, keyed), (signer, (row, doubled))) in
+            (0_u32..).zip(signers.each()).zip(self.signers.iter_mut().zip(rows))
+        {
+            if let Some(next) = ahead.next() {
+                verifier.cache.look_ahead(verifier.machine, next.hash);
+            }
+            if let Some(next) = closer.next() {
+                verifier.cache.look_closer(verifier.machine, next.hash);
+            }
+            if verifier.cache.get(keyed, [&mut *row, &mut *doubled]) {
+                *signer = Signer { decoded: true, doubled: true, cached: true, admitted: false };
+            } else {
+                self.chosen.push(number);
+                encodings.push(keyed.key);
             }
         }
         self.outputs.clear();
@@ -72,18 +86,36 @@ impl Roster {
         }
     }
 
+    /// Room for more rows behind those of the signers; gives the place of the first.
+    pub(crate) fn more<M: Machine>(&mut self, verifier: &VectorVerifier<M>, count: usize) -> usize {
+        let first = FIXED_ROWS + 2 * self.signers.len();
+        self.make_room(first + count, verifier.fixed[0]);
+        first
+    }
+
+    fn make_room(&mut self, length: usize, identity: NielsRow) {
+        if self.rows.len() < length {
+            self.rows.resize(length, identity);
+        }
+    }
+
     /// Computes `2¹²⁷·A` for the signers that are worth it in a batch of so many items, and chooses whom to cache.
     ///
     /// If few have no such row, all get it, and the batch needs half the windows. If many have none it is computed for
     /// some of those met before, for the benefit of batches to come.
-    pub(crate) fn double_some<M: Machine>(&mut self, verifier: &VectorVerifier<M>, keys: &[&[u8; 32]], items: usize) {
+    pub(crate) fn double_some<M: Machine>(
+        &mut self,
+        verifier: &VectorVerifier<M>,
+        signers: &Signers<'_>,
+        items: usize,
+    ) {
         let limit = (items / 16).max(8);
         let lacking = self.signers.iter().filter(|signer| signer.decoded && !signer.doubled).count();
         let mut chosen = std::mem::take(&mut self.chosen);
         chosen.clear();
-        for (number, (key, signer)) in (0_u32..).zip(keys.iter().zip(&mut self.signers)) {
+        for (number, (keyed, signer)) in (0_u32..).zip(signers.each().zip(&mut self.signers)) {
             if signer.decoded && !signer.doubled && chosen.len() < limit {
-                signer.admitted = verifier.cache.meet(&verifier.key_hash, key);
+                signer.admitted = verifier.cache.meet(keyed);
                 if signer.admitted || lacking <= limit {
                     chosen.push(number);
                 }
@@ -94,12 +126,12 @@ impl Roster {
     }
 
     /// Computes `2¹²⁷·A` for every signer that lacks it, and chooses whom to cache.
-    pub(crate) fn double_all<M: Machine>(&mut self, verifier: &VectorVerifier<M>, keys: &[&[u8; 32]]) {
+    pub(crate) fn double_all<M: Machine>(&mut self, verifier: &VectorVerifier<M>, signers: &Signers<'_>) {
         let mut chosen = std::mem::take(&mut self.chosen);
         chosen.clear();
-        for (number, (key, signer)) in (0_u32..).zip(keys.iter().zip(&mut self.signers)) {
+        for (number, (keyed, signer)) in (0_u32..).zip(signers.each().zip(&mut self.signers)) {
             if signer.decoded && !signer.doubled {
-                signer.admitted = verifier.cache.meet(&verifier.key_hash, key);
+                signer.admitted = verifier.cache.meet(keyed);
                 chosen.push(number);
             }
         }
@@ -151,17 +183,21 @@ impl Roster {
     pub(crate) fn keep<M: Machine>(
         &mut self,
         verifier: &VectorVerifier<M>,
-        keys: &[&[u8; 32]],
+        signers: &Signers<'_>,
         valid: impl Iterator<Item = u32>,
     ) {
         let count = self.signers.len();
         for number in valid {
             let signer = &mut self.signers[number as usize];
-            if signer.admitted && signer.doubled && !signer.cached {
+            if signer.admitted
+                && signer.doubled
+                && !signer.cached
+                && let Some(keyed) = signers.get(number)
+            {
                 signer.cached = true;
                 let row = FIXED_ROWS + number as usize;
                 let rows = [&self.rows[row], &self.rows[row + count]];
-                verifier.cache.insert(&verifier.key_hash, keys[number as usize], rows);
+                verifier.cache.insert(keyed, rows);
             }
         }
     }

@@ -1,0 +1,112 @@
+//! Execution by itself, for benchmarks and for tests of many shapes: a state in memory and blocks for it, no log, no signatures.
+
+use super::{Mode, PlantedOrder, Scratch, Settled, Sharding, settle};
+use crate::block::Block;
+use crate::crew::Crew;
+use crate::prepare::{Prepared, PreparedRun, prepare};
+use crate::state::{Layout, State};
+use crate::transaction::TransactionRef;
+use crate::types::{Digest, Rejection, Time};
+use crate::wire::Malformed;
+
+/// How blocks are executed; none of it may show.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct ExecutionShape {
+    /// Shards the accounts are in. In [1, 1024].
+    pub shards: u32,
+    /// Accounts per page of a shard, as a power of two. In [0, 16].
+    pub page_bits: u32,
+    /// Threads that go by shards; 0 executes one by one.
+    pub threads: usize,
+    /// A mistake on purpose.
+    pub planted: Option<PlantedOrder>,
+}
+
+impl ExecutionShape {
+    /// One by one, laid out as in an engine.
+    pub const SERIAL: Self = Self { shards: 64, page_bits: 8, threads: 0, planted: None };
+}
+
+/// A state that blocks are executed on.
+#[derive(Debug)]
+pub struct MeasuredExecution {
+    state: State,
+    scratch: Scratch,
+    time: Time,
+}
+
+/// Transactions of a block, with what was known of them before.
+#[derive(Debug)]
+pub struct PreparedBlock {
+    bytes: Vec<u8>,
+    prepared: Vec<Prepared>,
+}
+
+/// What became of a block.
+#[derive(Debug)]
+pub struct SettledBlock(Settled);
+
+impl SettledBlock {
+    /// Rejections by position, ascending.
+    #[must_use]
+    pub fn rejections(&self) -> &[(u32, Rejection)] {
+        &self.0.rejections
+    }
+
+    /// The digest over everything the block changed.
+    #[must_use]
+    pub fn effects(&self) -> Digest {
+        self.0.effects.digest()
+    }
+}
+
+impl MeasuredExecution {
+    /// An empty state.
+    ///
+    /// # Errors
+    /// If the system has no randomness or no threads.
+    ///
+    /// # Panics
+    /// If a number of the shape is outside its interval.
+    pub fn new(shape: ExecutionShape) -> std::io::Result<Self> {
+        let ExecutionShape { shards, page_bits, threads, planted } = shape;
+        let mut scratch = Scratch::default();
+        if threads > 0 {
+            scratch = scratch.with_sharding(Sharding::new(Crew::new(threads)?, Mode::Always, planted));
+        }
+        let state = State::with_layout(Layout::new(shards, page_bits))?;
+        Ok(Self { state, scratch, time: Time(0) })
+    }
+
+    /// Prepares encoded transactions that lie back to back, with the accounts that are there by now.
+    ///
+    /// # Errors
+    /// [`Malformed`].
+    pub fn prepare(&self, bytes: Vec<u8>) -> Result<PreparedBlock, Malformed> {
+        let mut rest = bytes.as_slice();
+        while !rest.is_empty() {
+            (_, rest) = TransactionRef::decode_prefix(rest)?;
+        }
+        let mut prepared = Vec::new();
+        prepare(&self.state.resolver(), &bytes, &mut prepared);
+        Ok(PreparedBlock { bytes, prepared })
+    }
+
+    /// Executes a block at a time, or at that of the block before if that is later.
+    pub fn settle(&mut self, time: Time, block: &PreparedBlock) -> SettledBlock {
+        self.time = self.time.max(time);
+        let run = PreparedRun { bytes: &block.bytes, prepared: &block.prepared };
+        let count = u32::try_from(block.prepared.len()).unwrap_or(u32::MAX);
+        SettledBlock(settle(&Block::assemble(self.time, count, vec![run]), &mut self.state, &mut self.scratch))
+    }
+
+    /// Takes memory back for the next block.
+    pub fn reuse(&mut self, settled: SettledBlock) {
+        self.scratch.reuse(settled.0.effects.into_buffer());
+    }
+
+    /// The state digest.
+    pub fn digest(&mut self) -> Digest {
+        self.state.share_records().digest()
+    }
+}

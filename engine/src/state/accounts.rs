@@ -1,0 +1,519 @@
+//! All accounts by slot, in shards that can be written side by side.
+//!
+//! Accounts lie in pages by slot, and pages go to the shards in turn: page `p` to shard `p mod shards`. Each shard has its pages and
+//! the side tables of the accounts in them, so that whoever has a shard to itself can do all there is to do to one of its accounts.
+//! How many shards there are, and how large pages are, never shows.
+//!
+//! Addresses, which never change, stand apart for everybody to read.
+
+use super::account::{Account, Balance, Decoded, FurtherBalances, FurtherLanes, LanesFull, NO_ASSET, Record};
+use super::addresses::Addresses;
+use super::changed::ChangedBalances;
+use super::index::Slot;
+use super::load::Unloadable;
+use super::pages::{Page, Pages, SharedPages};
+use super::prefetch::prefetch;
+use super::window::{Use, Window};
+use crate::types::{Address, Amount, AssetId};
+use crate::wire::Reader;
+use std::sync::Arc;
+
+/// How accounts are spread over shards.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Layout {
+    shards: u32,
+    page_bits: u32,
+    /// ⌈2⁶⁴ / shards⌉: multiplying by it divides (Lemire, Kaser, Kurz 2019). 0 for one shard.
+    inverse: u64,
+}
+
+impl Layout {
+    /// Enough shards for many threads; pages of 16 KB, large enough that ten million accounts are shared in a few milliseconds, small
+    /// enough that one is copied in two microseconds and the copies of a busy time spread out.
+    pub(crate) const DEFAULT: Self = Self::new(64, 8);
+
+    /// `shards` in [1, 1024], pages of `2^page_bits` accounts.
+    pub(crate) const fn new(shards: u32, page_bits: u32) -> Self {
+        assert!(shards >= 1 && shards <= 1024 && page_bits <= 16);
+        Self { shards, page_bits, inverse: (u64::MAX / shards as u64).wrapping_add(1) }
+    }
+
+    /// Where an account lies.
+    #[inline]
+    pub(crate) fn place(self, slot: Slot) -> Place {
+        let page = slot.0 >> self.page_bits;
+        let own = if self.shards == 1 { page } else { high(u128::from(page) * u128::from(self.inverse)) };
+        let shard = page - own * self.shards;
+        Place { shard: shard as usize, page: own as usize, offset: (slot.0 & ((1 << self.page_bits) - 1)) as usize }
+    }
+
+    /// How many shards there are.
+    pub(crate) const fn shards(self) -> usize {
+        self.shards as usize
+    }
+
+    const fn page_len(self) -> usize {
+        1 << self.page_bits
+    }
+}
+
+/// The upper half of a product of two words; the quotient, which is no larger than a page number.
+#[inline]
+fn high(product: u128) -> u32 {
+    u32::try_from(product >> 64).unwrap_or(u32::MAX)
+}
+
+/// Where an account lies: its shard, the page of that shard, the place in it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Place {
+    pub(crate) shard: usize,
+    pub(super) page: usize,
+    pub(super) offset: usize,
+}
+
+const SIDE_PAGE_BITS: u32 = 8;
+
+/// Some of the accounts, with their side tables. An entry of a side table is sorted by asset or by lane.
+///
+/// What a rejected transaction has opened of a side table stays there empty; whether it does can't be seen from outside.
+#[derive(Debug)]
+pub(crate) struct Shard {
+    records: Vec<Page<Account>>,
+    balances: Pages<FurtherBalances, SIDE_PAGE_BITS>,
+    lanes: Pages<FurtherLanes, SIDE_PAGE_BITS>,
+}
+
+impl Shard {
+    const fn new() -> Self {
+        Self { records: Vec::new(), balances: Pages::new(), lanes: Pages::new() }
+    }
+
+    #[inline]
+    pub(super) fn get(&self, place: Place) -> Option<&Account> {
+        self.records.get(place.page)?.get().get(place.offset)
+    }
+
+    #[inline]
+    pub(super) fn get_mut(&mut self, place: Place) -> Option<&mut Account> {
+        self.records.get_mut(place.page)?.get_mut().get_mut(place.offset)
+    }
+
+    #[inline]
+    fn record(&self, place: Place, address: Address) -> Option<Record<'_>> {
+        let account = self.get(place)?;
+        Some(record(account, address, |place| self.balances.get(place), |place| self.lanes.get(place)))
+    }
+
+    #[inline]
+    fn set_balance(&mut self, place: Place, asset: AssetId, balance: Balance) {
+        let Some(account) = self.get_mut(place) else { return };
+        if account.asset == asset {
+            account.balance = balance;
+        } else if account.asset == NO_ASSET {
+            (account.asset, account.balance) = (asset, balance);
+        } else {
+            self.set_further_balance(place, asset, balance);
+        }
+    }
+
+    /// Brings a record closer.
+    #[inline]
+    pub(crate) fn prefetch(&self, place: Place) {
+        if let Some(account) = self.get(place) {
+            prefetch(account);
+        }
+    }
+
+    /// What an account holds of an asset that may not be its first.
+    #[cold]
+    pub(super) fn further_balance(&self, place: Place, asset: AssetId) -> Balance {
+        self.record(place, Address::default()).map(|record| record.balance(asset)).unwrap_or_default()
+    }
+
+    /// Changes what an account can spend of an asset that may not be its first.
+    #[cold]
+    pub(super) fn set_further_available(&mut self, place: Place, asset: AssetId, available: Amount) {
+        let before = self.further_balance(place, asset);
+        self.set_balance(place, asset, Balance { available, ..before });
+    }
+
+    fn set_further_balance(&mut self, place: Place, asset: AssetId, balance: Balance) {
+        let Self { records, balances, .. } = self;
+        let account = records.get_mut(place.page).and_then(|page| page.get_mut().get_mut(place.offset));
+        let entry = account.and_then(|account| open_side_entry(&mut account.balances, balances));
+        if let Some(own) = entry.and_then(|entry| balances.get_mut(entry)) {
+            own.set(asset, balance);
+        }
+    }
+
+    #[inline]
+    fn set_window(&mut self, place: Place, lane: u16, window: Window) {
+        let Self { records, lanes, .. } = self;
+        let account = records.get_mut(place.page).and_then(|page| page.get_mut().get_mut(place.offset));
+        let Some(account) = account else { return };
+        if lane == 0 {
+            account.window = window;
+            return;
+        }
+        let entry = open_side_entry(&mut account.lanes, lanes);
+        let Some(lanes) = entry.and_then(|entry| lanes.get_mut(entry)) else { return };
+        match lanes.binary_search_by_key(&lane, |&(lane, _)| lane) {
+            Ok(found) => lanes[found].1 = window,
+            Err(at) => lanes.insert(at, (lane, window)),
+        }
+    }
+
+    /// Empties the record of the newest account, and what it has in the side table of balances. (It has used no sequence, so it has
+    /// no lanes.)
+    fn clear(&mut self, place: Place) {
+        let Some(account) = self.get_mut(place) else { return };
+        let entry = std::mem::take(account).balances.checked_sub(1);
+        let Some(entry) = entry else { return };
+        if entry.checked_add(1) == Some(self.balances.len()) {
+            self.balances.pop();
+        } else if let Some(balances) = self.balances.get_mut(entry) {
+            *balances = FurtherBalances::default();
+        }
+    }
+
+    fn share(&mut self) -> SharedShard {
+        SharedShard {
+            records: self.records.iter_mut().map(Page::share).collect(),
+            balances: self.balances.share(),
+            lanes: self.lanes.share(),
+        }
+    }
+}
+
+#[derive(Debug)]
+pub(super) struct Accounts {
+    shards: Vec<Shard>,
+    addresses: Arc<Addresses>,
+    layout: Layout,
+    len: u32,
+}
+
+impl Accounts {
+    pub(super) fn new(layout: Layout) -> Self {
+        let shards = (0..layout.shards).map(|_| Shard::new()).collect();
+        Self { shards, addresses: Arc::new(Addresses::new()), layout, len: 0 }
+    }
+
+    pub(super) const fn len(&self) -> u32 {
+        self.len
+    }
+
+    /// The shards, and where an account lies in them.
+    #[inline]
+    pub(super) fn shards(&mut self) -> (&mut [Shard], Layout) {
+        (&mut self.shards, self.layout)
+    }
+
+    pub(super) const fn layout(&self) -> Layout {
+        self.layout
+    }
+
+    pub(super) const fn addresses(&self) -> &Arc<Addresses> {
+        &self.addresses
+    }
+
+    pub(super) fn push(&mut self, address: &Address) -> Option<Slot> {
+        let slot = Slot(self.len);
+        // The largest slot is the index's mark for a free place.
+        self.len = self.len.checked_add(1).filter(|&after| after < u32::MAX)?;
+        let place = self.layout.place(slot);
+        let shard = &mut self.shards[place.shard];
+        if shard.records.len() == place.page {
+            shard.records.push(Page::Owned(vec![Account::default(); self.layout.page_len()].into()));
+        }
+        self.addresses.set(slot, address);
+        Some(slot)
+    }
+
+    /// Takes the newest account away.
+    pub(super) fn pop(&mut self) {
+        if let Some(newest) = self.len.checked_sub(1) {
+            let place = self.layout.place(Slot(newest));
+            self.shards[place.shard].clear(place);
+            self.len = newest;
+        }
+    }
+
+    /// Whether this account has this slot.
+    #[inline]
+    pub(super) fn is_at(&self, address: &Address, slot: Slot) -> bool {
+        slot.0 < self.len && self.addresses.is(slot, address)
+    }
+
+    /// Brings a record closer.
+    #[inline]
+    pub(super) fn prefetch(&self, slot: Slot) {
+        if let Some(account) = self.get(slot) {
+            prefetch(account);
+        }
+    }
+
+    #[inline]
+    pub(super) fn get(&self, slot: Slot) -> Option<&Account> {
+        let place = self.layout.place(slot);
+        self.shards.get(place.shard)?.get(place)
+    }
+
+    /// Everything of an account, but for its address.
+    #[inline]
+    fn record_of(&self, slot: Slot, address: Address) -> Option<Record<'_>> {
+        let place = self.layout.place(slot);
+        self.shards.get(place.shard)?.record(place, address)
+    }
+
+    #[inline]
+    pub(super) fn balance(&self, slot: Slot, asset: AssetId) -> Balance {
+        self.record_of(slot, Address::default()).map(|record| record.balance(asset)).unwrap_or_default()
+    }
+
+    #[inline]
+    pub(super) fn set_balance(&mut self, slot: Slot, asset: AssetId, balance: Balance) {
+        let place = self.layout.place(slot);
+        if let Some(shard) = self.shards.get_mut(place.shard) {
+            shard.set_balance(place, asset, balance);
+        }
+    }
+
+    /// What the window of a lane says of a sequence, and which window it is.
+    #[inline]
+    pub(super) fn check_sequence(&self, slot: Slot, lane: u16, sequence: u64) -> Result<(Window, Use), LanesFull> {
+        self.record_of(slot, Address::default()).ok_or(LanesFull)?.check_sequence(lane, sequence)
+    }
+
+    #[inline]
+    pub(super) fn set_window(&mut self, slot: Slot, lane: u16, window: Window) {
+        let place = self.layout.place(slot);
+        if let Some(shard) = self.shards.get_mut(place.shard) {
+            shard.set_window(place, lane, window);
+        }
+    }
+
+    /// Canonical bytes of an account, appended: what the digests are made of.
+    pub(super) fn encode(&self, slot: Slot, out: &mut Vec<u8>) {
+        if let Some(record) = self.record(slot) {
+            record.encode(out);
+        }
+    }
+
+    #[inline]
+    fn record(&self, slot: Slot) -> Option<Record<'_>> {
+        self.record_of(slot, self.addresses.get(slot)?)
+    }
+
+    /// What the effects of a block say of an account it changed.
+    #[inline]
+    pub(super) fn encode_changed(&self, slot: Slot, changed: &mut ChangedBalances, out: &mut Vec<u8>) {
+        if let Some(record) = self.record(slot) {
+            record.encode_changed(|| changed.of(slot), out);
+        }
+    }
+
+    /// Reads an account back from the bytes that [`encode`](Self::encode) has made, and gives it the next slot.
+    #[inline]
+    pub(super) fn push_encoded(&mut self, reader: &mut Reader<'_>) -> Result<(Slot, Address), Unloadable> {
+        let Decoded { address, mut account, further, lanes } = Decoded::read(reader)?;
+        let slot = self.push(&address).ok_or_else(Unloadable::full)?;
+        let place = self.layout.place(slot);
+        let shard = &mut self.shards[place.shard];
+        let link = |place: Option<u32>| place.and_then(|place| place.checked_add(1)).ok_or_else(Unloadable::full);
+        if let Some(further) = further {
+            account.balances = link(shard.balances.push(further))?;
+        }
+        if let Some(lanes) = lanes {
+            account.lanes = link(shard.lanes.push(lanes))?;
+        }
+        if let Some(record) = shard.get_mut(place) {
+            *record = account;
+        }
+        Ok((slot, address))
+    }
+
+    pub(super) fn share(&mut self) -> SharedAccounts {
+        let shards = self.shards.iter_mut().map(Shard::share).collect();
+        SharedAccounts { shards, addresses: self.addresses.clone(), layout: self.layout, len: self.len }
+    }
+}
+
+#[derive(Clone, Debug)]
+struct SharedShard {
+    records: Vec<Arc<Box<[Account]>>>,
+    balances: SharedPages<FurtherBalances, SIDE_PAGE_BITS>,
+    lanes: SharedPages<FurtherLanes, SIDE_PAGE_BITS>,
+}
+
+/// What a reader keeps of [`Accounts`].
+#[derive(Clone, Debug)]
+pub(super) struct SharedAccounts {
+    shards: Vec<SharedShard>,
+    addresses: Arc<Addresses>,
+    layout: Layout,
+    len: u32,
+}
+
+impl SharedAccounts {
+    pub(super) const fn len(&self) -> u32 {
+        self.len
+    }
+
+    /// Whether this account has this slot.
+    pub(super) fn is_at(&self, address: &Address, slot: Slot) -> bool {
+        slot.0 < self.len && self.addresses.is(slot, address)
+    }
+
+    /// The address of an account.
+    pub(super) fn address(&self, slot: Slot) -> Option<Address> {
+        self.addresses.get(slot).filter(|_| slot.0 < self.len)
+    }
+
+    /// Lets go of the records below a slot as far as they are whole pages, so that the owner needn't copy them. Nothing is found there
+    /// afterwards.
+    pub(super) fn release_below(&mut self, slot: Slot) {
+        let nothing: Arc<Box<[Account]>> = Arc::default();
+        // From the end, so that what was let go of before is met last and ends it.
+        for page in (0..slot.0 >> self.layout.page_bits).rev() {
+            let place = self.layout.place(Slot(page << self.layout.page_bits));
+            let shard = self.shards.get_mut(place.shard);
+            match shard.and_then(|shard| shard.records.get_mut(place.page)) {
+                Some(page) if !page.is_empty() => *page = nothing.clone(),
+                _ => break,
+            }
+        }
+    }
+
+    #[inline]
+    fn record(&self, slot: Slot) -> Option<Record<'_>> {
+        let address = self.address(slot)?;
+        let place = self.layout.place(slot);
+        let shard = self.shards.get(place.shard)?;
+        let account = shard.records.get(place.page)?.get(place.offset)?;
+        Some(record(account, address, |place| shard.balances.get(place), |place| shard.lanes.get(place)))
+    }
+
+    pub(super) fn balance(&self, slot: Slot, asset: AssetId) -> Balance {
+        self.record(slot).map(|record| record.balance(asset)).unwrap_or_default()
+    }
+
+    /// Everything the account ever held, by ascending asset, zeros left out.
+    pub(super) fn balances(&self, slot: Slot) -> Vec<(AssetId, Balance)> {
+        self.record(slot).map(|record| record.holdings().collect()).unwrap_or_default()
+    }
+
+    /// Highest sequence of a lane; `None` if none was used.
+    pub(super) fn sequence(&self, slot: Slot, lane: u16) -> Option<u64> {
+        let window = self.record(slot)?.window(lane)?;
+        (window.bits != 0).then_some(window.top)
+    }
+
+    pub(super) fn encode(&self, slot: Slot, out: &mut Vec<u8>) {
+        if let Some(record) = self.record(slot) {
+            record.encode(out);
+        }
+    }
+}
+
+#[inline]
+fn record<'a>(
+    account: &'a Account,
+    address: Address,
+    further: impl FnOnce(u32) -> Option<&'a FurtherBalances>,
+    lanes: impl FnOnce(u32) -> Option<&'a FurtherLanes>,
+) -> Record<'a> {
+    let further = account.balances.checked_sub(1).and_then(further);
+    let lanes = account.lanes.checked_sub(1).and_then(lanes).map(Vec::as_slice).unwrap_or_default();
+    Record { address, account, further, lanes }
+}
+
+/// Place of a record's side entry, opened if it has none.
+fn open_side_entry<T: Clone + Default, const BITS: u32>(link: &mut u32, table: &mut Pages<T, BITS>) -> Option<u32> {
+    if *link == 0 {
+        *link = table.push(T::default())?.checked_add(1)?;
+    }
+    link.checked_sub(1)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn coins(n: u128) -> Balance {
+        Balance { available: Amount(n), held: Amount::ZERO }
+    }
+
+    #[test]
+    fn whoever_pays_somebody_in_a_hundred_thousand_assets_makes_no_later_block_large() {
+        let mut accounts = Accounts::new(Layout::DEFAULT);
+        let (mut changed, mut effects) = (ChangedBalances::default(), Vec::new());
+        let slot = accounts.push(&Address([7; 32])).unwrap();
+        // The highest number first, so that each goes before all others.
+        (0..100_000).rev().for_each(|asset| accounts.set_balance(slot, AssetId(asset), coins(1)));
+        for asset in [5, 99_999, 70_000, 5] {
+            accounts.set_balance(slot, AssetId(asset), if asset == 70_000 { Balance::ZERO } else { coins(2) });
+            changed.enter(slot, AssetId(asset));
+        }
+        accounts.encode_changed(slot, &mut changed, &mut effects);
+        let head = 32 + 16 + 4;
+        assert_eq!(effects.len(), head + 4 + 4 + 3 * 36);
+        assert_eq!(effects[head..head + 8], [99_999_u32.to_le_bytes(), 3_u32.to_le_bytes()].concat());
+        assert_eq!(effects[head + 8..head + 12], 5_u32.to_le_bytes());
+        assert_eq!(effects[head + 8 + 36..head + 12 + 36], 70_000_u32.to_le_bytes());
+        // The record itself has all of them.
+        let mut record = Vec::new();
+        accounts.encode(slot, &mut record);
+        assert_eq!(record.len(), head + 4 + 99_999 * 36);
+        assert_eq!(accounts.share().balances(slot).len(), 99_999);
+    }
+
+    #[test]
+    fn an_account_that_is_taken_back_leaves_nothing_in_the_side_table() {
+        let mut accounts = Accounts::new(Layout::new(1, 8));
+        let payer = accounts.push(&Address([1; 32])).unwrap();
+        for round in 0..100 {
+            let payee = accounts.push(&Address([2; 32])).unwrap();
+            for asset in 0..3 {
+                accounts.set_balance(payee, AssetId(asset), coins(1));
+            }
+            if round == 50 {
+                (0..3).for_each(|asset| accounts.set_balance(payer, AssetId(asset), coins(1)));
+            }
+            accounts.pop();
+        }
+        assert!(accounts.shards[0].balances.len() <= 2, "{} entries", accounts.shards[0].balances.len());
+        assert_eq!(accounts.share().balances(payer).len(), 3);
+    }
+
+    #[test]
+    fn every_slot_has_a_place_of_its_own_in_every_layout() {
+        for (shards, page_bits) in [(1, 0), (2, 0), (7, 0), (64, 8), (3, 2), (1000, 1)] {
+            let layout = Layout::new(shards, page_bits);
+            for page in (0..5_000).chain(u32::MAX - 3..=u32::MAX).map(|page| page >> page_bits) {
+                let slot = Slot(page << page_bits);
+                let expected = Place { shard: (page % shards) as usize, page: (page / shards) as usize, offset: 0 };
+                assert_eq!(layout.place(slot), expected, "{layout:?}, page {page}");
+            }
+        }
+        assert_eq!(Layout::DEFAULT.place(Slot(64 * 256 + 5)), Place { shard: 0, page: 1, offset: 5 });
+    }
+
+    #[test]
+    fn a_reader_keeps_what_was_and_lets_go_of_whole_pages() {
+        let mut accounts = Accounts::new(Layout::new(3, 1));
+        for n in 0..20 {
+            let slot = accounts.push(&Address([n; 32])).unwrap();
+            accounts.set_balance(slot, AssetId(0), coins(1));
+        }
+        let mut before = accounts.share();
+        accounts.set_balance(Slot(9), AssetId(0), coins(2));
+        accounts.push(&Address([20; 32]));
+        assert_eq!((before.balance(Slot(9), AssetId(0)), before.len()), (coins(1), 20));
+        assert_eq!((before.address(Slot(19)), before.address(Slot(20))), (Some(Address([19; 32])), None));
+        before.release_below(Slot(7));
+        before.release_below(Slot(13));
+        let there: Vec<u32> = (0..20).filter(|&slot| before.balance(Slot(slot), AssetId(0)) == coins(1)).collect();
+        assert_eq!(there, (12..20).collect::<Vec<_>>());
+    }
+}

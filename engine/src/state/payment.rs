@@ -1,0 +1,211 @@
+//! Payments between accounts, the short way: the two halves of a transfer, each on one account.
+//!
+//! Almost every transaction is a payment between accounts that are there, in lane 0 and by one signer. Then all there is to it is the
+//! payer's window and one balance of each. What is done here is what `ops::Transfer` does through a [`Context`](super::Context), in
+//! the same order of precedence. Each half concerns one account and no other, so whoever has a shard to itself can do the halves of
+//! its accounts beside those who do others'.
+
+use super::accounts::{Place, Shard};
+use super::window::{Use, Window};
+use super::{Changes, Layout, Slot, State};
+use crate::types::{Amount, AssetId, Rejection, RejectionCode, Time};
+
+/// A transaction of one signer and one transfer in lane 0, of more than nothing and to somebody else; both accounts are there.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Payment {
+    pub payer: Slot,
+    pub payee: Slot,
+    pub asset: AssetId,
+    pub amount: Amount,
+    pub sequence: u64,
+    /// Its last block time; `None` is unbounded.
+    pub valid_until: Option<Time>,
+}
+
+/// What becomes of the payer's half.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Judged {
+    /// It can pay. The window and what is left afterwards.
+    Covered(Window, Amount),
+    /// There isn't enough; a credit could change that. The window afterwards.
+    Uncovered(Window, Rejection),
+    /// Rejected whatever the balance is. The window afterwards, if it changes.
+    Rejected(Option<Window>, Rejection),
+}
+
+#[inline]
+fn judge(own: Window, available: Amount, payment: &Payment, time: Time) -> Judged {
+    let sequence = payment.sequence;
+    let used = match own.check(sequence) {
+        Use::Fresh => None,
+        Use::Duplicate => Some(Rejection::new(RejectionCode::Duplicate, sequence)),
+        Use::OutOfWindow(lowest) => Some(Rejection::new(RejectionCode::OutOfWindow, lowest)),
+    };
+    if payment.valid_until.is_some_and(|last| time > last) {
+        let window = used.is_none().then(|| own.with(sequence));
+        return Judged::Rejected(window, Rejection::new(RejectionCode::Expired, time.0));
+    }
+    if let Some(rejection) = used {
+        return Judged::Rejected(None, rejection);
+    }
+    let window = own.with(sequence);
+    match available.minus(payment.amount) {
+        Ok(rest) => Judged::Covered(window, rest),
+        Err(_) => {
+            let missing = u64::try_from(payment.amount.0.saturating_sub(available.0)).unwrap_or(u64::MAX);
+            Judged::Uncovered(window, Rejection::new(RejectionCode::InsufficientFunds, missing))
+        }
+    }
+}
+
+/// The halves of payments, for whoever has the shard to itself.
+impl Shard {
+    /// Judges the payer's half; changes nothing.
+    #[inline]
+    pub(crate) fn judge(&self, payer: Place, payment: &Payment, time: Time) -> Option<Judged> {
+        let account = self.get(payer)?;
+        let available = if account.asset == payment.asset {
+            account.balance.available
+        } else {
+            self.further_balance(payer, payment.asset).available
+        };
+        Some(judge(account.window, available, payment, time))
+    }
+
+    /// Uses a sequence up.
+    #[inline]
+    pub(crate) fn use_up(&mut self, payer: Place, window: Window) {
+        if let Some(account) = self.get_mut(payer) {
+            account.window = window;
+        }
+    }
+
+    /// Changes what an account can spend; gives what that was before.
+    #[inline]
+    pub(crate) fn set_available(&mut self, place: Place, asset: AssetId, available: Amount) {
+        match self.get_mut(place) {
+            Some(account) if account.asset == asset => account.balance.available = available,
+            _ => self.set_further_available(place, asset, available),
+        }
+    }
+
+    /// Adds to what an account can spend; gives that before and after. Can't overflow, since all balances together are at most the
+    /// maximum supply.
+    #[inline]
+    pub(crate) fn credit(&mut self, payee: Place, asset: AssetId, amount: Amount) {
+        match self.get_mut(payee) {
+            Some(account) if account.asset == asset => {
+                let available = &mut account.balance.available;
+                debug_assert!(available.plus(amount).is_ok(), "balances are part of what is issued");
+                *available = Amount(available.0.saturating_add(amount.0));
+            }
+            _ => {
+                let available = self.further_balance(payee, asset).available;
+                self.set_further_available(payee, asset, Amount(available.0.saturating_add(amount.0)));
+            }
+        }
+    }
+}
+
+/// Which accounts issue assets, as far as somebody asked: what is needed to tell a payment from a mint or a burn by slots alone.
+#[derive(Debug, Default)]
+pub(super) struct Issuers {
+    /// By asset: the issuer's slot, and how many accounts there were when it was looked for.
+    known: Vec<(Option<Slot>, u32)>,
+}
+
+impl State {
+    /// The shards, and where an account lies in them.
+    #[inline]
+    pub(crate) fn shards(&mut self) -> (&mut [Shard], Layout) {
+        self.accounts.shards()
+    }
+
+    /// How accounts are spread over shards.
+    pub(crate) const fn layout(&self) -> Layout {
+        self.accounts.layout()
+    }
+
+    /// Whether a payment is neither a mint nor a burn, as far as that is known without looking for anybody. Only to be asked between
+    /// transactions.
+    #[inline]
+    pub(crate) fn is_known_as_payment(&self, payment: &Payment) -> bool {
+        match self.issuers.known.get(payment.asset.0 as usize) {
+            // An account that is there stays, and so does an asset.
+            Some(&(Some(issuer), _)) => issuer != payment.payer && issuer != payment.payee,
+            Some(&(None, asked)) => asked == self.accounts.len(),
+            None => false,
+        }
+    }
+
+    /// The same, looking for the issuer if need be. `false` if there is no such asset.
+    #[inline]
+    pub(crate) fn is_payment(&mut self, payment: &Payment) -> bool {
+        self.is_known_as_payment(payment) || self.find_issuer(payment)
+    }
+
+    #[cold]
+    fn find_issuer(&mut self, payment: &Payment) -> bool {
+        // What has a policy may not be paid by everyone. One without never gets any, since it isn't mutable.
+        let plain = self.assets.get(payment.asset).filter(|asset| !asset.has_policy());
+        let Some(issuer) = plain.map(|asset| asset.issuer) else { return false };
+        let found = self.find(&issuer);
+        let known = &mut self.issuers.known;
+        let place = payment.asset.0 as usize;
+        if known.len() <= place {
+            // There are never so many accounts: nobody was looked for.
+            known.resize(place.saturating_add(1), (None, u32::MAX));
+        }
+        known[place] = (found, self.accounts.len());
+        found.is_none_or(|issuer| issuer != payment.payer && issuer != payment.payee)
+    }
+
+    /// Makes a payment. `None` if it isn't one; then nothing has changed.
+    #[inline]
+    pub(crate) fn pay(
+        &mut self,
+        payment: &Payment,
+        time: Time,
+        changes: &mut Changes,
+    ) -> Option<Result<(), Rejection>> {
+        if !self.is_payment(payment) {
+            return None;
+        }
+        let Payment { payer, payee, asset, amount, .. } = *payment;
+        let (shards, layout) = self.accounts.shards();
+        let place = layout.place(payer);
+        let shard = shards.get_mut(place.shard)?;
+        match shard.judge(place, payment, time)? {
+            Judged::Rejected(window, rejection) => {
+                if let Some(window) = window {
+                    shard.use_up(place, window);
+                    changes.accounts.insert(payer.0);
+                }
+                Some(Err(rejection))
+            }
+            Judged::Uncovered(window, rejection) => {
+                shard.use_up(place, window);
+                changes.accounts.insert(payer.0);
+                Some(Err(rejection))
+            }
+            Judged::Covered(window, rest) => {
+                shard.use_up(place, window);
+                shard.set_available(place, asset, rest);
+                changes.debited(payer, asset, amount);
+                self.credit(payee, asset, amount, changes);
+                Some(Ok(()))
+            }
+        }
+    }
+
+    /// The payee's half of a payment.
+    #[inline]
+    pub(crate) fn credit(&mut self, payee: Slot, asset: AssetId, amount: Amount, changes: &mut Changes) {
+        let (shards, layout) = self.accounts.shards();
+        let place = layout.place(payee);
+        if let Some(shard) = shards.get_mut(place.shard) {
+            shard.credit(place, asset, amount);
+            changes.credited(payee, asset, amount);
+        }
+    }
+}
