@@ -8,12 +8,15 @@ use crate::log::{LogReader, Record, Records};
 use crate::merkle::Levels;
 use crate::proof::{TransactionProof, transaction_tree};
 use crate::replay::{Body, ReplayError};
-use crate::state::{Asset, Balance, GrantState, HoldState, HolderState, Record as PutRecord, StateSnapshot};
+use crate::state::{
+    Asset, Balance, GrantState, HoldState, HolderState, MarketState, OrderState, Record as PutRecord, StateSnapshot,
+};
 use crate::transaction::TransactionRef;
 use crate::types::{
-    Address, Amount, AssetCode, AssetId, AssetTerms, BlockHeader, Digest, Height, Holding, Outcome, RecordKind,
-    Rejection, Time, TransactionId,
+    Address, Amount, AssetCode, AssetId, AssetTerms, BlockHeader, Digest, Height, Holding, MarketId, Outcome,
+    RecordKind, Rejection, Side, Time, TransactionId,
 };
+use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
 
 /// The state after a durable block. It stays as it is while the engine goes on; reading takes no lock, from any thread.
@@ -160,6 +163,43 @@ impl Snapshot {
     /// Every grant, by number. Reads all entries.
     pub fn grants(&self) -> impl Iterator<Item = &GrantState> {
         self.state().grants()
+    }
+
+    /// A market by its number.
+    #[must_use]
+    pub fn market(&self, market: MarketId) -> Option<&MarketState> {
+        self.state().market(market.0)
+    }
+
+    /// The number of an operator's market.
+    #[must_use]
+    pub fn find_market(&self, operator: &Address, base: AssetId, quote: AssetId) -> Option<MarketId> {
+        self.state().find_market(operator, base, quote).map(MarketId)
+    }
+
+    /// An order that waits: also one that is over and not yet gone.
+    #[must_use]
+    pub fn order(&self, owner: &Address, id: u64) -> Option<&OrderState> {
+        self.state().order(owner, id)
+    }
+
+    /// Every order that waits, by number. Reads all entries.
+    pub fn orders(&self) -> impl Iterator<Item = &OrderState> {
+        self.state().orders()
+    }
+
+    /// What waits on a side of a market: the best prices, each with how many lots wait at it, at most so many. Reads all entries.
+    #[must_use]
+    pub fn depth(&self, market: MarketId, side: Side, levels: usize) -> Vec<(u64, u128)> {
+        let mut all: BTreeMap<u64, u128> = BTreeMap::new();
+        for order in self.orders().filter(|order| (order.market, order.side) == (market, side)) {
+            let lots = all.entry(order.price).or_default();
+            *lots = lots.saturating_add(u128::from(order.quantity));
+        }
+        match side {
+            Side::Buy => all.into_iter().rev().take(levels).collect(),
+            Side::Sell => all.into_iter().take(levels).collect(),
+        }
     }
 
     /// Every asset by ascending number.

@@ -21,7 +21,9 @@
 
 use crate::keys::{KeyPair, Signature};
 use crate::ledger::Ledger;
-use crate::ops::{Grant, Hold, Operation, Predicate, Put, RegisterAsset, Require, Settle, Transfer};
+use crate::ops::{
+    Amend, Grant, Hold, OpenMarket, Operation, PlaceOrder, Predicate, Put, RegisterAsset, Require, Settle, Transfer,
+};
 use crate::types::{Address, Amount, AssetCode, AssetId, Time, TransactionId};
 use crate::wire::{Malformed, Reader};
 
@@ -416,6 +418,24 @@ impl TransactionBuilder {
     pub fn settle(self, order: Settle) -> Self {
         let account = self.account;
         self.operation(account, order.into())
+    }
+
+    /// Opens a market.
+    pub fn open_market(self, order: OpenMarket) -> Self {
+        let operator = self.account;
+        self.operation(operator, order.into())
+    }
+
+    /// Buys or sells in a market.
+    pub fn order(self, order: PlaceOrder) -> Self {
+        let owner = self.account;
+        self.operation(owner, order.into())
+    }
+
+    /// Changes orders of the account's that wait, or takes them back.
+    pub fn amend(self, order: Amend) -> Self {
+        let owner = self.account;
+        self.operation(owner, order.into())
     }
 
     /// Lets somebody act in the account's place, or no longer.

@@ -175,7 +175,8 @@ fn a_fee_is_paid_on_top_rounded_down_and_capped() {
         .ok('A', pay('B', 99, 0))
         .ok('A', pay('B', 100, 0))
         .ok('A', pay('B', 700, 0))
-        .no('A', pay('B', 97, 0), RejectionCode::InsufficientFunds, 0)
+        .ok('A', pay('B', 97, 0))
+        .no('A', pay('B', 1, 0), RejectionCode::InsufficientFunds, 1)
         .run();
 }
 

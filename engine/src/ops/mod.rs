@@ -12,20 +12,26 @@
 //! 2  words   u16   its length in words of eight bytes, these four bytes included
 //! ```
 
+mod amend;
 mod asset;
 mod grant;
 mod hold;
 mod holder;
+mod market;
+mod order;
 mod predicate;
 mod put;
 mod require;
 mod settle;
 mod transfer;
 
+pub use amend::Amend;
 pub use asset::RegisterAsset;
 pub use grant::{Grant, GrantAction, GrantTerms};
 pub use hold::Hold;
 pub use holder::{ControlHolder, HolderAction};
+pub use market::OpenMarket;
+pub use order::PlaceOrder;
 pub use predicate::Predicate;
 pub use put::{Put, PutAction};
 pub use require::Require;
@@ -120,8 +126,14 @@ operations! {
     Settle(Settle::BYTES_MIN, Settle::BYTES_MAX),
     /// Lets somebody act in the source's place, or no longer.
     Grant(Grant::BYTES_MIN, Grant::BYTES_MAX),
+    /// Buys or sells in a market.
+    PlaceOrder(PlaceOrder::BYTES, PlaceOrder::BYTES),
+    /// Changes orders that wait, or takes them back.
+    Amend(Amend::BYTES_MIN, Amend::BYTES_MAX),
     /// Requires that a predicate holds.
     Require(Require::BYTES_MIN, Require::BYTES_MAX),
+    /// Opens a market.
+    OpenMarket(OpenMarket::BYTES, OpenMarket::BYTES),
 }
 
 /// The line of a code.

@@ -196,7 +196,9 @@ impl Context<'_> {
             let found = states.clone().find(|(side, holder, state)| against(*side, holder, state));
             found.map_or(Ok(()), |(side, _, _)| Err(Rejection::new(code, side)))
         };
-        first(RejectionCode::Frozen, &|_, _, state| state.is_frozen)?;
+        if policy.has(AssetPolicy::FREEZABLE) {
+            first(RejectionCode::Frozen, &|_, _, state| state.is_frozen)?;
+        }
         // Whoever has it already can give it back whatever became of them.
         if policy.has(AssetPolicy::AUTHORIZATION) && !burns {
             first(RejectionCode::NotAuthorized, &|_, _, state| !state.is_authorized)?;

@@ -42,7 +42,7 @@ impl Context<'_> {
     }
 
     /// Gives what was set aside back.
-    fn give_back(&mut self, owner: &Address, asset: AssetId, amount: Amount) {
+    pub(crate) fn give_back(&mut self, owner: &Address, asset: AssetId, amount: Amount) {
         // Whoever has set something aside has an account.
         let Some(slot) = self.find_account(owner) else { return };
         let Balance { available, held } = self.state.accounts.balance(slot, asset);
@@ -123,6 +123,7 @@ impl Context<'_> {
     pub(super) fn end_entry(&mut self, number: u32) {
         let hold = match self.state.entries.get(number) {
             Some(Entry::Hold(hold)) => hold.clone(),
+            Some(&Entry::Order(order)) => return self.end_order(number, &order),
             _ => return self.set_entry(number, None),
         };
         if !hold.releases_at_expiry || !self.can_release(&hold) || self.release(number, &hold, hold.amount).is_err() {

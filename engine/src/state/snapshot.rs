@@ -1,6 +1,6 @@
 //! A state that stays as it was while the owner goes on.
 
-use super::entries::{Entry, GrantState, HoldState, HolderState, Record, Terms};
+use super::entries::{Entry, GrantState, HoldState, HolderState, MarketState, OrderState, Record, Terms};
 use super::index::{SharedIndex, Slot};
 use super::{Asset, StateRecords, account::Balance};
 use crate::types::{Address, AssetCode, AssetId, AssetTerms, Digest, RecordKind};
@@ -100,6 +100,33 @@ impl StateSnapshot {
             Entry::Grant(grant) => Some(grant),
             _ => None,
         }
+    }
+
+    pub(crate) fn market(&self, number: u32) -> Option<&MarketState> {
+        match self.records.entries.get(number)? {
+            Entry::Market(market) => Some(market),
+            _ => None,
+        }
+    }
+
+    pub(crate) fn find_market(&self, operator: &Address, base: AssetId, quote: AssetId) -> Option<u32> {
+        self.records.entries.find(&MarketState::name(operator, base, quote))
+    }
+
+    pub(crate) fn order(&self, owner: &Address, id: u64) -> Option<&OrderState> {
+        match self.entry(&OrderState::name(owner, id))? {
+            Entry::Order(order) => Some(order),
+            _ => None,
+        }
+    }
+
+    /// Every order that waits, by number.
+    pub(crate) fn orders(&self) -> impl Iterator<Item = &OrderState> {
+        let entries = &self.records.entries;
+        (0..entries.len()).filter_map(|number| match entries.get(number)? {
+            Entry::Order(order) => Some(order),
+            _ => None,
+        })
     }
 
     /// Every hold, by number.

@@ -113,6 +113,20 @@ rejection_codes! {
     525 GrantExhausted "the grant's cap would be passed",
     /// The grant's cap for this period would be passed. Detail: by how much, or 2⁶⁴ − 1 if it is more than that.
     526 PeriodCap "the grant's cap for this period would be passed",
+    /// No market has this number. Detail: the number.
+    601 NoMarket "there is no such market",
+    /// The source has opened a market for these assets before. Detail: its number.
+    602 MarketExists "the source has a market for these assets",
+    /// The order is there already. Detail: its number.
+    603 OrderExists "the source has an order of this id",
+    /// No order of this id waits. Detail: the id.
+    604 NoOrder "the source has no order of this id",
+    /// It would trade at once. Detail: the price it would meet.
+    605 WouldCross "the order would trade at once",
+    /// Not all of it could trade at once. Detail: how many lots are left.
+    606 NotFilled "the order can't be filled at once",
+    /// It meets an order of the same account. Detail: the id of that.
+    607 SelfTrade "the order meets another of the same account",
     /// The record is there already. Detail: its number.
     701 RecordExists "the record is there already",
     /// There is no such record, or it is over. Detail: 0.

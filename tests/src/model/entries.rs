@@ -3,7 +3,8 @@
 use super::{Model, detail, no};
 use nostro::{
     Address, Amount, Asset, AssetId, AssetPolicy, AssetTerms, ControlHolder, GrantState, HoldState, HolderAction,
-    HolderState, Put, PutAction, Record, RecordKind, RegisterAsset, Rejection, RejectionCode, Time,
+    HolderState, MarketState, OrderState, Put, PutAction, Record, RecordKind, RegisterAsset, Rejection, RejectionCode,
+    Time,
 };
 use std::collections::BTreeMap;
 
@@ -15,6 +16,8 @@ pub(super) enum Entry {
     Terms(AssetId, AssetTerms),
     Hold(HoldState),
     Grant(GrantState),
+    Market(MarketState),
+    Order(OrderState),
 }
 
 /// Entries by number. A new one gets the lowest number that is free; how many there ever were at one time is remembered.
@@ -41,7 +44,8 @@ impl Table {
             Entry::Record(record) => record.expiry,
             Entry::Hold(hold) => hold.expiry,
             Entry::Grant(grant) => grant.end,
-            Entry::Holder(_) | Entry::Terms(..) => None,
+            Entry::Order(order) => order.expiry,
+            Entry::Holder(_) | Entry::Terms(..) | Entry::Market(_) => None,
         };
         let over = self.entries.iter().filter_map(|(&number, entry)| Some((end(entry)?, number)));
         over.filter(|&(end, _)| end < now).min().map(|(_, number)| number)
@@ -76,6 +80,8 @@ impl Table {
                 }
                 Some(Entry::Hold(hold)) => super::promises::encode_hold(hold, bytes),
                 Some(Entry::Grant(grant)) => super::promises::encode_grant(grant, bytes),
+                Some(Entry::Market(market)) => super::markets::encode_market(market, bytes),
+                Some(Entry::Order(order)) => super::markets::encode_order(order, bytes),
                 Some(Entry::Terms(asset, terms)) => {
                     bytes.push(3);
                     bytes.extend(asset.0.to_le_bytes());
@@ -309,7 +315,7 @@ impl Model {
         let mut sides = vec![(0, payer), (1, payee)];
         sides.retain(|&(_, holder)| holder != asset.issuer);
         for &(side, holder) in &sides {
-            if self.state.table.holder(id, holder).1 {
+            if has(AssetPolicy::FREEZABLE) && self.state.table.holder(id, holder).1 {
                 return no(RejectionCode::Frozen, side);
             }
         }

@@ -4,6 +4,7 @@
 //! rejected gives back a copy of everything from before. Slow, and short enough to be believed.
 
 mod entries;
+mod markets;
 mod predicate;
 mod promises;
 
@@ -257,6 +258,9 @@ impl Model {
             Operation::Hold(order) => self.set_aside(source, order),
             Operation::Settle(order) => self.settle(source, order),
             Operation::Grant(order) => self.grant(source, order),
+            Operation::OpenMarket(order) => self.open_market(source, order),
+            Operation::PlaceOrder(order) => self.place(source, order),
+            Operation::Amend(order) => self.amend(source, order),
             Operation::Require(order) => match self.holds(&order.predicate, None) {
                 None => Ok(()),
                 Some(node) => no(RejectionCode::RequirementUnmet, node),

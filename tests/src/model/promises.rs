@@ -59,7 +59,11 @@ impl Model {
         }
     }
 
-    fn end(&mut self, number: u32) {
+    pub(super) fn end(&mut self, number: u32) {
+        if let Entry::Order(order) = &self.state.table.entries[&number] {
+            let order = *order;
+            return self.end_order(number, &order);
+        }
         if let Entry::Hold(hold) = self.state.table.entries[&number].clone() {
             let before = self.state.clone();
             if hold.releases_at_expiry && self.release(number, &hold, hold.amount.0).is_ok() {
@@ -89,26 +93,8 @@ impl Model {
         let part = |parts: u32| amount / all * u128::from(parts) + amount % all * u128::from(parts) / all;
         let mut parts: Vec<u128> = hold.payees.iter().map(|share| part(share.parts)).collect();
         parts[0] += amount - parts.iter().sum::<u128>();
-        let terms = self.state.table.terms(id);
-        let place = usize::try_from(id.0).expect("32 bits");
         for (share, part) in hold.payees.iter().zip(parts) {
-            if part == 0 {
-                continue;
-            }
-            self.state.set_held(owner, id, self.state.held(&owner, id) - part);
-            if share.payee == asset.issuer {
-                self.state.assets[place].issued.0 -= part;
-                continue;
-            }
-            let fee = if asset.policy.has(AssetPolicy::FEE) { fee(&terms, part).min(part) } else { 0 };
-            let balance = self.state.balance(&share.payee, id);
-            self.state.set_balance(share.payee, id, balance + part - fee);
-            if fee > 0 && terms.fee_account == asset.issuer {
-                self.state.assets[place].issued.0 -= fee;
-            } else if fee > 0 {
-                let collected = self.state.balance(&terms.fee_account, id);
-                self.state.set_balance(terms.fee_account, id, collected + fee);
-            }
+            self.pay_held(owner, share.payee, id, part);
         }
         let left = hold.amount.0 - amount;
         if left == 0 {
@@ -120,6 +106,29 @@ impl Model {
         Ok(())
     }
 
+    /// Pays what was set aside; the asset's fee goes off it.
+    pub(super) fn pay_held(&mut self, owner: Address, payee: Address, id: AssetId, amount: u128) {
+        if amount == 0 {
+            return;
+        }
+        let place = usize::try_from(id.0).expect("32 bits");
+        let (asset, terms) = (self.state.assets[place], self.state.table.terms(id));
+        self.state.set_held(owner, id, self.state.held(&owner, id) - amount);
+        if payee == asset.issuer {
+            self.state.assets[place].issued.0 -= amount;
+            return;
+        }
+        let fee = if asset.policy.has(AssetPolicy::FEE) { fee(&terms, amount).min(amount) } else { 0 };
+        let balance = self.state.balance(&payee, id);
+        self.state.set_balance(payee, id, balance + amount - fee);
+        if fee > 0 && terms.fee_account == asset.issuer {
+            self.state.assets[place].issued.0 -= fee;
+        } else if fee > 0 {
+            let collected = self.state.balance(&terms.fee_account, id);
+            self.state.set_balance(terms.fee_account, id, collected + fee);
+        }
+    }
+
     fn hold(&self, owner: Address, id: u64) -> Option<(u32, HoldState)> {
         self.state.table.entries.iter().find_map(|(&number, entry)| match entry {
             Entry::Hold(hold) if (hold.owner, hold.id) == (owner, id) => Some((number, hold.clone())),
@@ -127,7 +136,7 @@ impl Model {
         })
     }
 
-    fn is_over(&self, end: Option<Time>) -> bool {
+    pub(super) fn is_over(&self, end: Option<Time>) -> bool {
         end.is_some_and(|last| last < self.time)
     }
 

@@ -61,9 +61,10 @@ enum Emphasis {
     Policies,
     Records,
     Promises,
+    Markets,
 }
 
-const EMPHASES: [Emphasis; 10] = [
+const EMPHASES: [Emphasis; 11] = [
     Emphasis::Payments,
     Emphasis::Chains,
     Emphasis::Lanes,
@@ -74,6 +75,7 @@ const EMPHASES: [Emphasis; 10] = [
     Emphasis::Policies,
     Emphasis::Records,
     Emphasis::Promises,
+    Emphasis::Markets,
 ];
 
 impl Program {
@@ -133,7 +135,7 @@ impl Maker {
     fn pass_time(&mut self) {
         let often = match self.emphasis {
             Emphasis::Times => 30,
-            Emphasis::Policies | Emphasis::Records | Emphasis::Promises => 20,
+            Emphasis::Policies | Emphasis::Records | Emphasis::Promises | Emphasis::Markets => 20,
             _ => 3,
         };
         if self.random.chance(often) {
@@ -224,7 +226,8 @@ impl Maker {
         let maximum_supply = Amount(*self.random.pick(&[0, 1, 20, 20, 1_000, u128::MAX - 1, u128::MAX, u128::MAX]));
         let code = self.random.pick(&CODES).parse().expect("a code");
         let plain = RegisterAsset::plain(code, 2, maximum_supply);
-        if self.is(Emphasis::Policies) { self.with_policy(&plain).into() } else { plain.into() }
+        let has_policy = self.is(Emphasis::Policies) || self.is(Emphasis::Markets) && self.random.chance(30);
+        if has_policy { self.with_policy(&plain).into() } else { plain.into() }
     }
 
     fn payment(&mut self, source: usize) -> Operation {

@@ -3,9 +3,9 @@
 use super::{Emphasis, Maker};
 use crate::world::address;
 use nostro::{
-    Address, Amount, AssetId, AssetPolicy, AssetTerms, Comparison, ControlHolder, Grant, GrantAction, GrantKind,
-    GrantName, GrantTerms, Hold, HolderAction, Operation, Predicate, Put, PutAction, RecordKind, RegisterAsset,
-    Require, Settle, Share, Time,
+    Address, Amend, Amount, AssetId, AssetPolicy, AssetTerms, Comparison, ControlHolder, Grant, GrantAction, GrantKind,
+    GrantName, GrantTerms, Hold, HolderAction, Lifetime, MarketId, OpenMarket, Operation, PlaceOrder, Predicate, Put,
+    PutAction, RecordKind, RegisterAsset, Require, SelfTrade, Settle, Share, Side, Time, Transfer,
 };
 use sha2::{Digest as _, Sha256};
 
@@ -34,6 +34,7 @@ impl Maker {
     pub(super) fn further(&mut self, source: usize) -> Option<Operation> {
         let often = match self.emphasis {
             Emphasis::Policies | Emphasis::Records | Emphasis::Promises => 55,
+            Emphasis::Markets => 75,
             _ => 4,
         };
         if !self.random.chance(often) {
@@ -42,7 +43,8 @@ impl Maker {
         let (policies, records, promises) = match self.emphasis {
             Emphasis::Policies => (50, 70, 90),
             Emphasis::Promises => (5, 10, 97),
-            _ => (15, 65, 80),
+            Emphasis::Markets => (5, 8, 10),
+            _ => (15, 60, 75),
         };
         Some(match self.random.below(100) {
             n if n < policies => self.control(source),
@@ -52,6 +54,7 @@ impl Maker {
                 4..7 => self.settle(source).into(),
                 _ => self.grant(source).into(),
             },
+            n if n < 98 && self.is(Emphasis::Markets) || n < promises + 10 => self.trading(source),
             _ => Require { predicate: self.predicate(1) }.into(),
         })
     }
@@ -195,9 +198,70 @@ impl Maker {
         Settle { owner, id, cancels, amount, preimage }
     }
 
+    /// Few prices and few ids, so that orders meet.
+    fn trading(&mut self, source: usize) -> Operation {
+        let market = MarketId(u32::try_from(self.random.below(3)).expect("few"));
+        match self.random.below(100) {
+            0..10 => {
+                let (base, quote) = (self.any_asset(), self.any_asset());
+                let quote = if base == quote { AssetId(base.0 + 1) } else { quote };
+                let fee_basis_points = *self.random.pick(&[0, 0, 1_000, 10_000]);
+                let fee_account = (fee_basis_points > 0).then(|| self.someone());
+                let (lot, tick) = (1 + self.random.below(2), *self.random.pick(&[1, 1, 2, u64::MAX]));
+                OpenMarket { base, quote, lot, tick, fee_basis_points, fee_account }.into()
+            }
+            10..75 => {
+                let side = if self.random.chance(50) { Side::Buy } else { Side::Sell };
+                let lifetime = *self.random.pick(&[
+                    Lifetime::GoodTillCancelled,
+                    Lifetime::GoodTillCancelled,
+                    Lifetime::GoodTillCancelled,
+                    Lifetime::PostOnly,
+                    Lifetime::ImmediateOrCancel,
+                    Lifetime::FillOrKill,
+                    Lifetime::Budget,
+                ]);
+                let lifetime =
+                    if side == Side::Sell && lifetime == Lifetime::Budget { Lifetime::FillOrKill } else { lifetime };
+                let waits = matches!(lifetime, Lifetime::GoodTillCancelled | Lifetime::PostOnly);
+                let budget = if lifetime == Lifetime::Budget { 1 + u128::from(self.random.below(9)) } else { 0 };
+                PlaceOrder {
+                    market,
+                    id: self.random.below(6),
+                    side,
+                    price: *self.random.pick(&[1, 2, 2, 3, 3, 4, u64::MAX]),
+                    quantity: *self.random.pick(&[1, 1, 2, 3, 4, u64::MAX]),
+                    lifetime,
+                    self_trade: *self.random.pick(&[
+                        SelfTrade::CancelWaiting,
+                        SelfTrade::CancelTaking,
+                        SelfTrade::Reject,
+                    ]),
+                    expiry: (waits && self.random.chance(30)).then(|| self.soon()),
+                    budget: Amount(budget),
+                }
+                .into()
+            }
+            75..85 => Amend::Cancel((0..=self.random.below(2)).map(|_| self.random.below(6)).collect()).into(),
+            85..90 => Amend::CancelAll(market).into(),
+            90..96 => {
+                let (price, quantity) = (1 + self.random.below(4), 1 + self.random.below(4));
+                Amend::Change { id: self.random.below(6), price, quantity }.into()
+            }
+            // Money to trade with.
+            _ => {
+                let amount = Amount(self.amount(&address(source), AssetId(0)));
+                Transfer { payee: self.someone(), asset: self.any_asset(), amount, ..Transfer::default() }.into()
+            }
+        }
+    }
+
     fn grant(&mut self, source: usize) -> Grant {
         let (id, action) = (self.id(), *self.random.pick(&[GrantAction::Revoke, GrantAction::Remove]));
         if self.random.chance(25) {
+            let own: Vec<u64> =
+                self.grants.iter().filter(|(owner, ..)| *owner == address(source)).map(|&(_, id, ..)| id).collect();
+            let id = if own.is_empty() { id } else { *self.random.pick(&own) };
             return Grant { action, id, terms: None };
         }
         let (to, end) = (self.someone(), self.random.chance(50).then(|| self.soon()));

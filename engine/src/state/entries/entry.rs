@@ -6,10 +6,12 @@
 //!            length u16, value
 //! holder     2 u8, asset u32, holder [32], bit 0 authorised, bit 1 frozen u8
 //! terms      3 u8, asset u32, schema [32], attester [32], fee account [32], fee maximum u128, fee u16, expiry u64, metadata [32]
-//! hold, grant  4, 5: see `promise.rs`
+//! hold, grant 4, 5: see `promise.rs`
+//! market, order 6, 7: see `market.rs`
 //! ```
 
 use super::Name;
+use super::market::{MarketState, OrderState};
 use super::promise::{GrantState, HoldState};
 use crate::state::load::Unloadable;
 use crate::types::{Address, Amount, AssetId, AssetTerms, RecordKind, Time};
@@ -146,6 +148,8 @@ entries! {
     3 Terms(Terms),
     4 Hold(HoldState),
     5 Grant(GrantState),
+    6 Market(MarketState),
+    7 Order(OrderState),
 }
 
 impl Entry {
@@ -157,6 +161,8 @@ impl Entry {
             Self::Terms(terms) => Terms::name(terms.asset),
             Self::Hold(hold) => HoldState::name(&hold.owner, hold.id),
             Self::Grant(grant) => GrantState::name(&grant.owner, grant.id),
+            Self::Market(market) => MarketState::name(&market.operator, market.base, market.quote),
+            Self::Order(order) => OrderState::name(&order.owner, order.id),
         }
     }
 
@@ -166,7 +172,8 @@ impl Entry {
             Self::Record(record) => record.expiry,
             Self::Hold(hold) => hold.expiry,
             Self::Grant(grant) => grant.end,
-            Self::Holder(_) | Self::Terms(_) => None,
+            Self::Order(order) => order.expiry,
+            Self::Holder(_) | Self::Terms(_) | Self::Market(_) => None,
         }
     }
 
@@ -195,6 +202,14 @@ impl Entry {
                 out.push(5);
                 grant.encode(out);
             }
+            Self::Market(market) => {
+                out.push(6);
+                market.encode(out);
+            }
+            Self::Order(order) => {
+                out.push(7);
+                order.encode(out);
+            }
         }
     }
 
@@ -214,6 +229,8 @@ impl Entry {
             3 => Terms::decode(reader)?.into(),
             4 => HoldState::decode(reader)?.into(),
             5 => GrantState::decode(reader)?.into(),
+            6 => MarketState::decode(reader)?.into(),
+            7 => OrderState::decode(reader)?.into(),
             other => return Err(odd("the kind of an entry", other)),
         };
         Ok(Some(entry))

@@ -65,6 +65,13 @@ impl MarketState {
         }
     }
 
+    /// The priority of an order that begins to wait.
+    pub(crate) const fn take_priority(&mut self) -> u64 {
+        let priority = self.next_priority;
+        self.next_priority = priority.saturating_add(1);
+        priority
+    }
+
     pub(super) fn encode(&self, out: &mut Vec<u8>) {
         out.extend_from_slice(&self.operator.0);
         out.extend_from_slice(&self.base.0.to_le_bytes());

@@ -4,28 +4,33 @@
 //! number ──► entry          dense places in pages, which a snapshot can keep
 //! name   ──► number         a trie over hashed names, which a snapshot can keep
 //! end    ──► numbers        what is over when, in order of time and number
+//! market ──► numbers        the books: orders by side, price and priority
 //! ```
 //!
 //! # Invariants
 //!
 //! 1. A new entry gets the lowest free number. So the table is as long as it ever was full, and which number an entry gets is a function of
 //!    the state alone.
-//! 2. The table itself is all there is to keep: names, ends and free numbers follow from it, in memory and after loading.
+//! 2. The table itself is all there is to keep: names, ends, books and free numbers follow from it, in memory and after loading.
 //! 3. Every change goes through [`Entries::set`], which gives back what was there; setting that again undoes it.
 
+mod books;
 mod entry;
+mod market;
 mod names;
 mod promise;
 
 pub(crate) use entry::{Entry, Terms};
 pub use entry::{HolderState, Record};
+pub use market::{MarketState, OrderState};
 pub(super) use names::Name;
 pub use promise::{GrantState, HoldState, Share};
 
 use super::load::Unloadable;
 use super::pages::{Pages, SharedPages};
-use crate::types::Time;
+use crate::types::{Address, MarketId, Side, Time};
 use crate::wire::Reader;
+use books::Books;
 use names::Names;
 use std::collections::BTreeSet;
 use std::sync::Arc;
@@ -43,11 +48,18 @@ pub(super) struct Entries {
     names: Names,
     /// What is over after a time, and its number.
     ends: BTreeSet<(Time, u32)>,
+    books: Books,
 }
 
 impl Entries {
     pub(super) fn new() -> Self {
-        Self { places: Pages::new(), free: BTreeSet::new(), names: Names::default(), ends: BTreeSet::new() }
+        Self {
+            places: Pages::new(),
+            free: BTreeSet::new(),
+            names: Names::default(),
+            ends: BTreeSet::new(),
+            books: Books::default(),
+        }
     }
 
     /// How many places there are, free ones included.
@@ -79,6 +91,13 @@ impl Entries {
     /// Puts something in a place that there is, or frees it; gives what was there.
     pub(super) fn set(&mut self, number: u32, after: Place) -> Place {
         let name = |place: &Place| place.as_ref().map(|entry| entry.name());
+        if let Some(Entry::Order(order)) = self.get(number) {
+            let order = *order;
+            self.books.remove(&order, number);
+        }
+        if let Some(Entry::Order(order)) = after.as_deref() {
+            self.books.insert(order, number);
+        }
         let end = |place: &Place| place.as_ref().and_then(|entry| entry.expiry());
         let (new, new_end, is_free) = (name(&after), end(&after), after.is_none());
         let before = std::mem::replace(self.places.get_mut(number)?, after);
@@ -108,6 +127,16 @@ impl Entries {
             self.free.remove(&last);
             self.places.pop();
         }
+    }
+
+    /// The orders that wait on a side of a market, the best first.
+    pub(super) fn waiting(&self, market: MarketId, side: Side) -> impl Iterator<Item = u32> {
+        self.books.side(market, side)
+    }
+
+    /// The orders of an account in a market, by number.
+    pub(super) fn owned(&self, market: MarketId, owner: &Address) -> impl Iterator<Item = u32> {
+        self.books.owned(market, owner)
     }
 
     /// The first entry that is over at a time.
