@@ -2,15 +2,16 @@
 //!
 //! Nothing is written and no lock is taken, so the end of a ledger that an engine has open may look torn.
 
-use crate::checkpoint::{self, Place};
+use crate::checkpoint::{self, CheckpointFault, Loaded, Place};
 use crate::ledger::Ledger;
 use crate::log::{self, Checkpoint, OsStorage, RecordRef};
 use crate::open;
 use crate::proof::transaction_tree;
 use crate::query::BlockRef;
-use crate::replay::{ReplayError, Replayer};
+use crate::replay::{BLOCKS_AHEAD, Recorded, ReplayError, Replayer};
 use crate::transaction::{TransactionRef, signed_message};
 use crate::types::{BlockHeader, Digest, Height, TransactionId};
+use crossbeam::channel::{Receiver, Sender, bounded};
 use nostro_ed25519::{Item, Verifier, VerifierConfig};
 use rayon::prelude::*;
 use std::path::Path;
@@ -65,10 +66,12 @@ pub struct AuditReport {
 /// # Errors
 /// [`AuditError`] if there is none, or it can't be read.
 pub fn ledger_name(directory: &Path) -> Result<String, AuditError> {
+    ledger_of(directory).map(|ledger| ledger.name().to_owned())
+}
+
+fn ledger_of(directory: &Path) -> Result<Ledger, AuditError> {
     let genesis = log::genesis(&OsStorage, directory).map_err(|error| located(directory, &error))?;
-    String::from_utf8(genesis).map_err(|_| {
-        AuditError(format!("{}: the ledger's name: expected printable ASCII, found other bytes", directory.display()))
-    })
+    Ledger::from_genesis(&genesis).map_err(|error| AuditError(format!("{}: LEDGER: {error}", directory.display())))
 }
 
 /// Shows every block in order, with its chain and its hashes checked.
@@ -79,21 +82,33 @@ pub fn read_ledger(
     directory: &Path,
     visit: &mut dyn FnMut(&BlockRef<'_>) -> Result<(), VisitError>,
 ) -> Result<LedgerSummary, AuditError> {
+    read_records(directory, &mut |record, block| Ok(visit(block).map_err(|error| at(record, &error))?))
+}
+
+/// An error with the place of its record.
+fn at(record: &RecordRef<'_>, error: &dyn std::fmt::Display) -> String {
+    format!("{}, offset {}: {error}", record.file, record.offset)
+}
+
+fn read_records(
+    directory: &Path,
+    visit: &mut dyn FnMut(&RecordRef<'_>, &BlockRef<'_>) -> Result<(), VisitError>,
+) -> Result<LedgerSummary, AuditError> {
+    let name = ledger_name(directory)?;
     let place = beginning(directory)?;
     let mut transactions = place.map_or(0, |place| place.transactions);
     let from = place.map(|place| Checkpoint { height: place.height.0, hash: place.hash.0 });
     let scanned = log::scan_from(&OsStorage, directory, from, &mut |record| {
         let block = block_of(&record)?;
         transactions = transactions.saturating_add(u64::from(block.header().count));
-        visit(&block).map_err(|error| format!("{}, offset {}: {error}", record.file, record.offset))?;
-        Ok(())
+        visit(&record, &block)
     });
     let scanned = scanned.map_err(|error| located(directory, &error))?;
     let torn = scanned
         .torn
         .map(|torn| format!("{}: {} bytes from offset {}: {}", torn.file, torn.bytes, torn.offset, torn.found));
     Ok(LedgerSummary {
-        name: String::from_utf8_lossy(&scanned.genesis).into_owned(),
+        name,
         from: place.map(|place| place.height).unwrap_or_default(),
         height: Height(scanned.height),
         hash: Digest(scanned.hash),
@@ -115,11 +130,6 @@ pub(crate) fn beginning(directory: &Path) -> Result<Option<Place>, AuditError> {
     oldest.map_err(|fault| AuditError(format!("{}: {fault}", directory.display())))
 }
 
-fn ledger_of(directory: &Path) -> Result<Ledger, AuditError> {
-    let name = ledger_name(directory)?;
-    Ledger::new(&name).map_err(|error| AuditError(format!("{}: {error}", directory.display())))
-}
-
 /// Says which directory it was, where the error has but a file's name.
 fn located(directory: &Path, error: &log::OpenError) -> AuditError {
     let (directory, text) = (directory.display().to_string(), error.to_string());
@@ -135,6 +145,8 @@ fn block_of<'a>(record: &RecordRef<'a>) -> Result<BlockRef<'a>, VisitError> {
 /// Checks every hash, the chain, every id, every checkpoint, and every outcome by executing every block again; with `signatures` every signature
 /// too, on all cores. `progress` hears the height and the transactions so far.
 ///
+/// One thread reads, hashes and verifies, a second executes, a third makes the state roots.
+///
 /// # Errors
 /// [`AuditError`], the first thing that is wrong.
 pub fn audit_ledger(
@@ -146,44 +158,101 @@ pub fn audit_ledger(
     let wrong = |error: &dyn std::fmt::Display| AuditError(format!("{}: {error}", directory.display()));
     let checkpoints = checkpoint::find(&OsStorage, directory).map_err(|error| wrong(&error))?;
     let load = |height| checkpoint::load(&OsStorage, directory, height, &ledger.id().0);
-    let mut replayer = match beginning(directory)? {
-        None => {
-            Replayer::new().map_err(|error| AuditError(format!("the operating system gives no randomness: {error}")))?
-        }
-        Some(place) => open::replayer_of(load(place.height).map_err(|fault| wrong(&fault))?),
+    let replayer = match beginning(directory)? {
+        None => Replayer::new(ledger.roots()).map_err(CheckpointFault::System),
+        Some(place) => load(place.height).and_then(|loaded| open::replayer_of(loaded, ledger.roots())),
     };
+    let replayer = replayer.map_err(|fault| wrong(&fault))?;
     let verifier = Verifier::new(VerifierConfig::default());
-    let (mut rejected, mut verified) = (0_u64, 0_u64);
-    let summary = read_ledger(directory, &mut |block| {
-        let header = block.header();
-        let transactions: Vec<TransactionRef<'_>> = block.transactions().map(|(transaction, _)| transaction).collect();
-        let bodies = transactions.iter().map(TransactionRef::body);
-        let mut ids: Vec<TransactionId> = Vec::with_capacity(transactions.len());
-        ledger.transaction_ids(bodies, &mut ids);
-        let found = Digest(transaction_tree(ids.iter(), block.rejections()).root());
-        if found != header.transactions {
-            let (expected, found) = (header.transactions.to_string(), found.to_string());
-            return Err(ReplayError { height: header.height, what: "transactions", expected, found }.into());
+    let (mut rejected, mut verified, mut transactions) = (0_u64, 0_u64, replayer.tip.transactions);
+    let (blocks_in, blocks_out) = bounded(BLOCKS_AHEAD);
+    let (empty_in, empty_out) = bounded::<Vec<u8>>(BLOCKS_AHEAD);
+    let (executed, summary) = std::thread::scope(|scope| {
+        let executing = Executing { load: &load, checkpoints: &checkpoints, blocks: blocks_out, empty: empty_in };
+        let executing = scope.spawn(move || executing.run(replayer));
+        let summary = read_records(directory, &mut |record, block| {
+            let signatures = signatures.then_some(&verifier);
+            verified = verified
+                .saturating_add(check_transactions(&ledger, block, signatures).map_err(|error| at(record, &error))?);
+            let header = *block.header();
+            rejected = rejected.saturating_add(u64::from(header.rejected));
+            transactions = transactions.saturating_add(u64::from(header.count));
+            let mut body = empty_out.try_recv().unwrap_or_default();
+            body.clear();
+            body.extend_from_slice(block.body());
+            let recorded = Recorded { header, hash: block.hash(), body };
+            // Whoever executes tells why they want no more.
+            blocks_in.send((recorded, at(record, &""))).map_err(|_| "the blocks before can't be executed")?;
+            progress(header.height, transactions);
+            Ok(())
+        });
+        drop(blocks_in);
+        (executing.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic)), summary)
+    });
+    // What is executed lies before what is read.
+    let mut replayer = executed.map_err(|error| located(directory, &error))?;
+    let summary = summary?;
+    let state = replayer.state.share().digest();
+    Ok(AuditReport { summary, rejected, signatures: verified, state })
+}
+
+/// Compares the transactions of a block with its header, and verifies their signatures if there is a verifier; gives how many.
+fn check_transactions(ledger: &Ledger, block: &BlockRef<'_>, verifier: Option<&Verifier>) -> Result<u64, ReplayError> {
+    let header = block.header();
+    let transactions: Vec<TransactionRef<'_>> = block.transactions().map(|(transaction, _)| transaction).collect();
+    let mut ids: Vec<TransactionId> = Vec::with_capacity(transactions.len());
+    ledger.transaction_ids(transactions.iter().map(TransactionRef::body), &mut ids);
+    let found = Digest(transaction_tree(ids.iter(), block.rejections()).root());
+    if found != header.transactions {
+        let (expected, found) = (header.transactions.to_string(), found.to_string());
+        return Err(ReplayError { height: header.height, what: "transactions", expected, found });
+    }
+    verifier.map_or(Ok(0), |verifier| check_signatures(header.height, &transactions, &ids, verifier))
+}
+
+/// The thread that executes what another has read.
+struct Executing<'a, L> {
+    load: &'a L,
+    /// Heights, ascending.
+    checkpoints: &'a [Height],
+    /// Each with its place in the log.
+    blocks: Receiver<(Recorded, String)>,
+    empty: Sender<Vec<u8>>,
+}
+
+impl<L: Fn(Height) -> Result<Loaded, CheckpointFault>> Executing<'_, L> {
+    fn run(self, mut replayer: Replayer) -> Result<Replayer, log::OpenError> {
+        for (Recorded { header, hash, body }, place) in &self.blocks {
+            let done = self.block(&mut replayer, &header, hash, &body);
+            done.map_err(|error| {
+                let (source, height) = (format!("{place}{error}").into(), header.height.0);
+                log::OpenError::Visit { source, height }
+            })?;
+            // A buffer more or less is no loss.
+            let _ = self.empty.try_send(body);
         }
-        if signatures {
-            verified = verified.saturating_add(check_signatures(header.height, &transactions, &ids, &verifier)?);
-        }
-        replayer.block(header, block.body())?;
-        rejected = rejected.saturating_add(u64::from(header.rejected));
-        if checkpoints.binary_search(&header.height).is_ok() {
+        Ok(replayer)
+    }
+
+    fn block(
+        &self,
+        replayer: &mut Replayer,
+        header: &BlockHeader,
+        hash: Digest,
+        body: &[u8],
+    ) -> Result<(), VisitError> {
+        replayer.block(header, body)?;
+        if self.checkpoints.binary_search(&header.height).is_ok() {
             // A checkpoint is a shortcut: it has to lead where the blocks do.
-            let (loaded, own) = (load(header.height)?, replayer.state.share_records().digest());
-            if (loaded.digest, loaded.place.hash) != (own, block.hash()) {
-                let expected = format!("the block {} and the state {own}", block.hash());
+            let (loaded, own) = ((self.load)(header.height)?, replayer.state.share_records().digest());
+            if (loaded.digest, loaded.place.hash) != (own, hash) {
+                let expected = format!("the block {hash} and the state {own}");
                 let found = format!("{} and {}", loaded.place.hash, loaded.digest);
                 return Err(ReplayError { height: header.height, what: "the checkpoint", expected, found }.into());
             }
         }
-        progress(header.height, replayer.tip.transactions);
         Ok(())
-    })?;
-    let state = replayer.state.share().digest();
-    Ok(AuditReport { summary, rejected, signatures: verified, state })
+    }
 }
 
 /// Verifies all signatures of a block; gives how many there are.

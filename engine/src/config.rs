@@ -15,6 +15,9 @@ pub struct EngineConfig {
     /// Name of the ledger, 1 to 64 printable ASCII characters. Its hash is what transactions are signed for. Counts when a
     /// ledger is created; an existing one must have the same name.
     pub ledger: String,
+    /// Blocks between two state roots. In [1, 65,536]. Part of the ledger's genesis: with another value it is another ledger, so an existing
+    /// one isn't opened.
+    pub root_interval: u32,
     /// Threads that verify. In [0, 1024]; 0 takes one per core.
     pub threads: usize,
     /// Threads that execute a large block side by side. In [0, 1024]; 0 decides by the threads that verify: fewer than eight have no need of
@@ -42,12 +45,13 @@ pub struct EngineConfig {
     pub retention: Retention,
     /// Whether the index of receipts by id follows beside the work. Without it the first question waits for it.
     pub receipt_index: bool,
-    /// Whether balances can be proved: keeps the state of the newest root beside the present one, which under a load that touches everything
-    /// doubles the memory of accounts.
+    /// Whether balances can be proved: keeps the states of the newest root and of the one before beside the present one, which under a load
+    /// that touches everything triples the memory of accounts.
     pub balance_proofs: bool,
     /// Signs headers that are asked for, so that proofs can be checked by whoever knows its address.
     pub header_key: Option<KeyPair>,
-    /// Memory for decoded keys of signers met before, which spares a part of verification. In [0, 64 GiB]; about 330 bytes a key.
+    /// Memory for decoded keys of signers met before, which spares a part of verification; taken as keys are met. In [0, 64 GiB]; about 330
+    /// bytes a key.
     pub key_cache_bytes: usize,
     /// **Verifies no signature at all.** For measuring the rest, and for transactions whose signatures were verified before.
     pub trust_signatures: bool,
@@ -57,6 +61,7 @@ impl Default for EngineConfig {
     fn default() -> Self {
         Self {
             ledger: "nostro".to_owned(),
+            root_interval: 256,
             threads: 0,
             execute_threads: 0,
             intake_transactions_max: 65_536,
@@ -71,7 +76,7 @@ impl Default for EngineConfig {
             receipt_index: true,
             balance_proofs: false,
             header_key: None,
-            key_cache_bytes: 40 << 20,
+            key_cache_bytes: 128 << 20,
             trust_signatures: false,
         }
     }
@@ -106,6 +111,7 @@ impl EngineConfig {
             let complaint = || ConfigError { field, expected: format!("{low} to {high}"), found: value.to_string() };
             if (low..=high).contains(&value) { Ok(()) } else { Err(complaint()) }
         };
+        bytes(self.root_interval.into(), "root_interval", 1, 65_536)?;
         bytes(self.threads as u64, "threads", 0, 1024)?;
         bytes(self.execute_threads as u64, "execute_threads", 0, 1024)?;
         bytes(self.intake_transactions_max as u64, "intake_transactions_max", 1, 1 << 24)?;
@@ -152,7 +158,9 @@ mod tests {
     fn the_default_is_allowed_and_every_limit_is_checked() {
         assert_eq!(EngineConfig::default().check(), Ok(()));
         type Wrong = (&'static str, fn(&mut EngineConfig));
-        let wrong: [Wrong; 11] = [
+        let wrong: [Wrong; 13] = [
+            ("root_interval", |c| c.root_interval = 0),
+            ("root_interval", |c| c.root_interval = 65_537),
             ("threads", |c| c.threads = 1025),
             ("execute_threads", |c| c.execute_threads = 1025),
             ("intake_transactions_max", |c| c.intake_transactions_max = 0),

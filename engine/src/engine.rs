@@ -129,7 +129,7 @@ impl Engine {
     ) -> Result<Self, OpenError> {
         let directory = directory.to_path_buf();
         config.check()?;
-        let ledger = Ledger::new(&config.ledger)?;
+        let ledger = Ledger::with_root_interval(&config.ledger, config.root_interval)?;
         let system = |what| move |source| OpenError::System { what, source };
         let log_config = LogConfig {
             segment_bytes: config.segment_bytes,
@@ -157,7 +157,8 @@ impl Engine {
         let closing = Arc::new(AtomicBool::new(false));
         let intake =
             Arc::new(Intake { queue: RwLock::new(Some(queue)), budget, stop: stop.clone(), stats: stats.clone() });
-        let roots = Arc::new(RootBoard::new(replayer.roots));
+        let Replayer { state, tip, scratch, roots: before, .. } = replayer;
+        let roots = before.board().clone();
         let storage = Arc::new(storage);
         let receipts = Arc::new(ReceiptIndex::new(storage.clone(), directory.clone(), ledger.clone(), reader.clone()));
         let rebuild = {
@@ -197,10 +198,10 @@ impl Engine {
         let verifying = Verifying { threads: config.verify_threads(), path: check.path() };
         let start = Start {
             check,
-            state: replayer.state,
-            tip: replayer.tip,
-            scratch: replayer.scratch,
-            tree: replayer.tree,
+            state,
+            tip,
+            scratch,
+            before,
             roots: roots.clone(),
             committer,
             intake: intake_out,
@@ -323,8 +324,14 @@ impl Engine {
         Blocks::new(self.reader.clone(), height)
     }
 
-    /// What became of a transaction, by its id: its first use in the blocks that are still here; `None` if it is in none of them. Costs
-    /// some page reads per segment of the log and a hash of the block; the first call after opening may have to index the newest segment.
+    /// What became of a transaction, by its id, with the height and the position of its first use; `None` if that isn't in the blocks that
+    /// are still here. So whoever doesn't know whether a transaction arrived may submit it again blindly: rejected as
+    /// [`Duplicate`](crate::RejectionCode::Duplicate), it is found here with what became of it the first time. (Unless another
+    /// transaction used its sequence first: then its own rejection is found; and where blocks were retired, nothing, since its first
+    /// use may have been in one of them.)
+    ///
+    /// Costs some page reads per segment of the log and a hash of the block; the first call after opening may have to index the newest
+    /// segment.
     ///
     /// # Errors
     /// [`ReadError`] if the log can't be read.
@@ -374,11 +381,7 @@ impl Engine {
     /// # Errors
     /// [`ProveError`].
     pub fn prove_balance(&self, account: &Address) -> Result<(Height, BalanceProof), ProveError> {
-        let rooted = self.roots.rooted().ok_or(ProveError::NoRoot)?;
-        let header = Height(rooted.height.0.saturating_add(BlockHeader::ROOT_DELAY));
-        if self.durable_height() < header {
-            return Err(ProveError::NoRoot);
-        }
+        let (header, rooted) = self.roots.rooted(self.durable_height()).ok_or(ProveError::NoRoot)?;
         let missing = ProveError::NoAccount { account: *account, height: rooted.height };
         Ok((header, rooted.prove(account).ok_or(missing)?))
     }

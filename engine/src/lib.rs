@@ -20,6 +20,7 @@
 //! - A transaction is applied at most once.
 //! - After a failed write the engine says so, accepts nothing more, and still answers reads of what is durable.
 
+mod arena;
 mod audit;
 mod block;
 mod boundary;
@@ -64,7 +65,7 @@ pub use error::{CheckpointError, OpenError, ProveError, ReadError, StopError, Su
 #[doc(hidden)]
 pub use execute::{
     PlantedOrder,
-    measure::{ExecutionShape, MeasuredExecution, PreparedBlock, SettledBlock},
+    measure::{ExecutedBlock, ExecutionShape, MeasuredExecution, PreparedBlock, SettledBlock},
 };
 pub use intake::{Submitter, Ticket, Tickets};
 pub use keys::{KeyPair, Signature};

@@ -4,13 +4,13 @@ use crate::boundary::Tip;
 use crate::checkpoint::{self, CheckpointFault, Loaded, Place};
 use crate::error::{OpenError, ReadError};
 use crate::ledger::Ledger;
-use crate::log::{self, Checkpoint, LockedLog, LogConfig, LogReader, SegmentLog, Storage};
+use crate::log::{self, CheckedLog, Checkpoint, LockedLog, LogConfig, LogReader, SegmentLog, Storage};
 use crate::query::Blocks;
-use crate::replay::{ReplayError, Replayer};
+use crate::replay::{BLOCKS_AHEAD, Recorded, ReplayError, Replayer};
 use crate::roots::Roots;
-use crate::types::{BlockHeader, Digest, Height};
+use crate::types::{BlockHeader, Digest, Height, RootInterval};
+use crossbeam::channel::{Receiver, Sender, bounded};
 use std::path::Path;
-use std::thread::ScopedJoinHandle;
 
 /// How far opening a ledger has come.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -54,22 +54,23 @@ pub(crate) fn open<S: Storage + Clone>(
         let locked = match SegmentLog::lock(storage.clone(), directory, Some(id), config) {
             Ok(locked) => locked,
             Err(log::OpenError::NoLedger { .. }) => {
-                let log = SegmentLog::create(storage.clone(), directory, id, ledger.name().as_bytes(), config);
+                let log = SegmentLog::create(storage.clone(), directory, id, &ledger.genesis(), config);
                 return Ok(Opened {
                     log: log.map_err(complain)?,
                     hash: Digest(id),
-                    replayer: Replayer::new().map_err(no_randomness)?,
+                    replayer: Replayer::new(ledger.roots()).map_err(no_system)?,
                     progress: OpenProgress::default(),
                     log_bytes: 0,
                     kept: Vec::new(),
                     damaged,
                 });
             }
+            Err(log::OpenError::OtherLedger { .. }) => return Err(another(storage, directory, ledger)),
             Err(error) => return Err(complain(error)),
         };
         let newest = checkpoint::newest(locked.storage(), directory, &id, &mut damaged);
         let (place, kept) = newest.map_err(|fault| unusable(directory, fault))?;
-        match open_above(storage, locked, directory, place, progress) {
+        match open_above(storage, locked, directory, (ledger.roots(), place), progress) {
             Ok((log, hash, replayer, progress)) => {
                 let log_bytes = progress.bytes.saturating_sub(place.map_or(0, |(_, bytes)| bytes));
                 return Ok(Opened { log, hash, replayer, progress, log_bytes, kept, damaged });
@@ -89,97 +90,120 @@ pub(crate) fn open<S: Storage + Clone>(
     }
 }
 
+/// Says which ledger is in a directory instead of the one that was asked for.
+fn another<S: Storage>(storage: &S, directory: &Path, ledger: &Ledger) -> OpenError {
+    let genesis = log::genesis(storage, directory).ok();
+    let found = genesis.and_then(|genesis| Ledger::from_genesis(&genesis).ok());
+    let found = found.map_or_else(|| "one of unknown genesis".to_owned(), |found| format!("{found:?}"));
+    OpenError::Log(format!("{}: LEDGER: expected {ledger:?}, found {found}", directory.display()))
+}
+
 /// Why a log couldn't be opened above a checkpoint.
 enum Failed {
     Checkpoint(Height, CheckpointFault),
     Log(log::OpenError),
 }
 
-/// A state that is being loaded, or has been.
-enum Base<'scope> {
-    Loading(Height, ScopedJoinHandle<'scope, Result<Loaded, CheckpointFault>>),
-    Loaded(Box<Replayer>),
-    Failed(Failed),
-}
-
-impl Base<'_> {
-    /// Waits until it is loaded; `None` if it couldn't be.
-    fn replayer(&mut self) -> Option<&mut Replayer> {
-        if let Self::Loading(height, _) = *self {
-            let gone =
-                Self::Failed(Failed::Checkpoint(height, CheckpointFault::Randomness(std::io::Error::other("lost"))));
-            if let Self::Loading(_, loading) = std::mem::replace(self, gone) {
-                *self = match loading.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic)) {
-                    Ok(loaded) => Self::Loaded(Box::new(replayer_of(loaded))),
-                    Err(fault) => Self::Failed(Failed::Checkpoint(height, fault)),
-                };
-            }
-        }
-        match self {
-            Self::Loaded(replayer) => Some(replayer),
-            _ => None,
-        }
-    }
-}
-
-/// Opens the log above a checkpoint, or all of it. The checkpoint is loaded while the log up to there is checked.
+/// Opens the log above a checkpoint, or all of it. One thread reads the log and checks it, one loads the checkpoint, this one executes, and
+/// the replay's own makes the roots. Nothing is changed on the disk before all blocks were executed.
 fn open_above<S: Storage>(
     storage: &S,
     locked: LockedLog<S>,
     directory: &Path,
-    place: Option<(Place, u64)>,
+    (roots, place): (RootInterval, Option<(Place, u64)>),
     progress: &mut dyn FnMut(OpenProgress),
 ) -> Result<(SegmentLog<S>, Digest, Replayer, OpenProgress), Failed> {
     let mut done = OpenProgress::default();
-    std::thread::scope(|scope| {
-        let mut base = match place {
-            None => Base::Loaded(Box::new(
-                Replayer::new().map_err(|error| Failed::Checkpoint(Height(0), CheckpointFault::Randomness(error)))?,
-            )),
-            Some((place, bytes)) => {
-                (done.checkpoint, done.bytes) = (place.height, bytes);
-                let load = move || checkpoint::load(storage, directory, place.height, &place.ledger);
-                Base::Loading(place.height, scope.spawn(load))
-            }
-        };
-        progress(done);
-        let from = place.map(|(place, _)| Checkpoint { height: place.height.0, hash: place.hash.0 });
-        let opened = locked.open(from, &mut |record| {
-            let stored = record.header;
-            let header = BlockHeader::from_log(stored.height, stored.previous, stored.body_hash, &stored.meta);
-            let replayer = base.replayer().ok_or("its checkpoint can't be loaded")?;
-            replayer.block(&header, record.body)?;
-            done.blocks += 1;
-            done.transactions += u64::from(header.count);
-            done.bytes += record.body.len() as u64;
-            progress(done);
-            Ok(())
-        });
-        // What is wrong with the checkpoint comes first: the rest may only be its consequence.
-        base.replayer();
-        match (base, opened) {
-            (Base::Loaded(replayer), Ok((log, recovered))) => Ok((log, Digest(recovered.hash), *replayer, done)),
-            (Base::Failed(failed), _) => Err(failed),
-            (_, Err(error)) => Err(Failed::Log(error)),
-            (Base::Loading(height, _), _) => {
-                Err(Failed::Checkpoint(height, CheckpointFault::Randomness(std::io::Error::other("lost"))))
-            }
-        }
+    (done.checkpoint, done.bytes) = place.map_or_else(Default::default, |(place, bytes)| (place.height, bytes));
+    progress(done);
+    let (blocks_in, blocks_out) = bounded(BLOCKS_AHEAD);
+    let (empty_in, empty_out) = bounded(BLOCKS_AHEAD);
+    let (executed, checked) = std::thread::scope(|scope| {
+        let reading = scope.spawn(move || read(locked, place.map(|(place, _)| place), &blocks_in, &empty_out));
+        let executed = replayer_above(storage, directory, roots, place.map(|(place, _)| place))
+            .and_then(|replayer| execute(replayer, blocks_out, &empty_in, &mut done, progress));
+        (executed, reading.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic)))
+    });
+    // What is wrong with the checkpoint or with a block comes first: the rest may only be its consequence.
+    let replayer = executed?;
+    let (log, recovered) = checked.and_then(CheckedLog::open).map_err(Failed::Log)?;
+    Ok((log, Digest(recovered.hash), replayer, done))
+}
+
+/// Reads the log and passes its blocks on.
+fn read<S: Storage>(
+    locked: LockedLog<S>,
+    place: Option<Place>,
+    blocks: &Sender<Recorded>,
+    empty: &Receiver<Vec<u8>>,
+) -> Result<CheckedLog<S>, log::OpenError> {
+    let from = place.map(|place| Checkpoint { height: place.height.0, hash: place.hash.0 });
+    locked.read(from, &mut |record| {
+        let stored = record.header;
+        let header = BlockHeader::from_log(stored.height, stored.previous, stored.body_hash, &stored.meta);
+        let mut body: Vec<u8> = empty.try_recv().unwrap_or_default();
+        body.clear();
+        body.extend_from_slice(record.body);
+        // Whoever executes tells why they want no more.
+        let sent = blocks.send(Recorded { header, hash: Digest(*record.hash), body });
+        Ok(sent.map_err(|_| "the blocks before can't be executed")?)
     })
 }
 
-pub(crate) fn replayer_of(Loaded { place, state, .. }: Loaded) -> Replayer {
-    let Place { height, time, transactions, roots, .. } = place;
-    Replayer::on(state, Tip { height, time, transactions }, Roots::at(height, roots))
+/// The state to begin with.
+fn replayer_above<S: Storage>(
+    storage: &S,
+    directory: &Path,
+    roots: RootInterval,
+    place: Option<Place>,
+) -> Result<Replayer, Failed> {
+    let height = place.map(|place| place.height).unwrap_or_default();
+    let replayer = match place {
+        None => Replayer::new(roots).map_err(CheckpointFault::System),
+        Some(place) => {
+            let loaded = checkpoint::load(storage, directory, height, &place.ledger);
+            loaded.and_then(|loaded| replayer_of(loaded, roots))
+        }
+    };
+    replayer.map_err(|fault| Failed::Checkpoint(height, fault))
 }
 
-fn no_randomness(source: std::io::Error) -> OpenError {
-    OpenError::System { what: "randomness", source }
+#[expect(clippy::needless_pass_by_value, reason = "when it goes, the thread that reads knows that nobody wants more")]
+fn execute(
+    mut replayer: Replayer,
+    blocks: Receiver<Recorded>,
+    empty: &Sender<Vec<u8>>,
+    done: &mut OpenProgress,
+    progress: &mut dyn FnMut(OpenProgress),
+) -> Result<Replayer, Failed> {
+    for Recorded { header, body, .. } in &blocks {
+        let height = header.height.0;
+        let executed = replayer.block(&header, &body);
+        executed.map_err(|error| Failed::Log(log::OpenError::Visit { source: error.into(), height }))?;
+        done.blocks = done.blocks.saturating_add(1);
+        done.transactions = done.transactions.saturating_add(header.count.into());
+        done.bytes = done.bytes.saturating_add(body.len() as u64);
+        progress(*done);
+        // A buffer more or less is no loss.
+        let _ = empty.try_send(body);
+    }
+    Ok(replayer)
+}
+
+/// Goes on from a checkpoint.
+pub(crate) fn replayer_of(loaded: Loaded, interval: RootInterval) -> Result<Replayer, CheckpointFault> {
+    let Loaded { place: Place { height, time, transactions, roots, .. }, state, .. } = loaded;
+    let tip = Tip { height, time, transactions };
+    Replayer::on(state, tip, Roots::at(interval, height, roots)).map_err(CheckpointFault::System)
+}
+
+fn no_system(source: std::io::Error) -> OpenError {
+    OpenError::System { what: "randomness or a thread", source }
 }
 
 fn unusable(directory: &Path, fault: CheckpointFault) -> OpenError {
     match fault {
-        CheckpointFault::Randomness(source) => no_randomness(source),
+        CheckpointFault::System(source) => no_system(source),
         other => OpenError::Checkpoint(format!("{}: {other}", directory.display())),
     }
 }
@@ -209,8 +233,8 @@ pub(crate) fn replay_durable<S: Storage>(
     let found = checkpoint::load_newest(storage, directory, &ledger.id().0);
     let loaded = found.map_err(|fault| failed(Height(0), fault.to_string()))?.loaded;
     let mut replayer = match loaded {
-        Some(loaded) => replayer_of(loaded),
-        None => Replayer::new().map_err(|error| failed(Height(0), error.to_string()))?,
+        Some(loaded) => replayer_of(loaded, ledger.roots()).map_err(|fault| failed(Height(0), fault.to_string()))?,
+        None => Replayer::new(ledger.roots()).map_err(|error| failed(Height(0), error.to_string()))?,
     };
     for block in Blocks::new(reader.clone(), replayer.tip.height.next()) {
         let block = block?;

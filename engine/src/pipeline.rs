@@ -30,11 +30,11 @@ use crate::log::Storage;
 use crate::prepare::{Prepared, prepare};
 use crate::priority;
 use crate::receipts::ReceiptIndex;
-use crate::roots::{self, Job, RootBoard};
-use crate::state::{Resolver, State, StateTree};
+use crate::roots::{self, Job, RootBoard, RootsBeside};
+use crate::state::{Resolver, State};
 use crate::stats::{Stage, Stats};
 use crate::transaction::TransactionRef;
-use crate::types::Time;
+use crate::types::{RootInterval, Time};
 use crate::verify::{SignatureCheck, Verified};
 use crossbeam::channel::{Receiver, Sender, TryRecvError, bounded, never, select};
 use parking_lot::RwLock;
@@ -81,7 +81,8 @@ pub(crate) struct Start<S: Storage> {
     pub intake: Receiver<Batch>,
     pub snapshots: Receiver<Request>,
     pub scratch: Scratch,
-    pub tree: StateTree,
+    /// The roots of what was executed again; the last may still be in the making.
+    pub before: RootsBeside,
     pub roots: Arc<RootBoard>,
     pub receipts: Arc<ReceiptIndex<S>>,
     pub keeper: Keeper<S>,
@@ -115,7 +116,7 @@ pub(crate) fn start<S: Storage>(
         state,
         tip,
         scratch,
-        tree,
+        before,
         committer,
         intake,
         snapshots,
@@ -143,6 +144,7 @@ pub(crate) fn start<S: Storage>(
         resolver,
         published,
         roots: jobs_in,
+        interval: roots.interval(),
         proofs,
         common: common.clone(),
     };
@@ -156,13 +158,17 @@ pub(crate) fn start<S: Storage>(
         committer.run(&blocks_out);
     };
     let checkpoint = move || keeper.run(&commands);
+    let root = move || {
+        roots::run(before.finish(), &jobs_out, &roots, &stats);
+        roots.close();
+    };
     let mut running = vec![
         // The intake's channel isn't bounded, and drops what is in it with its receiver.
         spawn("nostro-verify", common, move || verifying.run(&intake, &chunks_in), || ())?,
         spawn("nostro-execute", common, execute, move || chunks_late.iter().for_each(drop))?,
         spawn("nostro-commit", common, commit, move || blocks_late.iter().for_each(drop))?,
         // Nobody waits on what is in its channel.
-        spawn("nostro-root", common, move || roots::run(tree, &jobs_out, &roots, &stats), || ())?,
+        spawn("nostro-root", common, root, || ())?,
         spawn("nostro-checkpoint", common, checkpoint, move || commands_late.iter().for_each(drop))?,
     ];
     if config.receipt_index {
@@ -289,6 +295,8 @@ struct ExecuteThread {
     published: u64,
     /// Where states go whose root is to be made.
     roots: Sender<Job>,
+    /// How often that is.
+    interval: RootInterval,
     /// Whether balances are to be proved.
     proofs: bool,
     common: Arc<Common>,
@@ -364,7 +372,7 @@ impl ExecuteThread {
             *self.resolver.write() = Arc::new(self.state.resolver());
         }
         self.tip = Tip { height, time, transactions: first.saturating_add(u64::from(count)) };
-        if roots::is_due(height) {
+        if self.interval.is_due(height) {
             let snapshot = self.proofs.then(|| self.state.share());
             let (records, changed) = (self.state.share_records(), self.scratch.take_changed());
             // Nobody takes it any more if the engine is stopping, which the commit thread tells.

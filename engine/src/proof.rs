@@ -189,7 +189,7 @@ pub struct BalanceProof {
 
 impl BalanceProof {
     /// Checks it against a header that carries the root of that state, and gives what the account held of an asset after the block of
-    /// the header's [`state_height`](BlockHeader::state_height). Costs a hash per level: microseconds.
+    /// the header's [`state_height`](crate::Ledger::state_height). Costs a hash per level: microseconds.
     ///
     /// # Errors
     /// [`ProofError`]; then it proves nothing.

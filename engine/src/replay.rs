@@ -8,10 +8,10 @@ use crate::block::Block;
 use crate::boundary::Tip;
 use crate::execute::{Scratch, Settled, settle};
 use crate::prepare::{Prepared, PreparedRun, prepare};
-use crate::roots::{self, Roots};
-use crate::state::{State, StateTree};
+use crate::roots::{Job, Roots, RootsBeside};
+use crate::state::State;
 use crate::transaction::TransactionRef;
-use crate::types::{BlockHeader, Height, REJECTION_BYTES, Rejection};
+use crate::types::{BlockHeader, Digest, Height, REJECTION_BYTES, Rejection, RootInterval};
 
 /// A record that isn't what a ledger writes.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -64,26 +64,45 @@ impl<'a> Body<'a> {
     }
 }
 
-/// Executes recorded blocks on a state, in order.
+/// A block on its way from whoever reads to whoever executes.
+#[derive(Debug)]
+pub(crate) struct Recorded {
+    pub header: BlockHeader,
+    pub hash: Digest,
+    pub body: Vec<u8>,
+}
+
+/// Blocks that were read and not yet executed, at most: each may take 64 MiB.
+pub(crate) const BLOCKS_AHEAD: usize = 3;
+
+/// Executes recorded blocks on a state, in order; roots are made beside.
 #[derive(Debug)]
 pub(crate) struct Replayer {
     pub state: State,
     pub tip: Tip,
     pub scratch: Scratch,
-    pub tree: StateTree,
-    pub roots: Roots,
+    pub roots: RootsBeside,
+    interval: RootInterval,
     prepared: Vec<Prepared>,
 }
 
 impl Replayer {
-    pub(crate) fn new() -> std::io::Result<Self> {
-        Ok(Self::on(State::new()?, Tip::default(), Roots::new()))
+    /// Begins with nothing.
+    ///
+    /// # Errors
+    /// If the operating system has no randomness for an index, or no thread.
+    pub(crate) fn new(roots: RootInterval) -> std::io::Result<Self> {
+        Self::on(State::new()?, Tip::default(), Roots::new(roots))
     }
 
     /// Goes on from a state, such as that of a checkpoint.
-    pub(crate) fn on(mut state: State, tip: Tip, roots: Roots) -> Self {
+    ///
+    /// # Errors
+    /// If the operating system has no thread.
+    pub(crate) fn on(mut state: State, tip: Tip, roots: Roots) -> std::io::Result<Self> {
         state.set_time(tip.time);
-        Self { state, tip, scratch: Scratch::default(), tree: StateTree::new(), roots, prepared: Vec::new() }
+        let (interval, roots) = (roots.interval(), RootsBeside::start(roots)?);
+        Ok(Self { state, tip, scratch: Scratch::default(), roots, interval, prepared: Vec::new() })
     }
 
     /// Executes the next block.
@@ -94,7 +113,11 @@ impl Replayer {
             let (expected, found) = (format!("{} or later", self.tip.time), header.time.to_string());
             return Err(ReplayError { height, what: "time", expected, found });
         }
-        let root = self.roots.carried(height).unwrap_or_default();
+        let known = self.roots.carried(height).ok_or_else(|| {
+            let (expected, found) = ("one to compare with".to_owned(), "none that was made".to_owned());
+            ReplayError { height, what: "state root", expected, found }
+        });
+        let root = known?;
         compare(height, "state root", &root, &header.state)?;
         let body = Body::decode(header, body)?;
         self.prepared.clear();
@@ -114,9 +137,9 @@ impl Replayer {
         self.scratch.reuse(effects.into_buffer());
         let transactions = header.first.saturating_add(u64::from(header.count));
         self.tip = Tip { height, time: header.time, transactions };
-        if roots::is_due(height) {
-            let root = self.tree.update(&self.state, &self.scratch.take_changed()).root();
-            self.roots.insert(height, root);
+        if self.interval.is_due(height) {
+            let (records, changed) = (self.state.share_records(), self.scratch.take_changed());
+            self.roots.give(Job { height, records, snapshot: None, changed });
         }
         Ok(())
     }
@@ -138,12 +161,13 @@ fn compare<T: PartialEq + std::fmt::Display>(
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::types::{Digest, Time};
+    use crate::types::Time;
 
     #[test]
     fn a_header_with_another_state_root_is_an_error_with_its_place() {
-        for (height, right) in [(Height(1), Digest::default()), (Height(64), Roots::new().carried(Height(64)).unwrap())]
-        {
+        let interval = RootInterval::DEFAULT;
+        let carried = Roots::new(interval).carried(Height(64)).unwrap();
+        for (height, right) in [(Height(1), Digest::default()), (Height(64), carried)] {
             let mut header = BlockHeader {
                 height,
                 previous: Digest::default(),
@@ -157,10 +181,10 @@ mod tests {
                 effects: Digest::default(),
                 state: Digest([1; 32]),
             };
-            let error = Replayer::new().unwrap().block(&header, &[]).unwrap_err();
+            let error = Replayer::new(interval).unwrap().block(&header, &[]).unwrap_err();
             assert_eq!((error.height, error.what), (height, "state root"));
             header.state = right;
-            let error = Replayer::new().unwrap().block(&header, &[]).unwrap_err();
+            let error = Replayer::new(interval).unwrap().block(&header, &[]).unwrap_err();
             assert_eq!(error.what, "outcomes");
         }
     }

@@ -1,64 +1,83 @@
 //! State roots: made beside the commit every so many blocks, and carried by headers of later blocks.
 //!
-//! The execute thread gives the state at every [`ROOT_INTERVAL`](BlockHeader::ROOT_INTERVAL)-th height away with what has changed since the
-//! last time; a thread of its own follows the changes in its trees and puts the root on a board, where the commit thread finds it when
-//! the first header that carries it is sealed, [`ROOT_DELAY`](BlockHeader::ROOT_DELAY) blocks later. Which root a header carries is a function of its height alone;
-//! a root that isn't there yet is waited for. Replay makes the same roots in line and compares.
+//! The execute thread gives the state away at every height that a [`RootInterval`] says, with what has changed since the last time; a thread
+//! of its own follows the changes in its trees and puts the root on a board, where the commit thread finds it when the first header
+//! that carries it is sealed, some blocks later. Which root a header carries is a function of its height and the ledger's genesis alone;
+//! a root that isn't there yet is waited for. Replay has such a thread of its own, makes the same roots, and compares.
 
 use crate::proof::BalanceProof;
 use crate::state::{ChangedGroups, RootParts, StateRecords, StateSnapshot, StateTree};
 use crate::stats::{Stage, Stats};
-use crate::types::{Address, BlockHeader, Digest, Height};
-use crossbeam::channel::Receiver;
+use crate::types::{Address, Digest, Height, RootInterval};
+use crossbeam::channel::{Receiver, Sender, bounded};
 use parking_lot::{Condvar, Mutex};
 use std::collections::BTreeMap;
+use std::io;
 use std::sync::Arc;
+use std::thread::JoinHandle;
 
-/// Roots kept: the one that headers carry now, the next, and those that a checkpoint names.
-const KEPT: usize = 4;
+/// Roots kept beside the one that headers carry now, the next, and those that a checkpoint names: where roots are made after every
+/// block the commit thread and a checkpoint may be so many blocks behind.
+const BLOCKS_BEHIND_MAX: u32 = 65_536;
 
 /// Roots by the height of their state.
 #[derive(Clone, Debug)]
-pub(crate) struct Roots(BTreeMap<Height, Digest>);
+pub(crate) struct Roots {
+    interval: RootInterval,
+    known: BTreeMap<Height, Digest>,
+}
 
 impl Roots {
     /// Those of a ledger without blocks.
-    pub(crate) fn new() -> Self {
-        Self(BTreeMap::from([(Height(0), RootParts::default().root())]))
-    }
-
-    /// The height of the newest root at or below a height.
-    pub(crate) const fn height_at(height: Height) -> Height {
-        Height(height.0 / BlockHeader::ROOT_INTERVAL * BlockHeader::ROOT_INTERVAL)
+    pub(crate) fn new(interval: RootInterval) -> Self {
+        Self { interval, known: BTreeMap::from([(Height(0), RootParts::default().root())]) }
     }
 
     /// Those that a ledger at this height has to know: the newest and the one before.
-    pub(crate) fn at(height: Height, [newest, before]: [Digest; 2]) -> Self {
-        let newest_height = Self::height_at(height);
-        let before_height = newest_height.0.checked_sub(BlockHeader::ROOT_INTERVAL).map(Height);
-        let before = before_height.map(|height| (height, before));
-        Self(before.into_iter().chain([(newest_height, newest)]).collect())
+    pub(crate) fn at(interval: RootInterval, height: Height, [newest, before]: [Digest; 2]) -> Self {
+        let newest_height = interval.newest_at(height);
+        let before = interval.before(newest_height).map(|height| (height, before));
+        Self { interval, known: before.into_iter().chain([(newest_height, newest)]).collect() }
+    }
+
+    pub(crate) const fn interval(&self) -> RootInterval {
+        self.interval
     }
 
     pub(crate) fn insert(&mut self, height: Height, root: Digest) {
-        self.0.insert(height, root);
-        while self.0.len() > KEPT {
-            self.0.pop_first();
+        self.known.insert(height, root);
+        let kept = 4_usize.saturating_add((BLOCKS_BEHIND_MAX / self.interval.blocks()) as usize);
+        while self.known.len() > kept {
+            self.known.pop_first();
         }
     }
 
     /// What the header of a height carries; `None` if that root isn't known.
     pub(crate) fn carried(&self, height: Height) -> Option<Digest> {
-        match BlockHeader::state_height_at(height) {
+        match self.interval.carried_by(height) {
             None => Some(Digest::default()),
-            Some(state) => self.0.get(&state).copied(),
+            Some(state) => self.known.get(&state).copied(),
         }
     }
-}
 
-/// Whether a root is made of the state after this block.
-pub(crate) const fn is_due(height: Height) -> bool {
-    height.0.is_multiple_of(BlockHeader::ROOT_INTERVAL)
+    /// The newest at a height and the one before, zeros if there is none; `None` if they aren't known.
+    fn newest_two(&self, height: Height) -> Option<[Digest; 2]> {
+        let newest = self.interval.newest_at(height);
+        let before = self.interval.before(newest);
+        let before = before.map_or(Some(Digest::default()), |before| self.known.get(&before).copied());
+        Some([*self.known.get(&newest)?, before?])
+    }
+
+    /// Whether a root that isn't known won't be any more: it is older than all that are.
+    fn has_forgotten(&self, height: Height) -> bool {
+        self.known.first_key_value().is_some_and(|(&oldest, _)| height < oldest)
+    }
+
+    /// The same of the newest at a height or the one before.
+    fn has_forgotten_before(&self, height: Height) -> bool {
+        let newest = self.interval.newest_at(height);
+        self.has_forgotten(self.interval.before(newest).unwrap_or(newest))
+    }
 }
 
 /// A state whose root is to be made.
@@ -93,29 +112,40 @@ impl Rooted {
 /// Where roots are put and looked for.
 #[derive(Debug)]
 pub(crate) struct RootBoard {
+    interval: RootInterval,
     roots: Mutex<(Roots, bool)>,
     changed: Condvar,
-    rooted: Mutex<Option<Arc<Rooted>>>,
+    /// The newest two, ascending: no durable header may carry the root of the newest yet.
+    rooted: Mutex<Vec<Arc<Rooted>>>,
 }
 
 impl RootBoard {
     pub(crate) fn new(roots: Roots) -> Self {
-        Self { roots: Mutex::new((roots, false)), changed: Condvar::new(), rooted: Mutex::default() }
+        Self {
+            interval: roots.interval(),
+            roots: Mutex::new((roots, false)),
+            changed: Condvar::new(),
+            rooted: Mutex::default(),
+        }
     }
 
     /// Waits for what the header of a height carries; `None` if it will never be known.
     pub(crate) fn carried(&self, height: Height) -> Option<Digest> {
-        self.wait(|roots| roots.carried(height))
+        self.wait(|roots| match roots.carried(height) {
+            None if roots.interval.carried_by(height).is_some_and(|state| roots.has_forgotten(state)) => Some(None),
+            root => root.map(Some),
+        })
+        .flatten()
     }
 
-    /// Waits for the newest root at a height, and gives the one before too; zeros if there is none.
+    /// Waits for the newest root at a height, and gives the one before too, zeros if there is none; `None` if they will never be known, or
+    /// not any more.
     pub(crate) fn newest_two(&self, height: Height) -> Option<[Digest; 2]> {
-        let newest = Roots::height_at(height);
-        let before = newest.0.checked_sub(BlockHeader::ROOT_INTERVAL).map(Height);
-        self.wait(|Roots(roots)| {
-            let before = before.map_or(Some(Digest::default()), |before| roots.get(&before).copied());
-            Some([*roots.get(&newest)?, before?])
+        self.wait(|roots| match roots.newest_two(height) {
+            None if roots.has_forgotten_before(height) => Some(None),
+            two => two.map(Some),
         })
+        .flatten()
     }
 
     fn wait<T>(&self, find: impl Fn(&Roots) -> Option<T>) -> Option<T> {
@@ -129,33 +159,108 @@ impl RootBoard {
         }
     }
 
-    /// The newest state that balances can be proved from.
-    pub(crate) fn rooted(&self) -> Option<Arc<Rooted>> {
-        self.rooted.lock().clone()
+    /// Says that no more roots will come.
+    pub(crate) fn close(&self) {
+        self.roots.lock().1 = true;
+        self.changed.notify_all();
+    }
+
+    /// How often they come.
+    pub(crate) const fn interval(&self) -> RootInterval {
+        self.interval
+    }
+
+    /// The newest state that balances can be proved from when this height is durable, with the height of the first header that carries its
+    /// root. Older ones are let go of.
+    pub(crate) fn rooted(&self, durable: Height) -> Option<(Height, Arc<Rooted>)> {
+        let delay = self.interval.delay();
+        let header = |rooted: &Arc<Rooted>| Height(rooted.height.0.saturating_add(delay));
+        let mut all = self.rooted.lock();
+        let newest = all.iter().rposition(|rooted| header(rooted) <= durable)?;
+        all.drain(..newest);
+        all.first().map(|rooted| (header(rooted), rooted.clone()))
     }
 }
 
-/// Says that no more roots will come, however its thread ends.
+/// Says that no more roots will come if its thread panics.
 struct Closing<'a>(&'a RootBoard);
 
 impl Drop for Closing<'_> {
     fn drop(&mut self) {
-        self.0.roots.lock().1 = true;
-        self.0.changed.notify_all();
+        if std::thread::panicking() {
+            self.0.close();
+        }
     }
 }
 
-/// The thread: makes every root it is given a state for.
-pub(crate) fn run(mut tree: StateTree, jobs: &Receiver<Job>, board: &RootBoard, stats: &Stats) {
+/// The thread: makes every root it is given a state for, and gives its trees back for the next such thread.
+pub(crate) fn run(mut tree: StateTree, jobs: &Receiver<Job>, board: &RootBoard, stats: &Stats) -> StateTree {
     let _closing = Closing(board);
-    while let Ok(Job { height, records, snapshot, changed }) = jobs.recv() {
+    while let Ok(Job { height, mut records, snapshot, changed }) = jobs.recv() {
         let meter = stats.meter();
-        let root = tree.update(&records, &changed).root();
+        let root = tree.update(&mut records, &changed).root();
         stats.record(Stage::Root, meter, 0);
+        if let Some(snapshot) = snapshot {
+            let newest = Arc::new(Rooted { height, snapshot, tree: tree.clone() });
+            let mut rooted = board.rooted.lock();
+            let older = rooted.len().saturating_sub(1);
+            rooted.drain(..older);
+            rooted.push(newest);
+        }
+        // Last, so that a state can be proved from as soon as a header carries its root.
         board.roots.lock().0.insert(height, root);
         board.changed.notify_all();
-        if let Some(snapshot) = snapshot {
-            *board.rooted.lock() = Some(Arc::new(Rooted { height, snapshot, tree: tree.clone() }));
-        }
+    }
+    tree
+}
+
+/// The thread beside a replay.
+#[derive(Debug)]
+pub(crate) struct RootsBeside {
+    board: Arc<RootBoard>,
+    /// One root being made, and one waiting.
+    jobs: Sender<Job>,
+    thread: JoinHandle<StateTree>,
+}
+
+impl RootsBeside {
+    /// Starts it with roots that are known, for a state whose trees aren't made yet.
+    ///
+    /// # Errors
+    /// If the operating system gives no thread.
+    pub(crate) fn start(roots: Roots) -> io::Result<Self> {
+        let (jobs, jobs_out) = bounded(1);
+        let board = Arc::new(RootBoard::new(roots));
+        let own = board.clone();
+        let thread = std::thread::Builder::new()
+            .name("nostro-root".to_owned())
+            .spawn(move || run(StateTree::new(), &jobs_out, &own, &Stats::default()))?;
+        Ok(Self { board, jobs, thread })
+    }
+
+    /// Waits for what the header of a height carries; `None` if it will never be known. Every state that is due below it must have been
+    /// given.
+    pub(crate) fn carried(&self, height: Height) -> Option<Digest> {
+        self.board.carried(height)
+    }
+
+    /// Gives a state whose root is due.
+    pub(crate) fn give(&self, job: Job) {
+        // If nobody takes it any more, nobody finds its root either.
+        let _ = self.jobs.send(job);
+    }
+
+    /// Where its roots are to be found.
+    pub(crate) const fn board(&self) -> &Arc<RootBoard> {
+        &self.board
+    }
+
+    /// Waits until all roots are made that states were given for; gives the trees.
+    ///
+    /// # Panics
+    /// If the thread has.
+    pub(crate) fn finish(self) -> StateTree {
+        drop(self.jobs);
+        self.thread.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic))
     }
 }

@@ -101,7 +101,7 @@ fn what_an_account_held_is_proved_from_the_newest_root() {
     assert_eq!(engine.prove_balance(&named('A')).unwrap_err(), ProveError::NoRoot, "no durable header carries it");
     history_goes_on(&engine, 330);
     let (height, header) = (Height(320), engine.header(Height(320)).unwrap().unwrap());
-    assert_eq!(header.state_height(), Some(Height(256)));
+    assert_eq!(engine.ledger().state_height(&header), Some(Height(256)));
     // What is paid later isn't in it: E, F and G had been paid by turns since the third block.
     for (name, asset, amount) in [('A', 0, 99_740), ('B', 0, 4), ('B', 1, 8), ('D', 0, 2), ('E', 1, 0), ('F', 0, 84)] {
         let (at, proof) = engine.prove_balance(&named(name)).unwrap();

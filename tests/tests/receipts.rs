@@ -2,7 +2,7 @@
 
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a test fails by panicking")]
 
-use nostro::{Engine, EngineConfig, Height, Receipt, Retention, Transaction, TransactionId};
+use nostro::{Engine, EngineConfig, Height, Outcome, Receipt, RejectionCode, Retention, Transaction, TransactionId};
 use nostro_tests::directory::Directory;
 use nostro_tests::language::program;
 use nostro_tests::world::{ledger, open, trusting};
@@ -93,20 +93,65 @@ fn every_receipt_that_was_handed_out_is_found_again_by_its_id() {
     }
 }
 
+/// Submits a transaction again and gives the receipt of that.
+fn again(engine: &Engine, text: &str) -> Receipt {
+    let receipt = engine.submit(&transactions(text)[0]).unwrap().wait().unwrap();
+    let Outcome::Rejected(no) = receipt.outcome else { panic!("{text} is applied twice") };
+    assert!(matches!(no.code, RejectionCode::Duplicate | RejectionCode::OutOfWindow), "{no}");
+    receipt
+}
+
 #[test]
-fn the_first_use_is_told_of_a_transaction_that_was_submitted_twice() {
+fn whoever_submits_blindly_again_is_told_the_first_use() {
     let directory = Directory::in_memory();
-    let engine = open(directory.path(), trusting());
+    let config = || EngineConfig { block_transactions_max: 500, ..trusting() };
+    let engine = open(directory.path(), config());
     let receipts = history(&engine);
-    let again = transactions("A>C:1#1/1 A>C:1#1/1");
-    let duplicates = engine.submit_batch(&again).unwrap().wait().unwrap();
-    for duplicate in duplicates.iter() {
-        let duplicate = duplicate.unwrap();
-        assert!(!duplicate.outcome.is_applied());
-        let first = engine.receipt(&duplicate.transaction).unwrap().unwrap();
-        assert_eq!(Some(&first), receipts.iter().find(|receipt| receipt.transaction == duplicate.transaction));
-        assert!(first.height < duplicate.height && first.outcome.is_applied());
+    let first_of = |receipt: &Receipt| *receipts.iter().find(|old| old.transaction == receipt.transaction).unwrap();
+    // Twice in one block, and more often than hints are read at once.
+    let many = transactions(&"A>C:1#17998/1 ".repeat(40));
+    for receipt in engine.submit_batch(&many).unwrap().wait().unwrap().iter() {
+        let receipt = receipt.unwrap();
+        assert!(!receipt.outcome.is_applied());
+        assert_eq!(engine.receipt(&receipt.transaction).unwrap(), Some(first_of(&receipt)));
     }
+    // Applied, rejected at its first use, out of its window.
+    let texts = ["A>D:1#17999/2", "A>D:9999999#17990/0", "A>C:1#1/1"];
+    let check = |engine: &Engine| {
+        for text in texts {
+            let receipt = again(engine, text);
+            let first = engine.receipt(&receipt.transaction).unwrap().unwrap();
+            assert_eq!(first, first_of(&receipt), "{text}");
+            assert!((first.height, first.position) < (receipt.height, receipt.position));
+        }
+        // Another transaction with a sequence that was used isn't that one's first use, but its own.
+        let other = again(engine, "A>B:77#17999/2");
+        let found = engine.receipt(&other.transaction).unwrap().unwrap();
+        assert!(found == other || found.height < other.height && found.outcome == other.outcome);
+    };
+    check(&engine);
+    engine.close().unwrap();
+    // After restarts, with and without the index, and with one that was made again.
+    for round in 0..3 {
+        if round == 2 {
+            runs(directory.path()).iter().for_each(|path| fs::remove_file(path).unwrap());
+        }
+        let engine = open(directory.path(), EngineConfig { receipt_index: round != 1, ..config() });
+        check(&engine);
+        engine.close().unwrap();
+    }
+    // The blocks of the first uses are retired: nothing is said rather than that they were rejected.
+    let engine = open(directory.path(), EngineConfig { retention: Retention::Recycle, ..config() });
+    for _ in 0..2 {
+        engine.checkpoint().unwrap();
+        again(&engine, texts[0]);
+    }
+    engine.checkpoint().unwrap();
+    assert!(engine.blocks_from(Height(1)).next().unwrap().is_err(), "the first blocks are gone");
+    let receipt = again(&engine, texts[2]);
+    assert_eq!(engine.receipt(&receipt.transaction).unwrap(), None);
+    let fresh = engine.submit(&transactions("A>B:1#90000")[0]).unwrap().wait().unwrap();
+    assert_eq!(engine.receipt(&again(&engine, "A>B:1#90000").transaction).unwrap(), Some(fresh));
 }
 
 #[test]

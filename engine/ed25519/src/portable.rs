@@ -56,7 +56,7 @@ fn verify_sum(items: &[Item<'_>], verdicts: &mut [bool]) {
     bisect::decide(&mut batch, length);
 }
 
-/// Signatures that are sampled when a batch fails.
+/// Signatures of a round when a failed batch is sampled.
 const SAMPLE: usize = 32;
 
 /// One signature that is well formed.
@@ -104,14 +104,15 @@ impl Sums for Batch<'_> {
         sum.mul_by_cofactor().is_identity()
     }
 
-    fn sample(&mut self, range: Range<usize>) -> bool {
-        let sampled = range.step_by(self.terms.len().div_ceil(SAMPLE).max(1));
-        let mut invalid = false;
-        for term in sampled {
-            self.decide_singly(term..term + 1);
-            invalid |= self.terms.get(term).is_some_and(|term| !self.verdicts[term.position]);
+    fn sample(&mut self, positions: &[usize]) -> bool {
+        for position in positions {
+            self.decide_singly(*position..*position + 1);
         }
-        invalid
+        positions.iter().any(|position| !self.verdicts[self.terms[*position].position])
+    }
+
+    fn secret(&self, position: usize) -> usize {
+        self.terms[position].coefficient.as_bytes().first_chunk().map_or(0, |bytes| usize::from_le_bytes(*bytes))
     }
 
     fn decide_singly(&mut self, range: Range<usize>) {
@@ -129,5 +130,9 @@ impl Sums for Batch<'_> {
 
     fn leaf(&self) -> usize {
         4
+    }
+
+    fn round(&self) -> usize {
+        SAMPLE
     }
 }

@@ -10,7 +10,7 @@ use crate::{Item, portable};
 pub enum Path {
     /// Eight lanes with AVX-512 IFMA.
     Avx512,
-    /// Eight lanes, four at a time, with AVX2.
+    /// Eight lanes, four at a time, with AVX2 and FMA.
     Avx2,
     /// curve25519-dalek's arithmetic, on any processor.
     Portable,

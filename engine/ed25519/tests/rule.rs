@@ -153,6 +153,41 @@ fn two_wrong_signatures_that_would_cancel_are_both_found() {
 }
 
 #[test]
+fn signers_who_sign_often_get_the_verdicts_of_those_who_sign_once() {
+    let mut generator = generator(15);
+    // From one signature to hundreds each: some are worth tables of their own, some are not.
+    for (signers, each) in [(9, 60), (40, 12), (150, 3)] {
+        let secrets: Vec<_> = (0..signers).map(|_| common::scalar(&mut generator)).collect();
+        for bad in [2, 16, 64] {
+            let mut cases = Vec::new();
+            for (signer, secret) in secrets.iter().enumerate() {
+                let count = if signer % 5 == 4 { 1 } else { each };
+                cases.extend((0..count).map(|place| signed(&mut generator, secret, signer % 8, (signer + place) % 8)));
+            }
+            for case in cases.iter_mut().skip(1).step_by(bad) {
+                let part = usize::try_from(generator.next_u32() % 2).expect("small") * 32;
+                common::flip(&mut generator, &mut case.signature[part..part + 31]);
+            }
+            // Signers take turns, so that no group of lanes has one signer throughout.
+            let stride = (cases.len() / 3..).find(|stride| is_coprime(*stride, cases.len())).expect("there is one");
+            let cases: Vec<Case> = (0..cases.len()).map(|place| cases[place * stride % cases.len()].clone()).collect();
+            let expected: Vec<bool> =
+                cases.iter().map(|case| verify(&case.key, &case.message, &case.signature)).collect();
+            for (name, verifier) in verifiers() {
+                check(&format!("{signers} signers, 1 in {bad}, {name}"), &verifier, &cases, &expected);
+            }
+        }
+    }
+}
+
+fn is_coprime(mut one: usize, mut other: usize) -> bool {
+    while other > 0 {
+        (one, other) = (other, one % other);
+    }
+    one == 1
+}
+
+#[test]
 #[should_panic(expected = "a verdict for every item")]
 fn a_missing_verdict_is_a_bug_of_the_caller() {
     let (_, verifier) = verifiers().remove(0);

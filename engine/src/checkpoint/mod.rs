@@ -30,7 +30,8 @@
 //!       136  4  first segment of the log that is needed to go on from here
 //!       140  4  number of chunks
 //!       144  8  bytes of the file, this footer included
-//!       152 32  newest state root at that height: of the state after the last block whose height is a multiple of 256
+//!       152 32  newest state root at that height: of the state after the last block whose height is a multiple of the
+//!              root interval
 //!       184 32  the root before that one; zeros if there is none
 //!       216 32  BLAKE3 of the hashes of all chunks in order
 //!       248 32  BLAKE3 in derive-key mode, context "nostro 1 checkpoint footer", of the 248 bytes before

@@ -28,9 +28,9 @@ pub(crate) enum CheckpointFault {
     /// It was written by a later version of this software.
     #[error("{file}: written in format {found}, this version reads up to format 2")]
     NewerFormat { file: String, found: u16 },
-    /// The operating system has no randomness for an index.
-    #[error("the operating system gives no randomness: {0}")]
-    Randomness(std::io::Error),
+    /// The operating system has no randomness for an index, or no thread.
+    #[error("the operating system gives no randomness or no thread: {0}")]
+    System(std::io::Error),
 }
 
 impl CheckpointFault {
@@ -196,7 +196,7 @@ pub(crate) fn load<S: Storage>(
     let (file, footer) = read_footer(storage, directory, height, ledger)?;
     let name = checkpoint_name(height);
     let path = directory.join(&name);
-    let mut loader = StateLoader::new().map_err(CheckpointFault::Randomness)?;
+    let mut loader = StateLoader::new().map_err(CheckpointFault::System)?;
     let (chunks_in, chunks_out) = bounded::<Chunk>(CHUNKS_AHEAD);
     let (empty_in, empty_out) = bounded::<Vec<u8>>(CHUNKS_AHEAD);
     let (read, taken) = std::thread::scope(|scope| {

@@ -1,6 +1,6 @@
 //! Execution by itself, for benchmarks and for tests of many shapes: a state in memory and blocks for it, no log, no signatures.
 
-use super::{Mode, PlantedOrder, Scratch, Settled, Sharding, settle};
+use super::{Effects, Mode, PlantedOrder, Scratch, Settled, Sharding, execute_all};
 use crate::block::Block;
 use crate::crew::Crew;
 use crate::prepare::{Prepared, PreparedRun, prepare};
@@ -42,6 +42,14 @@ pub struct PreparedBlock {
     prepared: Vec<Prepared>,
 }
 
+/// A block whose effects haven't been taken yet.
+#[derive(Debug)]
+#[must_use = "its effects have to be taken"]
+pub struct ExecutedBlock {
+    count: u32,
+    rejections: Vec<(u32, Rejection)>,
+}
+
 /// What became of a block.
 #[derive(Debug)]
 pub struct SettledBlock(Settled);
@@ -70,12 +78,20 @@ impl MeasuredExecution {
     /// If a number of the shape is outside its interval.
     pub fn new(shape: ExecutionShape) -> std::io::Result<Self> {
         let ExecutionShape { shards, page_bits, threads, planted } = shape;
-        let mut scratch = Scratch::default();
-        if threads > 0 {
-            scratch = scratch.with_sharding(Sharding::new(Crew::new(threads)?, Mode::Always, planted));
-        }
         let state = State::with_layout(Layout::new(shards, page_bits))?;
-        Ok(Self { state, scratch, time: Time(0) })
+        let mut execution = Self { state, scratch: Scratch::default(), time: Time(0) };
+        execution.use_threads(threads, planted)?;
+        Ok(execution)
+    }
+
+    /// Goes on with so many threads; 0 executes one by one.
+    ///
+    /// # Errors
+    /// If the system has no threads.
+    pub fn use_threads(&mut self, threads: usize, planted: Option<PlantedOrder>) -> std::io::Result<()> {
+        let crew = Crew::new(threads)?;
+        self.scratch.sharding = (threads > 0).then(|| Box::new(Sharding::new(crew, Mode::Always, planted)));
+        Ok(())
     }
 
     /// Prepares encoded transactions that lie back to back, with the accounts that are there by now.
@@ -94,10 +110,23 @@ impl MeasuredExecution {
 
     /// Executes a block at a time, or at that of the block before if that is later.
     pub fn settle(&mut self, time: Time, block: &PreparedBlock) -> SettledBlock {
+        let executed = self.execute(time, block);
+        self.finish(executed)
+    }
+
+    /// The first part of settling: everything but the effects. [`finish`](Self::finish) has to follow.
+    pub fn execute(&mut self, time: Time, block: &PreparedBlock) -> ExecutedBlock {
         self.time = self.time.max(time);
         let run = PreparedRun { bytes: &block.bytes, prepared: &block.prepared };
         let count = u32::try_from(block.prepared.len()).unwrap_or(u32::MAX);
-        SettledBlock(settle(&Block::assemble(self.time, count, vec![run]), &mut self.state, &mut self.scratch))
+        let block = Block::assemble(self.time, count, vec![run]);
+        ExecutedBlock { count, rejections: execute_all(&block, &mut self.state, &mut self.scratch) }
+    }
+
+    /// The second part: the effects of the block, as bytes.
+    pub fn finish(&mut self, executed: ExecutedBlock) -> SettledBlock {
+        let ExecutedBlock { count, rejections } = executed;
+        SettledBlock(Settled { count, rejections, effects: Effects::take(&self.state, &mut self.scratch) })
     }
 
     /// Takes memory back for the next block.

@@ -97,6 +97,12 @@ impl Scratch {
 /// # Panics
 /// If money was made or lost: that is a bug, and going on would make it permanent.
 pub(crate) fn settle(block: &Block<'_>, state: &mut State, scratch: &mut Scratch) -> Settled {
+    let rejections = execute_all(block, state, scratch);
+    Settled { count: block.count, rejections, effects: Effects::take(state, scratch) }
+}
+
+/// Executes the transactions of a block; what has changed is left in the scratch.
+fn execute_all(block: &Block<'_>, state: &mut State, scratch: &mut Scratch) -> Vec<(u32, Rejection)> {
     if state.pass_time(block.time) {
         let mut context = Context::new(state, &mut scratch.changes, false);
         context.within(Scene { time: block.time, ..Scene::default() });
@@ -119,7 +125,7 @@ pub(crate) fn settle(block: &Block<'_>, state: &mut State, scratch: &mut Scratch
     };
     assert_eq!(scratch.changes.unconserved(), None, "a block makes no asset of nothing and loses none");
     state.settle_accounts();
-    Settled { count: block.count, rejections, effects: Effects::take(state, scratch) }
+    rejections
 }
 
 /// Executes a block one by one; the rejections come in order.

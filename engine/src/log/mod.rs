@@ -169,7 +169,7 @@ impl<S: Storage> SegmentLog<S> {
         config: LogConfig,
         visit: &mut Visit<'_>,
     ) -> Result<(Self, Recovered), OpenError> {
-        Self::lock(storage, directory, expected, config)?.open(from, visit)
+        Self::lock(storage, directory, expected, config)?.read(from, visit)?.open()
     }
 
     /// Takes the lock of a ledger, so that whoever wants to look at other files in its directory first can do so undisturbed.
@@ -211,24 +211,42 @@ impl<S: Storage> LockedLog<S> {
         &self.storage
     }
 
-    /// Opens the log; see `SegmentLog::open_from`.
+    /// Reads and checks the log and shows its records to `visit`; see `SegmentLog::open_from`. Changes nothing.
     ///
     /// # Errors
     ///
     /// [`OpenError`].
-    pub(crate) fn open(
-        self,
-        from: Option<Checkpoint>,
-        visit: &mut Visit<'_>,
-    ) -> Result<(SegmentLog<S>, Recovered), OpenError> {
+    pub(crate) fn read(self, from: Option<Checkpoint>, visit: &mut Visit<'_>) -> Result<CheckedLog<S>, OpenError> {
         let Self { storage, directory, ledger, config, lock } = self;
+        let walked = walk(&storage, &directory, &ledger, Purpose::Open, from, visit)?;
+        Ok(CheckedLog { storage, directory, ledger, config, lock, walked })
+    }
+}
+
+/// A log in which everything was read and is right, and of which nothing was changed yet.
+pub(crate) struct CheckedLog<S: Storage> {
+    storage: S,
+    directory: PathBuf,
+    ledger: Ledger,
+    config: LogConfig,
+    lock: S::Lock,
+    walked: Walked,
+}
+
+impl<S: Storage> CheckedLog<S> {
+    /// Cuts what was torn, and makes the log ready to be written.
+    ///
+    /// # Errors
+    ///
+    /// [`OpenError`].
+    pub(crate) fn open(self) -> Result<(SegmentLog<S>, Recovered), OpenError> {
+        let Self { storage, directory, ledger, config, lock, walked } = self;
         let directory = directory.as_path();
-        let walked = walk(&storage, directory, &ledger, Purpose::Open, from, visit)?;
         let Some(last) = walked.segments.last() else {
             return Err(OpenError::SegmentMissing { file: segment_name(1), because: "every ledger has one".into() });
         };
 
-        // Everything is checked. From here on files are changed, and each change can be repeated after a crash.
+        // From here on files are changed, and each change can be repeated after a crash.
         let path = directory.join(last.name());
         let file = storage
             .open(&path, Access::ReadWrite)

@@ -6,7 +6,8 @@
 //! engine is idle, and beside commits only when the reserve is empty, which is counted.
 //!
 //! The files are named `pool-00000001.tmp` and so on; a file becomes a segment by its header and a rename. A file left by
-//! another run is used again only if it is on the medium in full length and zero throughout. Anything else of that name
+//! another run is used again only if it is on the medium in full length and zero throughout, which is looked at when it is
+//! needed and not before: reading it takes as long as a fifth of writing it. Anything else of that name
 //! is unlinked, never overwritten: after a crash it may be a segment's second name.
 
 use std::path::{Path, PathBuf};
@@ -29,10 +30,19 @@ pub(super) struct Pool<S: Storage> {
     directory: PathBuf,
     segment_bytes: u64,
     ready: Vec<Blank<S>>,
-    /// A file that is being filled, and how far.
-    filling: Option<(Blank<S>, u64)>,
+    /// A file that is becoming ready, and how far.
+    filling: Option<Filling<S>>,
+    /// Files of the right length that other runs have left, and nobody has looked into.
+    left: Vec<PathBuf>,
     next_number: u32,
     zeros: Vec<u8>,
+}
+
+struct Filling<S: Storage> {
+    blank: Blank<S>,
+    done: u64,
+    /// Left by another run: it is read, not written.
+    was_left: bool,
 }
 
 fn pool_number(name: &str) -> Option<u32> {
@@ -47,6 +57,7 @@ impl<S: Storage> Pool<S> {
             segment_bytes,
             ready: Vec::new(),
             filling: None,
+            left: Vec::new(),
             next_number: 1,
             zeros: vec![0; CHUNK_BYTES],
         };
@@ -55,9 +66,12 @@ impl<S: Storage> Pool<S> {
             let Some(number) = name.to_str().and_then(pool_number) else { continue };
             pool.next_number = pool.next_number.max(number.saturating_add(1));
             let path = directory.join(name);
-            match adopt(storage, &path, segment_bytes)? {
-                Some(file) => pool.ready.push(Blank { path, file }),
-                None => storage.unlink(&path).map_err(DiskError::on("unlink", &path, None))?,
+            let file = storage.open(&path, Access::Read).map_err(DiskError::on("open the file", &path, None))?;
+            let length = storage.length(&file).map_err(DiskError::on("ask for the length", &path, None))?;
+            if length == segment_bytes {
+                pool.left.push(path);
+            } else {
+                storage.unlink(&path).map_err(DiskError::on("unlink", &path, None))?;
             }
         }
         Ok(pool)
@@ -68,28 +82,48 @@ impl<S: Storage> Pool<S> {
         self.segment_bytes.saturating_mul(self.ready.len() as u64)
     }
 
-    /// Writes at most `bytes` more zeros towards a reserve of `reserve_bytes`; true when it is full.
+    /// Writes or reads at most `bytes` more zeros towards a reserve of `reserve_bytes`; true when it is full.
     pub(super) fn fill(&mut self, storage: &S, reserve_bytes: u64, bytes: u64) -> Result<bool, DiskError> {
         let mut budget = bytes;
         while self.ready_bytes() < reserve_bytes && budget > 0 {
-            let (blank, done) = match self.filling.take() {
+            let Filling { blank, done, was_left } = match self.filling.take() {
                 Some(filling) => filling,
-                None => (self.create(storage)?, 0),
+                None => self.begin(storage)?,
             };
             let end = self.segment_bytes.min(done.saturating_add(budget));
             budget = budget.saturating_sub(end.saturating_sub(done));
-            if let Err(error) = self.write_zeros(storage, &blank, done, end) {
-                // Whatever stopped us, half a file is of no use and its space may be needed.
-                let _ = storage.unlink(&blank.path);
-                return Err(error);
-            }
-            if end == self.segment_bytes {
-                self.ready.push(blank);
+            let filled = if was_left {
+                is_blank_between(storage, &blank.file, &blank.path, done, end)
             } else {
-                self.filling = Some((blank, end));
+                self.write_zeros(storage, &blank, done, end).map(|()| true)
+            };
+            match filled {
+                Ok(true) if end == self.segment_bytes => self.ready.push(blank),
+                Ok(true) => self.filling = Some(Filling { blank, done: end, was_left }),
+                Ok(false) => storage.unlink(&blank.path).map_err(DiskError::on("unlink", &blank.path, None))?,
+                Err(error) => {
+                    // Whatever stopped us, half a file is of no use and its space may be needed.
+                    let _ = storage.unlink(&blank.path);
+                    return Err(error);
+                }
             }
         }
         Ok(self.ready_bytes() >= reserve_bytes)
+    }
+
+    /// The next file to become ready: one that was left, or a new one.
+    fn begin(&mut self, storage: &S) -> Result<Filling<S>, DiskError> {
+        let Some(path) = self.left.pop() else {
+            return Ok(Filling { blank: self.create(storage)?, done: 0, was_left: false });
+        };
+        let file = storage.open(&path, Access::ReadWrite).map_err(DiskError::on("open the file", &path, None))?;
+        let trusted = storage.planted(Planted::PoolTrusted);
+        if !trusted {
+            storage.fdatasync(&file).map_err(DiskError::on("sync before reading", &path, None))?;
+            storage.drop_cache(&file).map_err(DiskError::on("drop the cache", &path, None))?;
+        }
+        let done = if trusted { self.segment_bytes } else { 0 };
+        Ok(Filling { blank: Blank { path, file }, done, was_left: true })
     }
 
     /// A file of zeros, and whether it had to be made now.
@@ -129,21 +163,6 @@ impl<S: Storage> Pool<S> {
         }
         storage.fdatasync(&blank.file).map_err(DiskError::on("sync", &blank.path, None))
     }
-}
-
-/// Opens a file that another run has left, if it is what it should be.
-fn adopt<S: Storage>(storage: &S, path: &Path, segment_bytes: u64) -> Result<Option<S::File>, DiskError> {
-    let file = storage.open(path, Access::ReadWrite).map_err(DiskError::on("open the file", path, None))?;
-    let length = storage.length(&file).map_err(DiskError::on("ask for the length", path, None))?;
-    if length != segment_bytes {
-        return Ok(None);
-    }
-    if storage.planted(Planted::PoolTrusted) {
-        return Ok(Some(file));
-    }
-    storage.fdatasync(&file).map_err(DiskError::on("sync before reading", path, None))?;
-    storage.drop_cache(&file).map_err(DiskError::on("drop the cache", path, None))?;
-    Ok(is_blank_between(storage, &file, path, 0, segment_bytes)?.then_some(file))
 }
 
 /// True if a range of a file is zero throughout.

@@ -16,6 +16,9 @@
 //!    *h* or above proves that *h* was durable: **refuse**. So does the very record *h* in another place.
 //! 4. Otherwise the rest was never acknowledged: a **torn tail**. It is zeroed, durably, and the epoch is raised.
 //!
+//! Opening from a checkpoint, of the records up to its own the headers alone are read: they carry the chain, and their bodies are in
+//! the checkpoint. Whoever reads such a body later checks it then.
+//!
 //! What is read is what is on the medium: the directory and each file are synced first, then the file is dropped from
 //! the cache, then read with `pread`, so that an error is an error and not a signal.
 
@@ -34,6 +37,8 @@ use super::storage::{Access, Planted, Storage, write_all_at};
 
 /// Bytes asked of the disk at once.
 const READ_BYTES: u64 = 1 << 20;
+/// The same where headers alone are read.
+const SKIM_BYTES: u64 = 1 << 16;
 /// Bytes announced to the disk behind them.
 const READ_AHEAD_BYTES: u64 = 4 << 20;
 const PAGE: u64 = PAGE_BYTES as u64;
@@ -190,6 +195,8 @@ pub(super) fn walk<S: Storage>(
         walked.sealed = true;
         let segment = Arc::new(Segment::new(header.id, header.first_height, 0));
         let mut reader = Reader::open(storage, directory, header, crc, window)?;
+        // Whoever only looks wants to see everything.
+        reader.skim_to = if purpose == Purpose::Open { from.height } else { 0 };
         let unmarked = walked.unmarked.take();
         let stop = walk_segment(&mut reader, &mut walked, &segment, &mut visit_above)?;
         match needed.get(position + 1) {
@@ -251,6 +258,7 @@ fn walk_segment<S: Storage>(
             }
             Found::Record { record, hash, body_bytes, frame_bytes, epoch } => {
                 let offset = walked.end;
+                let body_bytes = if record.height > reader.skim_to { body_bytes } else { 0 };
                 let body = reader.bytes(offset.saturating_add(FRAME_HEADER_BYTES as u64), body_bytes.into())?;
                 segment.note(record.height, offset);
                 let height = record.height;
@@ -400,6 +408,10 @@ struct Reader<'s, S: Storage> {
     crc: SaltedCrc,
     /// A continued mark was the last frame read.
     continued: bool,
+    /// Of records up to this height the headers alone are read.
+    skim_to: u64,
+    /// The last record's body wasn't read.
+    skims: bool,
     window: Vec<u8>,
     window_offset: u64,
     window_bytes: usize,
@@ -425,6 +437,8 @@ impl<'s, S: Storage> Reader<'s, S> {
             segment_bytes: header.segment_bytes,
             crc,
             continued: false,
+            skim_to: 0,
+            skims: false,
             window,
             window_offset: 0,
             window_bytes: 0,
@@ -447,7 +461,8 @@ impl<'s, S: Storage> Reader<'s, S> {
         {
             return Ok(&self.window[start..start + length]);
         }
-        let wanted = bytes.max(READ_BYTES).min(self.segment_bytes.saturating_sub(offset));
+        let unit = if self.skims { SKIM_BYTES } else { READ_BYTES };
+        let wanted = bytes.max(unit).min(self.segment_bytes.saturating_sub(offset));
         let wanted = usize::try_from(wanted).map_err(too_large)?;
         let kept = match held {
             Some(start) => {
@@ -467,8 +482,10 @@ impl<'s, S: Storage> Reader<'s, S> {
             Some(from),
         ))?;
         self.window_bytes = wanted;
-        // While this window is checked, the next is on its way.
-        self.storage.read_ahead(&self.file, offset.saturating_add(wanted as u64), READ_AHEAD_BYTES);
+        if !self.skims {
+            // While this window is checked, the next is on its way.
+            self.storage.read_ahead(&self.file, offset.saturating_add(wanted as u64), READ_AHEAD_BYTES);
+        }
         Ok(&self.window[..length])
     }
 
@@ -520,6 +537,10 @@ impl<'s, S: Storage> Reader<'s, S> {
         if frame_bytes > self.segment_bytes.saturating_sub(offset) {
             let found = format!("a body of {body_bytes} bytes, beyond the segment's end");
             return bad(true, record_expected(), found);
+        }
+        self.skims = height <= self.skim_to;
+        if self.skims {
+            return Ok(Found::Record { record, hash: record.hash(), body_bytes, frame_bytes, epoch: stamp.epoch });
         }
         let check_body = !self.storage.planted(Planted::NoBodyHash);
         let frame = self.bytes(offset, frame_bytes)?;

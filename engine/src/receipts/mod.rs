@@ -18,7 +18,7 @@ use crate::ledger::Ledger;
 use crate::log::{LogReader, Storage};
 use crate::query::StoredBlock;
 use crate::transaction::TransactionRef;
-use crate::types::{Height, Receipt, TransactionId};
+use crate::types::{Height, Outcome, Receipt, RejectionCode, TransactionId};
 use parking_lot::Mutex;
 use run::{Entry, Origin, Run};
 use std::collections::BTreeMap;
@@ -29,6 +29,8 @@ use std::time::{Duration, Instant};
 
 /// It rests so many times as long as it works, when nobody waits for it.
 const REST: u32 = 3;
+/// Entries alike of which no more are read at first: somebody may have submitted one transaction a million times.
+const HINTS: usize = 8;
 /// How often the thread looks whether a segment is full.
 const LOOK: Duration = Duration::from_millis(200);
 
@@ -64,46 +66,57 @@ struct Full {
     last: u64,
 }
 
+/// Whether it was rejected because its sequence had been used: by itself most likely.
+const fn is_again(receipt: &Receipt) -> bool {
+    matches!(receipt.outcome, Outcome::Rejected(no) if matches!(no.code, RejectionCode::Duplicate | RejectionCode::OutOfWindow))
+}
+
 impl<S: Storage> ReceiptIndex<S> {
     pub(crate) fn new(storage: Arc<S>, directory: PathBuf, ledger: Ledger, reader: LogReader) -> Self {
         let indexed = Indexed { runs: BTreeMap::new(), tail: Vec::new(), tail_first: 0, tail_next: 0 };
         Self { storage, directory, ledger, reader, indexed: Mutex::new(indexed) }
     }
 
-    /// The receipt of a transaction's first use in the blocks that are still there; `None` if none holds it.
+    /// The receipt of a transaction's first use; `None` if that isn't in the blocks that are still there. If blocks were retired and the
+    /// first of those that are left holds it as a duplicate, its first use may have been in one of them.
     pub(crate) fn receipt(&self, id: &TransactionId) -> Result<Option<Receipt>, ReadError> {
+        for most in [HINTS, usize::MAX] {
+            let (hints, are_all) = self.hints(run::prefix(id), most)?;
+            for (height, position) in hints {
+                if let Some(receipt) = self.look(id, height, position)? {
+                    return Ok(Some(receipt).filter(|receipt| self.reader.first_height() == 1 || !is_again(receipt)));
+                }
+            }
+            if are_all {
+                break;
+            }
+        }
+        Ok(None)
+    }
+
+    /// Where ids with a prefix are, from the lowest place up; of each part of the index at most so many, and whether those are all.
+    fn hints(&self, prefix: u64, most: usize) -> Result<(Vec<(u64, u32)>, bool), ReadError> {
         let mut indexed = self.indexed.lock();
         self.follow_full(&mut indexed, None)?;
         self.follow_tail(&mut indexed)?;
-        let prefix = run::prefix(id);
-        let mut hints: Vec<(u64, u32)> = Vec::new();
-        for piece in &indexed.tail {
-            let from = piece.partition_point(|entry| entry.prefix < prefix);
-            let alike = piece.iter().skip(from).take_while(|entry| entry.prefix == prefix);
-            hints.extend(alike.map(|entry| (entry.height, entry.position)));
-        }
+        let mut parts: Vec<Vec<Entry>> = indexed.tail.iter().map(|piece| run::alike(piece, prefix, most)).collect();
         for full in self.full() {
-            let found = indexed.runs.get(&full.segment).map(|run| run.find(&*self.storage, prefix));
-            let entries = match found {
+            let found = indexed.runs.get(&full.segment).map(|run| run.find(&*self.storage, prefix, most));
+            parts.push(match found {
                 Some(Ok(entries)) => entries,
                 // Damaged since it was opened: made again, and what was just made is asked.
                 _ => {
                     let entries = self.entries(full, &indexed, &mut |_| true)?.unwrap_or_default();
-                    let alike = entries.iter().copied().filter(|entry| entry.prefix == prefix).collect();
                     self.put(full, &entries, &mut indexed)?;
-                    alike
+                    run::alike(&entries, prefix, most)
                 }
-            };
-            hints.extend(entries.iter().map(|entry| (entry.height, entry.position)));
+            });
         }
         drop(indexed);
+        let are_all = parts.iter().all(|part| part.len() < most);
+        let mut hints: Vec<(u64, u32)> = parts.iter().flatten().map(|entry| (entry.height, entry.position)).collect();
         hints.sort_unstable();
-        for (height, position) in hints {
-            if let Some(receipt) = self.look(id, height, position)? {
-                return Ok(Some(receipt));
-            }
-        }
-        Ok(None)
+        Ok((hints, are_all))
     }
 
     /// What a hint points to, if it is that transaction.

@@ -160,14 +160,10 @@ impl<S: Storage> Run<S> {
         Ok(Self::File { file, origin, entries: entries.len() as u64 })
     }
 
-    /// All entries with a prefix.
-    pub(super) fn find(&self, storage: &S, prefix: u64) -> Result<Vec<Entry>, Unreadable> {
+    /// The entries with a prefix, from the lowest up; at most so many.
+    pub(super) fn find(&self, storage: &S, prefix: u64, most: usize) -> Result<Vec<Entry>, Unreadable> {
         let (file, origin, entries) = match self {
-            Self::Memory(entries) => {
-                let from = entries.partition_point(|entry| entry.prefix < prefix);
-                let alike = entries.iter().skip(from).take_while(|entry| entry.prefix == prefix);
-                return Ok(alike.copied().collect());
-            }
+            Self::Memory(entries) => return Ok(alike(entries, prefix, most)),
             Self::File { file, origin, entries } => (file, origin, *entries),
         };
         let read = |page: u64| read_page(storage, file, origin, page, entries);
@@ -185,12 +181,19 @@ impl<S: Storage> Run<S> {
             let before = found.len();
             let page = read(page)?;
             found.extend(page.iter().copied().filter(|entry| entry.prefix == prefix));
-            if found.len() == before || page.last().is_none_or(|last| last.prefix > prefix) {
+            if found.len() >= most || found.len() == before || page.last().is_none_or(|last| last.prefix > prefix) {
                 break;
             }
         }
+        found.truncate(most);
         Ok(found)
     }
+}
+
+/// Those of some sorted entries that have a prefix, from the lowest up; at most so many.
+pub(super) fn alike(entries: &[Entry], prefix: u64, most: usize) -> Vec<Entry> {
+    let from = entries.partition_point(|entry| entry.prefix < prefix);
+    entries.iter().skip(from).take_while(|entry| entry.prefix == prefix).take(most).copied().collect()
 }
 
 /// The entries of a page, counted from 0, after its checksum was compared.

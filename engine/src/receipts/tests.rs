@@ -32,10 +32,19 @@ fn everything_that_was_put_in_is_found_and_nothing_else() {
         Run::write(&disk, Path::new(DIRECTORY), ORIGIN, &entries).unwrap();
         let run = Run::open(&disk, Path::new(DIRECTORY), ORIGIN).expect("it was just written");
         for entry in entries.iter().step_by(3) {
-            assert_eq!(run.find(&disk, entry.prefix), Ok(expected(&entries, entry.prefix)), "{count} by {per}");
+            assert_eq!(
+                run.find(&disk, entry.prefix, usize::MAX),
+                Ok(expected(&entries, entry.prefix)),
+                "{count} by {per}"
+            );
+        }
+        for (entry, most) in entries.iter().step_by(41).zip((0..9).cycle()) {
+            let mut first = expected(&entries, entry.prefix);
+            first.truncate(most);
+            assert_eq!(run.find(&disk, entry.prefix, most), Ok(first), "the first {most} of {count} by {per}");
         }
         for stranger in [1, 12_345, u64::MAX - 1, 0, u64::MAX] {
-            assert_eq!(run.find(&disk, stranger), Ok(expected(&entries, stranger)));
+            assert_eq!(run.find(&disk, stranger, usize::MAX), Ok(expected(&entries, stranger)));
         }
         for other in [
             Origin { ledger: [8; 32], ..ORIGIN },
@@ -64,7 +73,7 @@ fn a_flipped_bit_never_makes_a_run_miss_or_invent_an_entry() {
         assert_eq!(run.is_none(), offset < 4096, "only what is wrong with the first page is seen at once");
         if let Some(run) = run {
             for entry in entries.iter().step_by(97) {
-                match run.find(&disk, entry.prefix) {
+                match run.find(&disk, entry.prefix, usize::MAX) {
                     Ok(found) => assert_eq!(found, expected(&entries, entry.prefix), "byte {offset}"),
                     Err(_) => unreadable += 1,
                 }

@@ -14,6 +14,7 @@ use super::load::Unloadable;
 use super::pages::{Page, Pages, SharedPages};
 use super::prefetch::prefetch;
 use super::window::{Use, Window};
+use crate::arena::{Arena, Piece};
 use crate::types::{Address, Amount, AssetId};
 use crate::wire::Reader;
 use std::sync::Arc;
@@ -78,7 +79,7 @@ const SIDE_PAGE_BITS: u32 = 8;
 /// What a rejected transaction has opened of a side table stays there empty; whether it does can't be seen from outside.
 #[derive(Debug)]
 pub(crate) struct Shard {
-    records: Vec<Page<Account>>,
+    records: Vec<Page<Piece<Account>>>,
     balances: Pages<FurtherBalances, SIDE_PAGE_BITS>,
     lanes: Pages<FurtherLanes, SIDE_PAGE_BITS>,
 }
@@ -191,12 +192,13 @@ pub(super) struct Accounts {
     addresses: Arc<Addresses>,
     layout: Layout,
     len: u32,
+    arena: Arena,
 }
 
 impl Accounts {
-    pub(super) fn new(layout: Layout) -> Self {
+    pub(super) fn new(layout: Layout, arena: Arena) -> Self {
         let shards = (0..layout.shards).map(|_| Shard::new()).collect();
-        Self { shards, addresses: Arc::new(Addresses::new()), layout, len: 0 }
+        Self { shards, addresses: Arc::new(Addresses::new(arena.clone())), layout, len: 0, arena }
     }
 
     pub(super) const fn len(&self) -> u32 {
@@ -224,7 +226,7 @@ impl Accounts {
         let place = self.layout.place(slot);
         let shard = &mut self.shards[place.shard];
         if shard.records.len() == place.page {
-            shard.records.push(Page::Owned(vec![Account::default(); self.layout.page_len()].into()));
+            shard.records.push(Page::Owned(self.arena.piece(self.layout.page_len(), |_| Account::default())));
         }
         self.addresses.set(slot, address);
         Some(slot)
@@ -294,6 +296,7 @@ impl Accounts {
     }
 
     /// Canonical bytes of an account, appended: what the digests are made of.
+    #[cfg(test)]
     pub(super) fn encode(&self, slot: Slot, out: &mut Vec<u8>) {
         if let Some(record) = self.record(slot) {
             record.encode(out);
@@ -341,7 +344,7 @@ impl Accounts {
 
 #[derive(Clone, Debug)]
 struct SharedShard {
-    records: Vec<Arc<Box<[Account]>>>,
+    records: Vec<Arc<Piece<Account>>>,
     balances: SharedPages<FurtherBalances, SIDE_PAGE_BITS>,
     lanes: SharedPages<FurtherLanes, SIDE_PAGE_BITS>,
 }
@@ -373,7 +376,7 @@ impl SharedAccounts {
     /// Lets go of the records below a slot as far as they are whole pages, so that the owner needn't copy them. Nothing is found there
     /// afterwards.
     pub(super) fn release_below(&mut self, slot: Slot) {
-        let nothing: Arc<Box<[Account]>> = Arc::default();
+        let nothing: Arc<Piece<Account>> = Arc::default();
         // From the end, so that what was let go of before is met last and ends it.
         for page in (0..slot.0 >> self.layout.page_bits).rev() {
             let place = self.layout.place(Slot(page << self.layout.page_bits));
@@ -446,7 +449,7 @@ mod tests {
 
     #[test]
     fn whoever_pays_somebody_in_a_hundred_thousand_assets_makes_no_later_block_large() {
-        let mut accounts = Accounts::new(Layout::DEFAULT);
+        let mut accounts = Accounts::new(Layout::DEFAULT, Arena::default());
         let (mut changed, mut effects) = (ChangedBalances::default(), Vec::new());
         let slot = accounts.push(&Address([7; 32])).unwrap();
         // The highest number first, so that each goes before all others.
@@ -470,7 +473,7 @@ mod tests {
 
     #[test]
     fn an_account_that_is_taken_back_leaves_nothing_in_the_side_table() {
-        let mut accounts = Accounts::new(Layout::new(1, 8));
+        let mut accounts = Accounts::new(Layout::new(1, 8), Arena::default());
         let payer = accounts.push(&Address([1; 32])).unwrap();
         for round in 0..100 {
             let payee = accounts.push(&Address([2; 32])).unwrap();
@@ -501,7 +504,7 @@ mod tests {
 
     #[test]
     fn a_reader_keeps_what_was_and_lets_go_of_whole_pages() {
-        let mut accounts = Accounts::new(Layout::new(3, 1));
+        let mut accounts = Accounts::new(Layout::new(3, 1), Arena::default());
         for n in 0..20 {
             let slot = accounts.push(&Address([n; 32])).unwrap();
             accounts.set_balance(slot, AssetId(0), coins(1));

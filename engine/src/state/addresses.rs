@@ -9,6 +9,7 @@
 
 use super::index::Slot;
 use super::prefetch::prefetch;
+use crate::arena::{Arena, Piece};
 use crate::types::Address;
 use std::sync::OnceLock;
 use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
@@ -51,7 +52,7 @@ impl Cell {
     }
 }
 
-type Segment = Box<[Cell]>;
+type Segment = Piece<Cell>;
 type Shelf = Box<[OnceLock<Segment>]>;
 
 /// The table. Its owner writes; everybody reads.
@@ -60,11 +61,12 @@ pub(super) struct Addresses {
     shelves: Box<[OnceLock<Shelf>]>,
     /// Accounts that have come to stay.
     settled: AtomicU32,
+    arena: Arena,
 }
 
 impl Addresses {
-    pub(super) fn new() -> Self {
-        Self { shelves: (0..SHELF).map(|_| OnceLock::new()).collect(), settled: AtomicU32::new(0) }
+    pub(super) fn new(arena: Arena) -> Self {
+        Self { shelves: (0..SHELF).map(|_| OnceLock::new()).collect(), settled: AtomicU32::new(0), arena }
     }
 
     #[inline]
@@ -77,7 +79,7 @@ impl Addresses {
     pub(super) fn set(&self, slot: Slot, address: &Address) {
         let (segment, place) = ((slot.0 >> SEGMENT_BITS) as usize, slot.0 as usize % SEGMENT);
         let shelf = self.shelves[segment >> SHELF_BITS].get_or_init(|| (0..SHELF).map(|_| OnceLock::new()).collect());
-        let cells = shelf[segment % SHELF].get_or_init(|| (0..SEGMENT).map(|_| Cell::default()).collect());
+        let cells = shelf[segment % SHELF].get_or_init(|| self.arena.piece(SEGMENT, |_| Cell::default()));
         cells[place].set(address);
     }
 
@@ -127,7 +129,7 @@ mod tests {
 
     #[test]
     fn readers_find_every_address_that_has_settled_while_the_owner_enters_more() {
-        let (addresses, ended) = (Addresses::new(), AtomicBool::new(false));
+        let (addresses, ended) = (Addresses::new(Arena::default()), AtomicBool::new(false));
         std::thread::scope(|scope| {
             for _ in 0..2 {
                 scope.spawn(|| {

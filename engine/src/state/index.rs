@@ -18,6 +18,7 @@
 
 use super::addresses::Addresses;
 use super::prefetch::prefetch;
+use crate::arena::{Arena, Piece};
 use crate::types::Address;
 use siphasher::sip::SipHasher13;
 use std::sync::Arc;
@@ -139,10 +140,10 @@ impl std::fmt::Debug for Secret {
     }
 }
 
-type Buckets = Arc<[Bucket]>;
+type Buckets = Arc<Piece<Bucket>>;
 
-fn empty(buckets: usize) -> Buckets {
-    (0..buckets).map(|_| Bucket::default()).collect()
+fn empty(buckets: usize, arena: &Arena) -> Buckets {
+    Arc::new(arena.piece(buckets, |_| Bucket::default()))
 }
 
 #[derive(Debug)]
@@ -151,6 +152,7 @@ pub(crate) struct Index {
     tables: Vec<Table>,
     /// How often a table has grown.
     generation: u64,
+    arena: Arena,
 }
 
 #[derive(Debug)]
@@ -185,9 +187,9 @@ fn find(buckets: &[Bucket], hash: Hash, mut is_it: impl FnMut(Slot) -> bool) -> 
 
 impl Index {
     /// An empty index under a secret from the operating system.
-    pub(crate) fn new() -> std::io::Result<Self> {
-        let table = || Table { buckets: empty(1), len: 0 };
-        Ok(Self { secret: Secret::new()?, tables: (0..TABLES).map(|_| table()).collect(), generation: 0 })
+    pub(crate) fn new(arena: Arena) -> std::io::Result<Self> {
+        let table = || Table { buckets: empty(1, &arena), len: 0 };
+        Ok(Self { secret: Secret::new()?, tables: (0..TABLES).map(|_| table()).collect(), generation: 0, arena })
     }
 
     #[inline]
@@ -206,7 +208,7 @@ impl Index {
         let table = &mut self.tables[hash.table()];
         // At most three quarters full.
         if (table.len + 1) * 4 > table.buckets.len() * BUCKET_ENTRIES * 3 {
-            table.buckets = grown(&table.buckets, slot);
+            table.buckets = grown(&table.buckets, slot, &self.arena);
             self.generation = self.generation.wrapping_add(1);
         }
         place(&table.buckets, Entry::new(hash.tag(), slot));
@@ -242,8 +244,8 @@ impl Index {
 }
 
 /// The entries of a table in one of twice the size; none of them is newer than `newest`.
-fn grown(old: &[Bucket], newest: Slot) -> Buckets {
-    let buckets = empty(old.len().saturating_mul(2));
+fn grown(old: &[Bucket], newest: Slot, arena: &Arena) -> Buckets {
+    let buckets = empty(old.len().saturating_mul(2), arena);
     let entries = || old.iter().flat_map(Bucket::entries).filter(|&entry| entry != Entry::NONE);
     let stays = |entry: &Entry| entry.slot().is_some_and(|slot| slot.0.saturating_add(TAKEN_BACK_MAX) < newest.0);
     entries().filter(stays).for_each(|entry| place(&buckets, entry));
@@ -284,15 +286,15 @@ impl IndexBuilder {
     }
 
     /// The index, as if they had been entered one by one.
-    pub(crate) fn build(self) -> Index {
+    pub(crate) fn build(self, arena: Arena) -> Index {
         let table = |entries: Vec<Entry>| {
             // At most three quarters full.
             let needed = entries.len().saturating_mul(4).div_ceil(BUCKET_ENTRIES * 3).max(1);
-            let buckets = empty(needed.next_power_of_two());
+            let buckets = empty(needed.next_power_of_two(), &arena);
             entries.iter().for_each(|&entry| place(&buckets, entry));
             Table { buckets, len: entries.len() }
         };
-        Index { secret: self.secret, tables: self.entries.into_iter().map(table).collect(), generation: 0 }
+        Index { secret: self.secret, tables: self.entries.into_iter().map(table).collect(), generation: 0, arena }
     }
 }
 
@@ -360,7 +362,7 @@ mod tests {
 
     #[test]
     fn everything_entered_is_found_and_nothing_else() {
-        let mut index = Index::new().unwrap();
+        let mut index = Index::new(Arena::default()).unwrap();
         let known: Vec<Address> = (0..50_000).map(address).collect();
         for (slot, address) in (0..).zip(&known) {
             let hash = index.hash(address);
@@ -386,7 +388,7 @@ mod tests {
 
     #[test]
     fn those_of_one_transaction_are_taken_back_across_growing_and_the_others_stay() {
-        let mut index = Index::new().unwrap();
+        let mut index = Index::new(Arena::default()).unwrap();
         let known: Vec<Address> = (0..40_000).map(address).collect();
         let mut next = 0;
         for round in 0_u32.. {
@@ -422,7 +424,8 @@ mod tests {
 
     #[test]
     fn a_resolver_finds_what_has_settled_and_an_older_one_only_misses() {
-        let (mut index, addresses) = (Index::new().unwrap(), Arc::new(Addresses::new()));
+        let (mut index, addresses) =
+            (Index::new(Arena::default()).unwrap(), Arc::new(Addresses::new(Arena::default())));
         let known: Vec<Address> = (0..9_000).map(address).collect();
         let mut older = None;
         for (slot, address) in (0..).zip(&known) {

@@ -7,6 +7,7 @@ use super::asset::Assets;
 use super::entries::Entries;
 use super::index::IndexBuilder;
 use super::payment::Issuers;
+use crate::arena::Arena;
 use crate::types::{Address, AssetId, Time};
 use crate::wire::{Malformed, Reader};
 
@@ -43,17 +44,15 @@ pub(crate) struct StateLoader {
     assets: Assets,
     entries: Entries,
     index: IndexBuilder,
+    arena: Arena,
 }
 
 impl StateLoader {
     /// Fails only if the operating system has no randomness for the index's secret.
     pub(crate) fn new() -> std::io::Result<Self> {
-        Ok(Self {
-            accounts: Accounts::new(Layout::DEFAULT),
-            assets: Assets::new(),
-            entries: Entries::new(),
-            index: IndexBuilder::new()?,
-        })
+        let arena = Arena::default();
+        let accounts = Accounts::new(Layout::DEFAULT, arena.clone());
+        Ok(Self { accounts, assets: Assets::new(), entries: Entries::new(), index: IndexBuilder::new()?, arena })
     }
 
     /// Takes `count` accounts that fill these bytes.
@@ -98,8 +97,8 @@ impl StateLoader {
 
     /// The state of everything taken.
     pub(crate) fn finish(self) -> State {
-        let Self { accounts, assets, entries, index } = self;
-        let (index, issuers) = (index.build(), Issuers::default());
+        let Self { accounts, assets, entries, index, arena } = self;
+        let (index, issuers) = (index.build(arena), Issuers::default());
         let state = State { accounts, index, assets, entries, time: Time(0), issuers };
         state.settle_accounts();
         state

@@ -47,6 +47,7 @@ pub(crate) use slots::SlotSet;
 pub(crate) use snapshot::StateSnapshot;
 pub(crate) use tree::{ChangedGroups, Keys, RootParts, StateTree, group_of, levels_above};
 
+use crate::arena::Arena;
 use crate::types::{Address, Amount, AssetId, Rejection, RejectionCode, Time};
 use accounts::Accounts;
 pub(crate) use accounts::{Layout, Shard};
@@ -76,9 +77,10 @@ impl State {
 
     /// The same with its accounts laid out in another way, which never shows.
     pub(crate) fn with_layout(layout: Layout) -> std::io::Result<Self> {
+        let arena = Arena::default();
         Ok(Self {
-            accounts: Accounts::new(layout),
-            index: Index::new()?,
+            accounts: Accounts::new(layout, arena.clone()),
+            index: Index::new(arena)?,
             assets: Assets::new(),
             entries: Entries::new(),
             time: Time(0),

@@ -3,15 +3,16 @@
 //! A page belongs to the owner until a snapshot is taken, then to both; the owner's next write to a shared page takes it back
 //! if the readers are gone and copies it if they aren't. Reading and writing an unshared page costs no atomic operation.
 
+use std::ops::DerefMut;
 use std::sync::Arc;
 
 #[derive(Debug)]
-pub(super) enum Page<T> {
-    Owned(Box<[T]>),
-    Shared(Arc<Box<[T]>>),
+pub(super) enum Page<B> {
+    Owned(B),
+    Shared(Arc<B>),
 }
 
-impl<T: Clone> Page<T> {
+impl<T, B: DerefMut<Target = [T]> + Clone + Default> Page<B> {
     #[inline]
     pub(super) fn get(&self) -> &[T] {
         match self {
@@ -34,13 +35,13 @@ impl<T: Clone> Page<T> {
 
     #[cold]
     fn take_back(&mut self) {
-        if let Self::Shared(items) = std::mem::replace(self, Self::Owned(Box::default())) {
+        if let Self::Shared(items) = std::mem::replace(self, Self::Owned(B::default())) {
             *self = Self::Owned(Arc::try_unwrap(items).unwrap_or_else(|shared| shared.as_ref().clone()));
         }
     }
 
     /// The page as it is now, for a reader to keep. The owner's next write leaves the reader's as it was.
-    pub(super) fn share(&mut self) -> Arc<Box<[T]>> {
+    pub(super) fn share(&mut self) -> Arc<B> {
         match self {
             Self::Shared(items) => items.clone(),
             Self::Owned(items) => {
@@ -55,7 +56,7 @@ impl<T: Clone> Page<T> {
 /// An array that grows by whole pages of `2^BITS` items. Growing copies nothing.
 #[derive(Debug)]
 pub(super) struct Pages<T, const BITS: u32> {
-    pages: Vec<Page<T>>,
+    pages: Vec<Page<Box<[T]>>>,
     len: u32,
 }
 

@@ -18,7 +18,7 @@
 //!
 //! Some 0.3 µs for each group of eight in which something has changed, on a thread of its own.
 
-use super::{State, StateRecords};
+use super::StateRecords;
 use crate::merkle::{self, Hash, MISSING, depth};
 use crate::types::Digest;
 use blake3::hazmat::{ContextKey, hash_derive_key_context};
@@ -29,6 +29,8 @@ const GROUP: usize = 1 << GROUP_BITS;
 /// Groups hashed together: enough to fill the hash function at every level.
 const BATCH: usize = 16;
 const LEAF_BYTES: usize = 128;
+/// Slots between two times that accounts are let go of.
+const RELEASE: u32 = 1024;
 /// The most canonical bytes that stand in a leaf themselves.
 const PLAIN_BYTES_MAX: usize = LEAF_BYTES - 4;
 
@@ -110,24 +112,9 @@ pub(crate) trait Records {
     fn encode_account(&self, slot: u32, out: &mut Vec<u8>);
     fn encode_asset(&self, asset: u32, out: &mut Vec<u8>);
     fn encode_entry(&self, number: u32, out: &mut Vec<u8>);
-}
 
-impl Records for State {
-    fn counts(&self) -> [u32; 3] {
-        [self.accounts.len(), self.assets.len(), self.entries.len()]
-    }
-
-    fn encode_account(&self, slot: u32, out: &mut Vec<u8>) {
-        self.accounts.encode(super::Slot(slot), out);
-    }
-
-    fn encode_asset(&self, asset: u32, out: &mut Vec<u8>) {
-        self.assets.encode(super::AssetId(asset), out);
-    }
-
-    fn encode_entry(&self, number: u32, out: &mut Vec<u8>) {
-        self.entries.encode(number, out);
-    }
+    /// Nobody asks for accounts below this slot any more.
+    fn release_accounts_below(&mut self, _slot: u32) {}
 }
 
 impl Records for StateRecords {
@@ -145,6 +132,10 @@ impl Records for StateRecords {
 
     fn encode_entry(&self, number: u32, out: &mut Vec<u8>) {
         self.entries.encode(number, out);
+    }
+
+    fn release_accounts_below(&mut self, slot: u32) {
+        self.accounts.release_below(super::Slot(slot));
     }
 }
 
@@ -175,12 +166,19 @@ impl StateTree {
         Self { keys: Keys::new(), accounts: Tree::default(), assets: Tree::default(), entries: Tree::default() }
     }
 
-    /// Follows what has changed since the last time; the first time follows everything.
-    pub(crate) fn update(&mut self, records: &impl Records, changed: &ChangedGroups) -> RootParts {
+    /// Follows what has changed since the last time; the first time follows everything. Lets go of the accounts it has been to, so that
+    /// the owner needn't copy them any more.
+    pub(crate) fn update(&mut self, records: &mut impl Records, changed: &ChangedGroups) -> RootParts {
         let [accounts, assets, entries] = records.counts();
         let Keys { account, asset, entry, node } = &self.keys;
-        self.accounts
-            .update([account, node], accounts, &changed.accounts, |slot, out| records.encode_account(slot, out));
+        let mut release_at = RELEASE;
+        self.accounts.update([account, node], accounts, &changed.accounts, |slot, out| {
+            if slot >= release_at {
+                records.release_accounts_below(slot);
+                release_at = slot.saturating_add(RELEASE);
+            }
+            records.encode_account(slot, out);
+        });
         self.assets.update([asset, node], assets, &changed.assets, |place, out| records.encode_asset(place, out));
         self.entries.update([entry, node], entries, &changed.entries, |place, out| records.encode_entry(place, out));
         self.parts()
@@ -354,7 +352,7 @@ mod tests {
     /// A tree made anew.
     fn anew(made: &Made) -> StateTree {
         let mut tree = StateTree::new();
-        tree.update(made, &ChangedGroups::default());
+        tree.update(&mut Made(made.0.clone()), &ChangedGroups::default());
         tree
     }
 
@@ -379,7 +377,7 @@ mod tests {
             }
             let accounts: Vec<u32> = changed.into_iter().collect();
             let entries = accounts.clone();
-            let parts = tree.update(&made, &ChangedGroups { accounts, assets: Vec::new(), entries });
+            let parts = tree.update(&mut made, &ChangedGroups { accounts, assets: Vec::new(), entries });
             assert_eq!(parts, anew(&made).parts(), "round {round}, {} records", made.0.len());
         }
     }

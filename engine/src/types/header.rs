@@ -27,33 +27,66 @@ pub struct BlockHeader {
     /// Hash over the effects: every account and asset the block changed, as it is after the block, in order. Of an account with more
     /// than 64 holdings it covers those that the block changed.
     pub effects: Digest,
-    /// State root of an earlier height, which [`state_height`](Self::state_height) tells; zeros if there is none yet.
+    /// State root of an earlier height, which [`Ledger::state_height`](crate::Ledger::state_height) tells; zeros if there is none yet.
     pub state: Digest,
+}
+
+/// How often state roots are made: part of a ledger's genesis, so that every replica makes the same ones, and never of timing.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct RootInterval(u32);
+
+impl RootInterval {
+    /// After every 256th block: following the changes of as many costs little more than of one.
+    pub(crate) const DEFAULT: Self = Self(256);
+    pub(crate) const BLOCKS_MAX: u32 = 65_536;
+    /// So many blocks are time enough to make a root beside the work.
+    const DELAY_MAX: u32 = 64;
+
+    /// After every so many blocks; `None` unless that is in [1, 65,536].
+    pub(crate) const fn new(blocks: u32) -> Option<Self> {
+        if blocks >= 1 && blocks <= Self::BLOCKS_MAX { Some(Self(blocks)) } else { None }
+    }
+
+    pub(crate) const fn blocks(self) -> u32 {
+        self.0
+    }
+
+    /// The first header that carries a root is so many blocks above the state it is of. No more than the interval, so that two roots
+    /// are all that a checkpoint must know.
+    pub(crate) const fn delay(self) -> u64 {
+        (if self.0 < Self::DELAY_MAX { self.0 } else { Self::DELAY_MAX }) as u64
+    }
+
+    /// Whether a root is made of the state after this block.
+    pub(crate) const fn is_due(self, height: Height) -> bool {
+        height.0.is_multiple_of(self.0 as u64)
+    }
+
+    /// The height of the newest root at or below a height.
+    pub(crate) const fn newest_at(self, height: Height) -> Height {
+        Height(height.0 - height.0 % self.0 as u64)
+    }
+
+    /// The height of the root before one.
+    pub(crate) const fn before(self, height: Height) -> Option<Height> {
+        match height.0.checked_sub(self.0 as u64) {
+            Some(before) => Some(Height(before)),
+            None => None,
+        }
+    }
+
+    /// The height whose root the header of a height carries; `None` in the first headers of a ledger.
+    pub(crate) const fn carried_by(self, height: Height) -> Option<Height> {
+        match height.0.checked_sub(self.delay()) {
+            Some(latest) => Some(self.newest_at(Height(latest))),
+            None => None,
+        }
+    }
 }
 
 impl BlockHeader {
     /// Bytes of a header that the log keeps without reading them.
     pub(crate) const META_BYTES: usize = 152;
-
-    /// A state root is made after so many blocks: every [`ROOT_INTERVAL`](Self::ROOT_INTERVAL)-th. Part of the format, so that every
-    /// replica makes the same ones.
-    pub const ROOT_INTERVAL: u64 = 256;
-
-    /// The first header that carries a root is so many blocks above the state it is of: time to compute it beside the work.
-    pub const ROOT_DELAY: u64 = 64;
-
-    /// The height whose state root the header carries; `None` in the first headers of a ledger.
-    #[must_use]
-    pub const fn state_height(&self) -> Option<Height> {
-        Self::state_height_at(self.height)
-    }
-
-    pub(crate) const fn state_height_at(height: Height) -> Option<Height> {
-        match height.0.checked_sub(Self::ROOT_DELAY) {
-            Some(latest) => Some(Height(latest / Self::ROOT_INTERVAL * Self::ROOT_INTERVAL)),
-            None => None,
-        }
-    }
 
     /// Bytes of an encoded header.
     pub const BYTES: usize = 224;

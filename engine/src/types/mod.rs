@@ -28,6 +28,7 @@ pub use policy::{AssetPolicy, AssetTerms};
 pub use receipt::{Receipt, Receipts, Refusal};
 
 pub(crate) use digest::write_hex;
+pub(crate) use header::RootInterval;
 pub(crate) use outcome::REJECTION_BYTES;
 pub(crate) use receipt::{Settlement, Span};
 

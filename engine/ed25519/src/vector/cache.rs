@@ -16,6 +16,8 @@
 
 use std::sync::atomic::{AtomicU16, AtomicU32, AtomicU64, Ordering, fence};
 
+use zerocopy::FromZeros;
+
 use super::signers::{Hashed, words};
 use super::{Machine, NielsRow};
 
@@ -26,7 +28,7 @@ const WAYS: usize = 4;
 const ROW: usize = 15;
 
 /// A key and its two rows.
-#[derive(Debug, Default)]
+#[derive(Debug, FromZeros)]
 #[repr(align(64))]
 struct Entry {
     /// Odd while the entry is written.
@@ -48,15 +50,18 @@ pub(crate) struct KeyCache {
 /// Bytes that an entry takes, its tag and trace included.
 const ENTRY_BYTES: usize = size_of::<Entry>() + size_of::<AtomicU32>() + size_of::<AtomicU16>();
 
+/// So many zeros, or none if there is no memory for them.
+fn zeroed<T: FromZeros>(count: usize) -> Box<[T]> {
+    T::new_vec_zeroed(count).unwrap_or_default().into_boxed_slice()
+}
+
 impl KeyCache {
-    /// A cache of at most so many bytes; none at all if they don't hold one set.
+    /// A cache of at most so many bytes; none at all if they don't hold one set, or if there is no such memory.
+    ///
+    /// Memory comes zeroed from the system, which gives a page when it is first written: what isn't used costs nothing.
     pub(crate) fn new(bytes: usize) -> Self {
         let entries = bytes / ENTRY_BYTES / WAYS * WAYS;
-        Self {
-            tags: (0..entries).map(|_| AtomicU32::default()).collect(),
-            entries: (0..entries).map(|_| Entry::default()).collect(),
-            met: (0..entries).map(|_| AtomicU16::default()).collect(),
-        }
+        Self { tags: zeroed(entries), entries: zeroed(entries), met: zeroed(entries) }
     }
 
     /// The first entry of the key's set, and its tag.

@@ -1,6 +1,7 @@
 //! `2¹²⁷·P` of many points: what halves the windows of a signer's scalar.
 
 use super::decode::invert;
+use super::element::Element;
 use super::point::{Niels, Points};
 use super::{Field, LANES, Machine, NielsRow, Work};
 
@@ -12,19 +13,47 @@ pub(crate) struct Doubled<'a> {
     pub(crate) doubled: &'a mut [NielsRow],
 }
 
+/// Groups that share one inversion.
+const GROUPS: usize = 32;
+
 impl<M: Machine> Work<M> for Doubled<'_> {
     type Output = ();
 
     #[inline(always)]
     fn work(self, machine: M) {
-        for (rows, doubled) in self.rows.chunks(LANES).zip(self.doubled.chunks_mut(LANES)) {
-            let Some(first) = rows.first() else { return };
-            let lanes = std::array::from_fn(|lane| rows.get(lane).unwrap_or(first));
-            let points = Points::<M::Field>::from_niels(machine, Niels::load(machine, lanes)).double_times(127);
-            for (place, row) in doubled.iter_mut().zip(affine(machine, points).store()) {
-                *place = row;
+        let mut points = [Points::<M::Field>::identity(machine); GROUPS];
+        let mut products = [M::Field::splat(machine, &Element::ONE); GROUPS];
+        let places = self.doubled.chunks_mut(GROUPS * LANES);
+        for (rows, doubled) in self.rows.chunks(GROUPS * LANES).zip(places) {
+            let groups = rows.chunks(LANES);
+            let (points, products) = (&mut points[..groups.len()], &mut products[..groups.len()]);
+            for (rows, points) in groups.zip(points.iter_mut()) {
+                let Some(first) = rows.first() else { return };
+                let lanes = std::array::from_fn(|lane| rows.get(lane).unwrap_or(first));
+                *points = Points::<M::Field>::from_niels(machine, Niels::load(machine, lanes)).double_times(127);
+            }
+            invert_all(machine, points, products);
+            for ((points, inverse), places) in points.iter().zip(products.iter()).zip(doubled.chunks_mut(LANES)) {
+                for (place, row) in places.iter_mut().zip(points.scaled(machine, *inverse).store()) {
+                    *place = row;
+                }
             }
         }
+    }
+}
+
+/// `1/2Z` of every group of points, at the price of one inversion; no `Z` is ever zero. The slices are of equal length.
+#[inline(always)]
+pub(crate) fn invert_all<M: Machine>(machine: M, points: &[Points<M::Field>], inverses: &mut [M::Field]) {
+    let mut product = M::Field::splat(machine, &Element::ONE);
+    for (points, before) in points.iter().zip(inverses.iter_mut()) {
+        *before = product;
+        product = product.multiply(points.z.plus(points.z));
+    }
+    let [mut inverse, _] = invert([product, product]);
+    for (points, place) in points.iter().zip(inverses).rev() {
+        *place = inverse.multiply(*place);
+        inverse = inverse.multiply(points.z.plus(points.z));
     }
 }
 
@@ -33,7 +62,5 @@ impl<M: Machine> Work<M> for Doubled<'_> {
 pub(crate) fn affine<F: Field>(machine: F::Machine, points: Points<F>) -> Niels<F> {
     let z2 = points.z.plus(points.z);
     let [inverse, _] = invert([z2, z2]);
-    let x = points.sum.minus(points.difference).multiply(inverse);
-    let y = points.sum.plus(points.difference).multiply(inverse);
-    Niels::from_affine(machine, x, y)
+    points.scaled(machine, inverse)
 }

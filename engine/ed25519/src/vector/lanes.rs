@@ -1,13 +1,11 @@
 //! Independent lanes: eight signatures at a time, each with an exact verdict of its own and no randomness.
 //!
 //! In every lane `P = s·B − k·A`, with both scalars cut at bit 127 and the four halves added over one chain of 124 doublings.
-//! Most signatures are honest, so `P` is first compared with `R` as encoded, which needs one inversion for many groups;
-//! only where they differ is `R` decoded and `8·(P − R) = 0` asked. Equal encodings mean equal points, so the first answer is as
-//! exact as the second.
+//! What `P` says of a signature is in [`nonces`](super::nonces); where a signer has many signatures,
+//! [`repeated`](super::repeated) finds `P` sooner.
 
-use super::decode::{Decode, invert};
-use super::doubled::affine;
-use super::element::Element;
+use super::doubled::invert_all;
+use super::nonces::{Nonces, TOGETHER, judge};
 use super::point::{Addends, Niels, Points};
 use super::{Field, LANES, Machine, NielsRow, PointRow, Work};
 use crate::scalar::{self, Scalar};
@@ -18,14 +16,8 @@ const KEY_WINDOWS: usize = 32;
 /// Multiples of a key and the identity before them.
 const KEY_MULTIPLES: usize = 9;
 
-/// Multiples of the base and the identity before them: windows of 8 bits, digits −128 to 128.
-const BASE_MULTIPLES: usize = 129;
-
-/// Groups that share one inversion.
-const GROUPS: usize = 16;
-
-/// Signatures that share one inversion.
-const TOGETHER: usize = GROUPS * LANES;
+/// Multiples of the base, eight at a time: windows of 8 bits, digits −128 to 128.
+const BASE_GROUPS: usize = 16;
 
 /// The multiples of `−B` and of `−2¹²⁷·B`.
 pub(crate) type BaseTables = [Vec<NielsRow>; 2];
@@ -43,25 +35,36 @@ impl<M: Machine> Work<M> for MakeBaseTables<'_> {
     fn work(self, machine: M) -> BaseTables {
         let mut tables = [vec![*self.identity], vec![*self.identity]];
         for (table, point) in tables.iter_mut().zip(self.points) {
-            let point = Niels::load(machine, [point; LANES]);
-            // Lane i holds i + 1 times the point.
-            let mut multiples = Points::<M::Field>::from_niels(machine, point);
-            for lanes in [0xfe_u8, 0xfc, 0xf8, 0xf0, 0xe0, 0xc0, 0x80] {
-                multiples = multiples.replace_where(lanes, multiples.plus_niels(point));
-            }
-            let eight = multiples.permute([7; LANES]).addends(machine);
-            while table.len() < BASE_MULTIPLES {
-                table.extend_from_slice(&affine(machine, multiples).store());
-                multiples = multiples.plus(eight);
-            }
+            fill_base_table(machine, Niels::<M::Field>::load(machine, [point; LANES]), table);
         }
         tables
     }
 }
 
+/// Appends to a table, which has the identity, the multiples that windows of 8 bits need of the point that is in every lane.
+#[inline(always)]
+pub(crate) fn fill_base_table<F: Field>(machine: F::Machine, point: Niels<F>, table: &mut Vec<NielsRow>) {
+    // Lane i holds i + 1 times the point.
+    let mut multiples = Points::<F>::from_niels(machine, point);
+    for lanes in [0xfe_u8, 0xfc, 0xf8, 0xf0, 0xe0, 0xc0, 0x80] {
+        multiples = multiples.replace_where(lanes, multiples.plus_niels(point));
+    }
+    let eight = multiples.permute([7; LANES]).addends(machine);
+    let mut groups = [multiples; BASE_GROUPS];
+    for group in groups.iter_mut().skip(1) {
+        multiples = multiples.plus(eight);
+        *group = multiples;
+    }
+    let mut inverses = [point.sum; BASE_GROUPS];
+    invert_all(machine, &groups, &mut inverses);
+    for (points, inverse) in groups.iter().zip(inverses) {
+        table.extend_from_slice(&points.scaled(machine, inverse).store());
+    }
+}
+
 /// A well-formed signature whose signer is a point.
 #[derive(Clone, Copy, Debug)]
-pub(crate) struct Single<'a> {
+pub(crate) struct Single {
     /// The row of `A`.
     pub(crate) signer: u32,
     /// The row of `2¹²⁷·A`.
@@ -70,8 +73,6 @@ pub(crate) struct Single<'a> {
     pub(crate) challenge: Scalar,
     /// `s`.
     pub(crate) response: Scalar,
-    /// `R` as encoded.
-    pub(crate) nonce: &'a [u8; 32],
 }
 
 /// Verifies every signature; the slices are of equal length.
@@ -79,7 +80,8 @@ pub(crate) struct VerifySingly<'a, 'b> {
     pub(crate) tables: &'a BaseTables,
     /// The rows of the signers.
     pub(crate) rows: &'a [NielsRow],
-    pub(crate) singles: &'a [Single<'b>],
+    pub(crate) singles: &'a [Single],
+    pub(crate) nonces: Nonces<'a, 'b>,
     pub(crate) verdicts: &'a mut [bool],
 }
 
@@ -88,18 +90,15 @@ impl<M: Machine> Work<M> for VerifySingly<'_, '_> {
 
     #[inline(always)]
     fn work(self, machine: M) {
-        let Self { tables, rows, singles, verdicts } = self;
-        let mut expected = vec![PointRow([0; 20]); TOGETHER];
-        let mut unequal = Vec::with_capacity(TOGETHER);
+        let Self { tables, rows, singles, nonces, verdicts } = self;
+        let mut expected = vec![PointRow([0; 20]); TOGETHER.min(singles.len().next_multiple_of(LANES))];
+        let mut first = 0;
         for (singles, verdicts) in singles.chunks(TOGETHER).zip(verdicts.chunks_mut(TOGETHER)) {
             for (group, expected) in singles.chunks(LANES).zip(expected.as_chunks_mut::<LANES>().0) {
                 machine.run(ExpectedNonces { tables, rows, group, expected });
             }
-            unequal.clear();
-            machine.run(Compare { singles, expected: &expected, verdicts, unequal: &mut unequal });
-            if !unequal.is_empty() {
-                machine.run(DecideUnequal { singles, expected: &expected, verdicts, unequal: &unequal });
-            }
+            judge(machine, rows, &expected, nonces.of(first..first + singles.len()), verdicts);
+            first += singles.len();
         }
     }
 }
@@ -140,29 +139,32 @@ type KeyTable = [[PointRow; LANES]; KEY_MULTIPLES];
 /// Fills the table of eight keys.
 #[inline(always)]
 fn fill_key_table<M: Machine>(machine: M, key: Niels<M::Field>, table: &mut KeyTable) {
-    let mut multiple = Points::identity(machine);
-    for rows in table {
-        *rows = multiple.addends(machine).store();
+    let [none, once, others @ ..] = table;
+    let mut multiple = Points::<M::Field>::from_niels(machine, key);
+    *none = Points::<M::Field>::identity(machine).addends(machine).store();
+    *once = multiple.addends(machine).store();
+    for rows in others {
         multiple = multiple.plus_niels(key);
+        *rows = multiple.addends(machine).store();
     }
 }
 
 /// `s·B − k·A` of up to eight signatures.
-struct ExpectedNonces<'a, 'b> {
+struct ExpectedNonces<'a> {
     tables: &'a BaseTables,
     rows: &'a [NielsRow],
-    group: &'a [Single<'b>],
+    group: &'a [Single],
     expected: &'a mut [PointRow; LANES],
 }
 
-impl<M: Machine> Work<M> for ExpectedNonces<'_, '_> {
+impl<M: Machine> Work<M> for ExpectedNonces<'_> {
     type Output = ();
 
     #[inline(always)]
     fn work(self, machine: M) {
         let Self { tables, rows, group, expected } = self;
         let (Some(first), Some(identity)) = (group.first(), rows.first()) else { return };
-        let lanes: [&Single<'_>; LANES] = std::array::from_fn(|lane| group.get(lane).unwrap_or(first));
+        let lanes: [&Single; LANES] = std::array::from_fn(|lane| group.get(lane).unwrap_or(first));
         let row = |index: u32| rows.get(index as usize).unwrap_or(identity);
         let keys = [lanes.map(|single| row(single.signer)), lanes.map(|single| row(single.doubled))];
         let mut key_tables: [KeyTable; 2] = [[[PointRow([0; 20]); LANES]; KEY_MULTIPLES]; 2];
@@ -201,87 +203,5 @@ impl<M: Machine> Work<M> for ExpectedNonces<'_, '_> {
             }
         }
         *expected = sum.store();
-    }
-}
-
-/// Accepts the signatures whose nonce is encoded as expected, and lists the others.
-struct Compare<'a, 'b> {
-    singles: &'a [Single<'b>],
-    expected: &'a [PointRow],
-    verdicts: &'a mut [bool],
-    unequal: &'a mut Vec<usize>,
-}
-
-impl<M: Machine> Work<M> for Compare<'_, '_> {
-    type Output = ();
-
-    #[inline(always)]
-    fn work(self, machine: M) {
-        let Self { singles, expected, verdicts, unequal } = self;
-        let Some(first) = singles.first() else { return };
-        // The inverse of every 2Z by that of their product; no Z is ever zero.
-        let mut product = M::Field::splat(machine, &Element::ONE);
-        let mut before = [product; GROUPS];
-        let groups = singles.chunks(LANES).zip(expected.as_chunks::<LANES>().0);
-        for ((_, rows), before) in groups.clone().zip(&mut before) {
-            let z = Points::<M::Field>::load(machine, rows.each_ref()).z;
-            *before = product;
-            product = product.multiply(z.plus(z));
-        }
-        let [mut inverse, _] = invert([product, product]);
-        for (index, ((group, rows), before)) in groups.zip(&before).enumerate().collect::<Vec<_>>().into_iter().rev() {
-            let points = Points::<M::Field>::load(machine, rows.each_ref());
-            let own = inverse.multiply(*before);
-            inverse = inverse.multiply(points.z.plus(points.z));
-            let x = points.sum.minus(points.difference).multiply(own);
-            let y = points.sum.plus(points.difference).multiply(own);
-            let nonces = std::array::from_fn(|lane| group.get(lane).unwrap_or(first).nonce);
-            let (nonce_y, signs) = M::Field::load_encodings(machine, nonces);
-            let equal = y.minus(nonce_y).zeros() & !(x.odds() ^ signs);
-            for lane in 0..group.len() {
-                let single = index * LANES + lane;
-                if let Some(verdict) = verdicts.get_mut(single) {
-                    *verdict = equal >> lane & 1 == 1;
-                    if !*verdict {
-                        unequal.push(single);
-                    }
-                }
-            }
-        }
-    }
-}
-
-/// Decides the signatures whose nonce is not the expected one but may differ from it by torsion.
-struct DecideUnequal<'a, 'b> {
-    singles: &'a [Single<'b>],
-    expected: &'a [PointRow],
-    verdicts: &'a mut [bool],
-    unequal: &'a [usize],
-}
-
-impl<M: Machine> Work<M> for DecideUnequal<'_, '_> {
-    type Output = ();
-
-    #[inline(always)]
-    fn work(self, machine: M) {
-        let Self { singles, expected, verdicts, unequal } = self;
-        let encodings: Vec<&[u8; 32]> =
-            unequal.iter().filter_map(|single| singles.get(*single)).map(|single| single.nonce).collect();
-        let mut rows = vec![NielsRow([0; 16]); encodings.len()];
-        let mut decoded = vec![false; encodings.len()];
-        machine.run(Decode { encodings: &encodings, rows: &mut rows, decoded: &mut decoded });
-        for ((group, rows), decoded) in unequal.chunks(LANES).zip(rows.chunks(LANES)).zip(decoded.chunks(LANES)) {
-            let (Some(first), Some(first_row)) = (group.first(), rows.first()) else { return };
-            let Some(any) = expected.first() else { return };
-            let own = std::array::from_fn(|lane| expected.get(*group.get(lane).unwrap_or(first)).unwrap_or(any));
-            let nonces =
-                Niels::<M::Field>::load(machine, std::array::from_fn(|lane| rows.get(lane).unwrap_or(first_row)));
-            let vanishing = Points::load(machine, own).plus_niels(nonces.negate_where(0xff)).vanishing();
-            for (lane, (single, decoded)) in group.iter().zip(decoded).enumerate() {
-                if let Some(verdict) = verdicts.get_mut(*single) {
-                    *verdict = *decoded && vanishing >> lane & 1 == 1;
-                }
-            }
-        }
     }
 }

@@ -12,6 +12,8 @@ use super::decode::{Decode, DecodeHinted};
 use super::hash::{Digest512, Hash};
 use super::lanes::{Single, VerifySingly};
 use super::multiscalar::{MultiScalar, Rest, Scratch, Terms, Vanishes};
+use super::nonces::Nonces;
+use super::repeated::{Plan, Repeat, VerifyRepeated};
 use super::roster::Roster;
 use super::signers::Signers;
 use super::{Machine, PointRow, VectorVerifier};
@@ -26,7 +28,7 @@ pub(crate) const BATCH_MAX: usize = Products::COUNT_MAX;
 /// Signatures below which independent lanes are faster than a sum.
 const MERGED_MIN: usize = 96;
 
-/// Signatures that are sampled when a batch fails, to see whether it is worth bisecting.
+/// Signatures of a round when a failed batch is sampled, to see whether it is worth bisecting.
 const SAMPLE: usize = 64;
 
 /// Memory of a batch, kept for the next.
@@ -41,6 +43,8 @@ pub(crate) struct Workspace {
     combination: Terms,
     scratch: Scratch,
     open: Vec<u32>,
+    /// Every term has the row of its nonce.
+    are_nonces_decoded: bool,
 }
 
 /// One signature that is well formed.
@@ -79,7 +83,7 @@ pub(crate) fn verify_singly<M: Machine>(
     verdicts.fill(false);
     let signers = workspace.begin(verifier, items);
     workspace.roster.prepare(verifier, &signers);
-    workspace.roster.double_all(verifier, &signers);
+    workspace.roster.double_admitted(verifier, &signers);
     workspace.hash(verifier, items);
     workspace.open.clear();
     let all = 0..workspace.terms.len() as u32;
@@ -120,6 +124,7 @@ impl Workspace {
     /// Lists what has a canonical `s`, by whom.
     fn begin<'a, M: Machine>(&mut self, verifier: &VectorVerifier<M>, items: &[Item<'a>]) -> Signers<'a> {
         let mut signers = Signers::with_capacity(items.len());
+        self.are_nonces_decoded = false;
         self.terms.clear();
         for (position, item) in (0_u32..).zip(items) {
             let Some(response) = scalar::canonical(item.response()) else { continue };
@@ -187,50 +192,125 @@ impl Workspace {
             term.row = row;
             *decoded
         });
+        self.are_nonces_decoded = true;
     }
 
     /// Decides the open terms in independent lanes.
     fn decide_open<M: Machine>(&mut self, verifier: &VectorVerifier<M>, items: &[Item<'_>], verdicts: &mut [bool]) {
-        let open = std::mem::take(&mut self.open);
+        let mut open = std::mem::take(&mut self.open);
         if !open.is_empty() {
-            self.decide_in_lanes(verifier, items, verdicts, &open);
+            self.decide_in_lanes(verifier, items, verdicts, &mut open);
         }
         self.open = open;
     }
 
-    /// Decides these terms in independent lanes.
+    /// Decides these terms in independent lanes; sorts them by signer, to find those with many.
     fn decide_in_lanes<M: Machine>(
         &mut self,
         verifier: &VectorVerifier<M>,
         items: &[Item<'_>],
         verdicts: &mut [bool],
-        open: &[u32],
+        open: &mut [u32],
     ) {
-        let terms = || open.iter().map(|term| &self.terms[*term as usize]);
-        let mut lacking: Vec<u32> =
-            terms().map(|term| term.signer).filter(|signer| !self.roster.is_doubled(*signer)).collect();
-        lacking.sort_unstable();
+        let terms = &self.terms;
+        let signer = |term: u32| terms[term as usize].signer;
+        open.sort_unstable_by_key(|term| signer(*term));
+        let by_signer = || open.chunk_by(|one, other| signer(*one) == signer(*other));
+        let plan = Plan::for_counts(by_signer().map(<[u32]>::len));
+        let (mut repeated, mut alone) = (Vec::new(), Vec::new());
+        for terms in by_signer() {
+            let is_repeated = plan.is_some_and(|plan| terms.len() >= plan.count_min);
+            if is_repeated { &mut repeated } else { &mut alone }.extend_from_slice(terms);
+        }
+        if let Some(plan) = plan {
+            self.decide_repeated(verifier, items, verdicts, &repeated, plan);
+        }
+        self.decide_alone(verifier, items, verdicts, &alone);
+    }
+
+    /// Decides these terms, each with tables of its own.
+    fn decide_alone<M: Machine>(
+        &mut self,
+        verifier: &VectorVerifier<M>,
+        items: &[Item<'_>],
+        verdicts: &mut [bool],
+        alone: &[u32],
+    ) {
+        let mut lacking: Vec<u32> = self.signers(alone).filter(|signer| !self.roster.is_doubled(*signer)).collect();
         lacking.dedup();
         self.roster.double(verifier, &lacking);
         let roster = &self.roster;
-        let singles: Vec<Single<'_>> = open
-            .iter()
-            .map(|term| {
-                let term = &self.terms[*term as usize];
-                Single {
-                    signer: roster.row(term.signer),
-                    doubled: roster.doubled_row(term.signer),
-                    challenge: term.challenge,
-                    response: term.response,
-                    nonce: items[term.position as usize].nonce(),
-                }
-            })
-            .collect();
-        let mut decided = vec![false; singles.len()];
-        let tables = &verifier.base_tables;
-        verifier.machine.run(VerifySingly { tables, rows: &roster.rows, singles: &singles, verdicts: &mut decided });
-        for (term, verdict) in open.iter().zip(decided) {
-            verdicts[self.terms[*term as usize].position as usize] = verdict;
+        let single = |term: &Term| Single {
+            signer: roster.row(term.signer),
+            doubled: roster.doubled_row(term.signer),
+            challenge: term.challenge,
+            response: term.response,
+        };
+        let singles: Vec<Single> = alone.iter().map(|term| single(&self.terms[*term as usize])).collect();
+        let mut decided = vec![false; alone.len()];
+        let (mut encodings, mut places) = (Vec::new(), Vec::new());
+        let nonces = self.nonces(items, alone, &mut encodings, &mut places);
+        let (tables, rows) = (&verifier.base_tables, &roster.rows);
+        verifier.machine.run(VerifySingly { tables, rows, singles: &singles, nonces, verdicts: &mut decided });
+        self.record(alone, &decided, verdicts);
+    }
+
+    /// Decides these terms, sorted by signer, with tables for each signer.
+    fn decide_repeated<M: Machine>(
+        &self,
+        verifier: &VectorVerifier<M>,
+        items: &[Item<'_>],
+        verdicts: &mut [bool],
+        repeated: &[u32],
+        plan: Plan,
+    ) {
+        let mut signers: Vec<u32> = self.signers(repeated).collect();
+        signers.dedup();
+        let mut number = 0;
+        let repeat = |term: &u32| {
+            let term = &self.terms[*term as usize];
+            number += u32::from(signers[number as usize] != term.signer);
+            Repeat { signer: number, challenge: term.challenge, response: term.response }
+        };
+        let repeats: Vec<Repeat> = repeated.iter().map(repeat).collect();
+        signers.iter_mut().for_each(|signer| *signer = self.roster.row(*signer));
+        let mut decided = vec![false; repeated.len()];
+        let (mut encodings, mut places) = (Vec::new(), Vec::new());
+        let nonces = self.nonces(items, repeated, &mut encodings, &mut places);
+        let (base, rows, verdicts_of) = (&verifier.part_tables, &self.roster.rows, &mut decided);
+        let work =
+            VerifyRepeated { plan, base, rows, signers: &signers, repeats: &repeats, nonces, verdicts: verdicts_of };
+        work.run(verifier.machine);
+        self.record(repeated, &decided, verdicts);
+    }
+
+    /// The signers of these terms.
+    fn signers(&self, terms: &[u32]) -> impl Iterator<Item = u32> {
+        terms.iter().map(|term| self.terms[*term as usize].signer)
+    }
+
+    /// The nonces of these terms, as far as they are known.
+    fn nonces<'a, 'b>(
+        &self,
+        items: &[Item<'b>],
+        terms: &[u32],
+        encodings: &'a mut Vec<&'b [u8; 32]>,
+        places: &'a mut Vec<u32>,
+    ) -> Nonces<'a, 'b> {
+        let terms = terms.iter().map(|term| &self.terms[*term as usize]);
+        if self.are_nonces_decoded {
+            places.extend(terms.map(|term| term.row));
+            Nonces::Decoded(places)
+        } else {
+            encodings.extend(terms.map(|term| items[term.position as usize].nonce()));
+            Nonces::Encoded(encodings)
+        }
+    }
+
+    /// Puts the verdicts on these terms where they belong.
+    fn record(&self, terms: &[u32], decided: &[bool], verdicts: &mut [bool]) {
+        for (term, verdict) in terms.iter().zip(decided) {
+            verdicts[self.terms[*term as usize].position as usize] = *verdict;
         }
     }
 
@@ -290,13 +370,14 @@ impl<M: Machine> Sums for Batch<'_, M> {
         self.verifier.machine.run(Vanishes(sum))
     }
 
-    fn sample(&mut self, range: Range<usize>) -> bool {
-        let stride = (range.len() / SAMPLE).max(1);
-        // Nobody outside knows which are taken.
-        let offset = self.workspace.terms.get(range.start).map_or(0, |term| term.coefficient as usize % stride);
-        let sample: Vec<u32> = range.skip(offset).step_by(stride).map(|term| term as u32).collect();
-        self.workspace.decide_in_lanes(self.verifier, self.items, self.verdicts, &sample);
-        sample.iter().any(|term| !self.verdicts[self.workspace.terms[*term as usize].position as usize])
+    fn sample(&mut self, positions: &[usize]) -> bool {
+        let mut sample: Vec<u32> = positions.iter().map(|term| *term as u32).collect();
+        self.workspace.decide_in_lanes(self.verifier, self.items, self.verdicts, &mut sample);
+        positions.iter().any(|term| !self.verdicts[self.workspace.terms[*term].position as usize])
+    }
+
+    fn secret(&self, position: usize) -> usize {
+        self.workspace.terms.get(position).map_or(0, |term| term.coefficient as usize)
     }
 
     fn decide_singly(&mut self, range: Range<usize>) {
@@ -310,6 +391,10 @@ impl<M: Machine> Sums for Batch<'_, M> {
     }
 
     fn leaf(&self) -> usize {
+        SAMPLE
+    }
+
+    fn round(&self) -> usize {
         SAMPLE
     }
 }

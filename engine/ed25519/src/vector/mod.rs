@@ -26,7 +26,9 @@ pub(crate) mod ifma;
 pub(crate) mod lanes;
 pub(crate) mod merged;
 pub(crate) mod multiscalar;
+pub(crate) mod nonces;
 pub(crate) mod point;
+pub(crate) mod repeated;
 pub(crate) mod roster;
 pub(crate) mod signers;
 #[cfg(test)]
@@ -43,6 +45,7 @@ use element::Element;
 use lanes::{BaseTables, MakeBaseTables};
 use merged::{BATCH_MAX, Workspace};
 use point::Points;
+use repeated::{MakePartTables, PartTables};
 use roster::FIXED_ROWS;
 use signers::KeyHash;
 
@@ -238,6 +241,7 @@ pub(crate) struct VectorVerifier<M> {
     /// The identity, `−B` and `−2¹²⁷·B`.
     fixed: [NielsRow; FIXED_ROWS],
     base_tables: BaseTables,
+    part_tables: PartTables,
     cache: KeyCache,
     /// Memory of batches that are done, for those to come; as many as ever ran at once.
     workspaces: Mutex<Vec<Workspace>>,
@@ -271,6 +275,7 @@ impl<M: Machine> VectorVerifier<M> {
             machine,
             key_hash: KeyHash::from_system(),
             base_tables: machine.run(MakeBaseTables { identity, points: [base, high] }),
+            part_tables: machine.run(MakePartTables { identity, point: base }),
             fixed,
             cache: KeyCache::new(key_cache_bytes),
             workspaces: Mutex::default(),

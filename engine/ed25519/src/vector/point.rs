@@ -144,6 +144,14 @@ impl<F: Field> Points<F> {
         }
     }
 
+    /// The points with `Z = 1`, given `1/2Z`.
+    #[inline(always)]
+    pub(crate) fn scaled(self, machine: F::Machine, inverse: F) -> Niels<F> {
+        let x = self.sum.minus(self.difference).multiply(inverse);
+        let y = self.sum.plus(self.difference).multiply(inverse);
+        Niels::from_affine(machine, x, y)
+    }
+
     /// What both additions end with: `a = Y₁−X₁ · Y₂−X₂`, `b = Y₁+X₁ · Y₂+X₂`, `c = 2d·T₁T₂`, `d = 2·Z₁Z₂`.
     #[inline(always)]
     fn sum_from(a: F::Wide, b: F::Wide, c: F::Wide, d: F::Wide) -> Self {

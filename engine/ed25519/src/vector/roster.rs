@@ -125,14 +125,16 @@ impl Roster {
         self.chosen = chosen;
     }
 
-    /// Computes `2¹²⁷·A` for every signer that lacks it, and chooses whom to cache.
-    pub(crate) fn double_all<M: Machine>(&mut self, verifier: &VectorVerifier<M>, signers: &Signers<'_>) {
+    /// Chooses whom to cache, and computes `2¹²⁷·A` for them if they lack it.
+    pub(crate) fn double_admitted<M: Machine>(&mut self, verifier: &VectorVerifier<M>, signers: &Signers<'_>) {
         let mut chosen = std::mem::take(&mut self.chosen);
         chosen.clear();
         for (number, (keyed, signer)) in (0_u32..).zip(signers.each().zip(&mut self.signers)) {
             if signer.decoded && !signer.doubled {
                 signer.admitted = verifier.cache.meet(keyed);
-                chosen.push(number);
+                if signer.admitted {
+                    chosen.push(number);
+                }
             }
         }
         self.double(verifier, &chosen);

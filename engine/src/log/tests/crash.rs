@@ -490,6 +490,14 @@ impl World {
         match opened {
             Ok((log, _)) => {
                 drop(log);
+                // Opening passes over bodies that are in its checkpoint. Whoever looks at everything doesn't.
+                match scan_from(&self.disk, self.path(), from, &mut |_| Ok(())) {
+                    Err(error) if from.is_none() || !error.to_string().contains(&name) => {
+                        return violation(format!("A7: opened with rot in {name}, offset {offset}: {error}"));
+                    }
+                    Err(_) => self.disk.rot(path, offset, bit),
+                    Ok(_) => {}
+                }
                 self.open().map(|_| true)
             }
             Err(error) if error.to_string().contains(&name) => {
