@@ -9,7 +9,8 @@ use crate::merkle::Levels;
 use crate::proof::{TransactionProof, transaction_tree};
 use crate::replay::{Body, ReplayError};
 use crate::state::{
-    Asset, Balance, GrantState, HoldState, HolderState, MarketState, OrderState, Record as PutRecord, StateSnapshot,
+    Asset, AuthorityState, Balance, GrantState, HoldState, HolderState, MarketState, OrderState, Record as PutRecord,
+    StateSnapshot,
 };
 use crate::transaction::TransactionRef;
 use crate::types::{
@@ -163,6 +164,12 @@ impl Snapshot {
     /// Every grant, by number. Reads all entries.
     pub fn grants(&self) -> impl Iterator<Item = &GrantState> {
         self.state().grants()
+    }
+
+    /// The rules of an account that has some of its own; `None` is the key of its address.
+    #[must_use]
+    pub fn authority(&self, account: &Address) -> Option<&AuthorityState> {
+        self.state().authority(account)
     }
 
     /// A market by its number.

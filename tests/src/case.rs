@@ -66,17 +66,34 @@ impl Case {
 
     /// Orders that apply.
     pub fn ok(&mut self, account: char, order: impl Into<Operation>) -> &mut Self {
-        self.all(account, vec![(account, order.into())], Expected::Applied)
+        self.all(account, "", vec![(account, order.into())], Expected::Applied)
+    }
+
+    /// The same, signed by keys of these letters.
+    pub fn ok_by(&mut self, account: char, keys: &str, order: impl Into<Operation>) -> &mut Self {
+        self.all(account, keys, vec![(account, order.into())], Expected::Applied)
+    }
+
+    /// Orders that are rejected, signed by keys of these letters.
+    pub fn no_by(
+        &mut self,
+        account: char,
+        keys: &str,
+        order: impl Into<Operation>,
+        code: RejectionCode,
+        detail: u64,
+    ) -> &mut Self {
+        self.all(account, keys, vec![(account, order.into())], Expected::Rejected(code, 0, Some(detail)))
     }
 
     /// Orders that are rejected.
     pub fn no(&mut self, account: char, order: impl Into<Operation>, code: RejectionCode, detail: u64) -> &mut Self {
-        self.all(account, vec![(account, order.into())], Expected::Rejected(code, 0, Some(detail)))
+        self.all(account, "", vec![(account, order.into())], Expected::Rejected(code, 0, Some(detail)))
     }
 
     /// Several orders in one transaction, each with its source, that apply together.
     pub fn together(&mut self, account: char, orders: Vec<(char, Operation)>) -> &mut Self {
-        self.all(account, orders, Expected::Applied)
+        self.all(account, "", orders, Expected::Applied)
     }
 
     /// The same, rejected because of the order at this place.
@@ -87,13 +104,16 @@ impl Case {
         code: RejectionCode,
         place: u16,
     ) -> &mut Self {
-        self.all(account, orders, Expected::Rejected(code, place, None))
+        self.all(account, "", orders, Expected::Rejected(code, place, None))
     }
 
-    fn all(&mut self, account: char, orders: Vec<(char, Operation)>, expected: Expected) -> &mut Self {
+    fn all(&mut self, account: char, keys: &str, orders: Vec<(char, Operation)>, expected: Expected) -> &mut Self {
         let next = self.next.entry(account).or_default();
         let mut builder = Transaction::builder(named(account)).sequence(*next);
         *next += 1;
+        for key in keys.chars() {
+            builder = builder.signed_by(named(account), named(key));
+        }
         for (source, order) in orders {
             builder = builder.operation(named(source), order);
         }

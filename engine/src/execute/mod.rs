@@ -5,7 +5,7 @@
 //! 1. Transactions apply one after the other in the block's order; the result is a function of the state and the block alone.
 //! 2. The account of a transaction comes into being if it hasn't, whatever becomes of the transaction, since its replay window
 //!    must be kept.
-//! 3. Reasons to reject are met in this order: expired, sequence used, then operation by operation. A fresh sequence is used up
+//! 3. Reasons to reject are met in this order: not signed by whom it takes, which leaves no trace at all; expired, sequence used, then operation by operation. A fresh sequence is used up
 //!    even when the transaction is rejected.
 //! 4. A rejected transaction changes nothing else.
 //! 5. Before the first transaction at a new time, what is over by then is taken out of the table of entries, up to a bound.
@@ -30,7 +30,7 @@ pub use sharded::PlantedOrder;
 pub(crate) use sharded::{Mode, Sharding};
 
 use crate::block::Block;
-use crate::ops::{Operation, Source};
+use crate::ops::{Class, Operation, Source};
 use crate::prepare::Prepared;
 use crate::state::{ChangedGroups, Changes, Context, Scene, Slot, SlotSet, State, sweep};
 use crate::transaction::TransactionRef;
@@ -172,6 +172,10 @@ fn apply(
     // It was prepared from these bytes, so it is there.
     let Some(transaction) = prepared.of(run) else { return Ok(()) };
     let address = transaction.account();
+    if state.has_guarded() || transaction.names_keys() {
+        // Whoever may not act for an account leaves no trace on it, not even a sequence used.
+        check_authorities(&transaction, time, state)?;
+    }
     let slot = match prepared.payer().or_else(|| state.find(&address)) {
         Some(slot) => slot,
         None => Context::new(state, changes, false).open_account(&address)?,
@@ -201,6 +205,25 @@ fn apply(
         }
     }
     context.keep();
+    Ok(())
+}
+
+/// Whether those who have signed may act for all they sign for.
+#[cold]
+fn check_authorities(transaction: &TransactionRef<'_>, time: Time, state: &State) -> Result<(), Rejection> {
+    let mut keys = Vec::new();
+    let mut orders = Vec::new();
+    for (place, signer) in (0_u8..).zip(transaction.signers()) {
+        keys.clear();
+        keys.extend(transaction.signed_keys().filter(|&(of, _)| of == place).map(|(_, key)| key));
+        orders.clear();
+        orders.extend(transaction.operations().filter(|&(of, _)| of == place).map(|(_, order)| order.class()));
+        if orders.is_empty() {
+            // Its sequence is used in any case.
+            orders.push((Class::Low, 0, false));
+        }
+        state.check_authority(&signer, place, &keys, &orders, time)?;
+    }
     Ok(())
 }
 

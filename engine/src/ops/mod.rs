@@ -14,6 +14,7 @@
 
 mod amend;
 mod asset;
+mod authorize;
 mod grant;
 mod hold;
 mod holder;
@@ -27,6 +28,7 @@ mod transfer;
 
 pub use amend::Amend;
 pub use asset::RegisterAsset;
+pub use authorize::Authorize;
 pub use grant::{Grant, GrantAction, GrantTerms};
 pub use hold::Hold;
 pub use holder::{ControlHolder, HolderAction};
@@ -130,10 +132,22 @@ operations! {
     PlaceOrder(PlaceOrder::BYTES, PlaceOrder::BYTES),
     /// Changes orders that wait, or takes them back.
     Amend(Amend::BYTES_MIN, Amend::BYTES_MAX),
+    /// Says who may act for the source.
+    Authorize(Authorize::BYTES_MIN, Authorize::BYTES_MAX),
     /// Requires that a predicate holds.
     Require(Require::BYTES_MIN, Require::BYTES_MAX),
     /// Opens a market.
     OpenMarket(OpenMarket::BYTES, OpenMarket::BYTES),
+}
+
+/// How much it takes to order an operation.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Class {
+    /// It gives nothing away.
+    Low,
+    Medium,
+    /// It changes who may act.
+    High,
 }
 
 /// The line of a code.
@@ -150,6 +164,16 @@ impl Operation {
             Transfer::CODE => Transfer::peek_payee(operation),
             _ => None,
         }
+    }
+
+    /// How much it takes to order it, its code, and whether recovery keys order it.
+    pub(crate) fn class(&self) -> (Class, u8, bool) {
+        let class = match self {
+            Self::Put(_) | Self::Require(_) | Self::Settle(_) | Self::Amend(_) => Class::Low,
+            Self::Authorize(_) => Class::High,
+            _ => Class::Medium,
+        };
+        (class, self.kind().code, matches!(self, Self::Authorize(order) if order.is_recovery()))
     }
 
     /// Whether the operation these bytes begin with may have changed something when it is rejected, so that a journal is needed.

@@ -70,6 +70,7 @@ impl Transfer {
             context.set_issued(self.asset, issued);
             return Ok(());
         }
+        context.check_payee(&self.payee, self.reference != 0)?;
         let payee = context.open_account(&self.payee)?;
 
         // From here on the transfer cannot fail: both hold parts of what is issued, so no sum overflows.
@@ -81,6 +82,7 @@ impl Transfer {
     #[inline]
     fn mint(&self, asset: &Asset, amount: Amount, context: &mut Context<'_>) -> Result<(), Rejection> {
         let issued = asset.issued_after(amount)?;
+        context.check_payee(&self.payee, self.reference != 0)?;
         let payee = context.open_account(&self.payee)?;
 
         // From here on the mint cannot fail: what the payee holds is part of what is issued.
@@ -178,6 +180,9 @@ impl Transfer {
         };
         let (payer, rest) = context.payer(owner, self.asset, total)?;
         let burns = asset.issuer == self.payee;
+        if !burns {
+            context.check_payee(&self.payee, self.reference != 0)?;
+        }
         let payee = if burns { payer } else { context.open_account(&self.payee)? };
         let burnt = match (burns, fee != Amount::ZERO && fee_account == asset.issuer) {
             (true, _) => amount,

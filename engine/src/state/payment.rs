@@ -130,6 +130,10 @@ impl State {
     /// transactions.
     #[inline]
     pub(crate) fn is_known_as_payment(&self, payment: &Payment) -> bool {
+        // Who has rules of their own is looked at in order.
+        if self.is_guarded(payment.payer) || self.is_guarded(payment.payee) {
+            return false;
+        }
         match self.issuers.known.get(payment.asset.0 as usize) {
             // An account that is there stays, and so does an asset.
             Some(&(Some(issuer), _)) => issuer != payment.payer && issuer != payment.payee,
@@ -157,7 +161,8 @@ impl State {
             known.resize(place.saturating_add(1), (None, u32::MAX));
         }
         known[place] = (found, self.accounts.len());
-        found.is_none_or(|issuer| issuer != payment.payer && issuer != payment.payee)
+        let is_guarded = self.is_guarded(payment.payer) || self.is_guarded(payment.payee);
+        !is_guarded && found.is_none_or(|issuer| issuer != payment.payer && issuer != payment.payee)
     }
 
     /// Makes a payment. `None` if it isn't one; then nothing has changed.

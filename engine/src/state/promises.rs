@@ -68,6 +68,9 @@ impl Context<'_> {
                 self.check_policy(&asset, hold.asset, &hold.owner, &share.payee)?;
             }
         }
+        for share in &hold.payees {
+            self.check_payee(&share.payee, true)?;
+        }
         let left = Amount(hold.amount.0.saturating_sub(amount.0));
         let rest = (left != Amount::ZERO).then(|| HoldState { amount: left, ..hold.clone() }.into());
         for (payee, part) in hold.split(amount) {
@@ -135,8 +138,13 @@ impl Context<'_> {
     fn can_release(&self, hold: &HoldState) -> bool {
         let Ok(asset) = self.asset(hold.asset) else { return false };
         let fits = self.state.accounts.len() < u32::MAX - 8;
-        fits && (!asset.has_policy()
-            || hold.payees.iter().all(|share| self.check_policy(&asset, hold.asset, &hold.owner, &share.payee).is_ok()))
+        let is_open = hold.payees.iter().all(|share| self.check_payee(&share.payee, true).is_ok());
+        fits && is_open
+            && (!asset.has_policy()
+                || hold
+                    .payees
+                    .iter()
+                    .all(|share| self.check_policy(&asset, hold.asset, &hold.owner, &share.payee).is_ok()))
     }
 
     fn grant_at(&self, owner: &Address, id: u64) -> Option<(u32, &GrantState)> {

@@ -1,6 +1,8 @@
 //! A state that stays as it was while the owner goes on.
 
-use super::entries::{Entry, GrantState, HoldState, HolderState, MarketState, OrderState, Record, Terms};
+use super::entries::{
+    AuthorityState, Entry, GrantState, HoldState, HolderState, MarketState, OrderState, Record, Terms,
+};
 use super::index::{SharedIndex, Slot};
 use super::{Asset, StateRecords, account::Balance};
 use crate::types::{Address, AssetCode, AssetId, AssetTerms, Digest, RecordKind};
@@ -98,6 +100,13 @@ impl StateSnapshot {
     pub(crate) fn grant(&self, owner: &Address, id: u64) -> Option<&GrantState> {
         match self.entry(&GrantState::name(owner, id))? {
             Entry::Grant(grant) => Some(grant),
+            _ => None,
+        }
+    }
+
+    pub(crate) fn authority(&self, owner: &Address) -> Option<&AuthorityState> {
+        match self.entry(&AuthorityState::name(owner))? {
+            Entry::Authority(authority) => Some(authority),
             _ => None,
         }
     }

@@ -1,9 +1,14 @@
 use super::*;
+use crate::keys::{KeyPair, Signature};
 use crate::ops::{
-    ControlHolder, GrantAction, GrantName, GrantTerms, HolderAction, OPERATIONS, Predicate, PutAction, Require,
+    Amend, Authorize, ControlHolder, Grant, GrantAction, GrantName, GrantTerms, Hold, HolderAction, OPERATIONS,
+    OpenMarket, PlaceOrder, Predicate, Put, PutAction, RegisterAsset, Require, Settle,
 };
 use crate::state::Share;
-use crate::types::{AssetPolicy, AssetTerms, Comparison, GrantKind, RecordKind};
+use crate::types::{
+    Amount, AssetCode, AssetId, AssetPolicy, AssetTerms, AuthorityKey, AuthorityRules, Comparison, GrantKind, Lifetime,
+    MarketId, RecordKind, Side,
+};
 use std::collections::BTreeSet;
 
 /// Bytes that look random and are the same every time.
@@ -135,6 +140,56 @@ impl Source {
     }
 
     #[expect(clippy::cast_possible_truncation, reason = "any number will do")]
+    fn trading(&mut self) -> Operation {
+        let number = |source: &mut Self| 1 + source.below(60_000) as u64;
+        match self.below(5) {
+            0 => {
+                let fee_basis_points = self.below(10_001) as u16;
+                let fee_account = (fee_basis_points > 0).then(|| Address(self.array()));
+                let (lot, tick) = (number(self), number(self));
+                OpenMarket { base: AssetId(1), quote: AssetId(2), lot, tick, fee_basis_points, fee_account }.into()
+            }
+            1 => Amend::Cancel((0..=self.below(64)).map(|n| n as u64).collect()).into(),
+            2 => Amend::CancelAll(MarketId(self.number() as u32)).into(),
+            3 => Amend::Change { id: self.number() as u64, price: number(self), quantity: number(self) }.into(),
+            _ => {
+                let budget = Amount(if self.flag() { 0 } else { 1 + self.below(9) as u128 });
+                let takes = budget != Amount::ZERO;
+                let lifetime = if takes { Lifetime::Budget } else { Lifetime::PostOnly };
+                let side = if takes || self.flag() { Side::Buy } else { Side::Sell };
+                let expiry = (!takes && self.flag()).then_some(Time(7));
+                let (price, quantity) = (number(self), number(self));
+                let market = MarketId(self.number() as u32);
+                PlaceOrder { market, id: 3, side, price, quantity, lifetime, expiry, budget, ..PlaceOrder::default() }
+                    .into()
+            }
+        }
+    }
+
+    #[expect(clippy::cast_possible_truncation, reason = "any number will do")]
+    fn authorize(&mut self) -> Authorize {
+        if self.below(4) == 0 {
+            return Authorize::Object;
+        }
+        let key = |source: &mut Self| AuthorityKey {
+            key: Address(source.array()),
+            weight: 1 + source.below(255) as u8,
+            scope: source.number() as u32,
+            expiry: source.flag().then_some(Time(9)),
+        };
+        let mut keys: Vec<AuthorityKey> = (0..=self.below(16)).map(|_| key(self)).collect();
+        keys.sort_by_key(|key| key.key);
+        let mut recovery_keys: Vec<Address> = (0..self.below(9)).map(|_| Address(self.array())).collect();
+        recovery_keys.sort_unstable();
+        let quorum = recovery_keys.len().min(3) as u8;
+        let delay_ms = if quorum == 0 { 0 } else { self.number() as u64 };
+        let (low, medium, high) = (1, 2, 3);
+        let (is_closed, needs_memo) = (self.flag(), self.flag());
+        let rules = AuthorityRules { keys, low, medium, high, recovery_keys, quorum, delay_ms, is_closed, needs_memo };
+        if self.flag() { Authorize::Set(rules) } else { Authorize::Recover(rules) }
+    }
+
+    #[expect(clippy::cast_possible_truncation, reason = "any number will do")]
     fn asset(&mut self, code: AssetCode, scale: u8) -> RegisterAsset {
         let policy = AssetPolicy(self.number() as u16 & 0x1ff);
         let mut terms = AssetTerms::default();
@@ -169,7 +224,9 @@ impl Source {
 
     #[expect(clippy::cast_possible_truncation, reason = "any number will do")]
     fn operation(&mut self) -> Operation {
-        match self.below(14) {
+        match self.below(16) {
+            14 => return self.trading(),
+            15 => return self.authorize().into(),
             12 => return self.promise(),
             13 => return self.grant().into(),
             0 => return self.put().into(),
@@ -214,6 +271,12 @@ impl Source {
             let source = people[self.below(people.len())];
             builder = builder.operation(source, self.operation());
         }
+        if self.below(4) == 0 {
+            for _ in 0..=self.below(3) {
+                // Only those from whom something is taken become signers.
+                builder = builder.signed_by(people[0], Address(self.array()));
+            }
+        }
         let unsigned = builder.clone().build().unwrap();
         let signatures: Vec<Signature> = unsigned.signers().map(|_| Signature(self.array())).collect();
         let transaction = unsigned.with_signatures(&signatures).unwrap();
@@ -230,6 +293,9 @@ fn rebuilt(transaction: &TransactionRef<'_>) -> Transaction {
         .valid_until(transaction.valid_until().unwrap_or_default());
     for (source, operation) in transaction.operations() {
         builder = builder.operation(signers[usize::from(source)], operation);
+    }
+    for (place, key) in transaction.signed_keys() {
+        builder = builder.signed_by(signers[usize::from(place)], key);
     }
     let signatures: Vec<Signature> = transaction.signatures().map(|signature| Signature(*signature)).collect();
     builder.build().unwrap().with_signatures(&signatures).unwrap()
@@ -276,7 +342,7 @@ fn decoding_and_encoding_are_each_others_inverse() {
         assert_eq!(seen.valid_until(), builder.valid_until.filter(|time| time.0 != 0), "seed {seed}");
         let signers: Vec<Address> = seen.signers().collect();
         assert_eq!(signers.len(), usize::from(seen.signer_count()), "seed {seed}");
-        assert_eq!(signers.len(), seen.signatures().count(), "seed {seed}");
+        assert_eq!(usize::from(seen.signature_count()), seen.signatures().count(), "seed {seed}");
         let operations: Vec<(Address, Operation)> =
             seen.operations().map(|(source, operation)| (signers[usize::from(source)], operation)).collect();
         assert_eq!(operations, builder.operations, "seed {seed}");

@@ -6,6 +6,7 @@
 mod address;
 mod amount;
 mod asset;
+mod authority;
 mod condition;
 mod digest;
 mod header;
@@ -18,6 +19,7 @@ mod receipt;
 pub use address::Address;
 pub use amount::{Amount, AmountOverflow};
 pub use asset::{AssetCode, AssetCodeError, AssetId};
+pub use authority::{AuthorityKey, AuthorityRules};
 pub use condition::{Comparison, GrantKind, RecordKind};
 pub use digest::{Digest, LedgerId, ParseHexError, TransactionId};
 pub use header::BlockHeader;

@@ -47,6 +47,10 @@ macro_rules! rejection_codes {
 }
 
 rejection_codes! {
+    /// A key that has signed isn't one of the signer's. Detail: the place of the signer. The sequence stays fresh.
+    201 UnknownKey "a key that has signed isn't one of the account's",
+    /// The keys that have signed don't reach what it takes. Detail: the place of the signer. The sequence stays fresh.
+    202 ThresholdUnmet "the keys that have signed don't weigh enough",
     /// The block's time is past `valid_until`. Detail: the block's time.
     301 Expired "the transaction was valid until an earlier time than the block's",
     /// The sequence was used before on this lane. Detail: the sequence.
@@ -83,12 +87,24 @@ rejection_codes! {
     413 SupplyExceeded "the issue would pass the asset's maximum supply",
     /// The issuer has given up what the update asks for. Detail: 0 the supply, 1 the policy, 2 the terms.
     414 PolicyLocked "the asset's supply and policy can't be changed in this way",
+    /// The account is closed. Detail: 0 the payee, or the place of the signer.
+    416 AccountClosed "the account is closed",
+    /// The payee asks for a reference. Detail: 0.
+    417 MemoRequired "the payee asks for a reference",
     /// The ledger can't take a further account. Detail: how many it has.
     420 TooManyAccounts "the ledger can't take a further account",
     /// The ledger can't take a further entry. Detail: how many places it has.
     421 TooManyEntries "the ledger can't take a further entry",
     /// What is to last would be over at once. Detail: the block's time.
     430 ExpiryPast "the expiry is before the block's time",
+    /// No keys that last could ever reach the highest threshold. Detail: what they weigh.
+    431 AuthorityUnreachable "the keys can't reach the highest threshold",
+    /// A recovery is under way. Detail: when it takes effect.
+    432 RecoveryPending "a recovery is under way",
+    /// No recovery is under way. Detail: 0.
+    433 NoRecovery "no recovery is under way",
+    /// An account that has something can't be closed. Detail: 0.
+    434 NotEmpty "an account that has something can't be closed",
     /// The hold is there already. Detail: its number.
     501 HoldExists "the source has a hold of this id",
     /// There is no such hold, or it is over. Detail: 0.

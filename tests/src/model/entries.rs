@@ -2,9 +2,9 @@
 
 use super::{Model, detail, no};
 use nostro::{
-    Address, Amount, Asset, AssetId, AssetPolicy, AssetTerms, ControlHolder, GrantState, HoldState, HolderAction,
-    HolderState, MarketState, OrderState, Put, PutAction, Record, RecordKind, RegisterAsset, Rejection, RejectionCode,
-    Time,
+    Address, Amount, Asset, AssetId, AssetPolicy, AssetTerms, AuthorityState, ControlHolder, GrantState, HoldState,
+    HolderAction, HolderState, MarketState, OrderState, Put, PutAction, Record, RecordKind, RegisterAsset, Rejection,
+    RejectionCode, Time,
 };
 use std::collections::BTreeMap;
 
@@ -18,6 +18,7 @@ pub(super) enum Entry {
     Grant(GrantState),
     Market(MarketState),
     Order(OrderState),
+    Authority(AuthorityState),
 }
 
 /// Entries by number. A new one gets the lowest number that is free; how many there ever were at one time is remembered.
@@ -45,7 +46,7 @@ impl Table {
             Entry::Hold(hold) => hold.expiry,
             Entry::Grant(grant) => grant.end,
             Entry::Order(order) => order.expiry,
-            Entry::Holder(_) | Entry::Terms(..) | Entry::Market(_) => None,
+            Entry::Holder(_) | Entry::Terms(..) | Entry::Market(_) | Entry::Authority(_) => None,
         };
         let over = self.entries.iter().filter_map(|(&number, entry)| Some((end(entry)?, number)));
         over.filter(|&(end, _)| end < now).min().map(|(_, number)| number)
@@ -67,7 +68,8 @@ impl Table {
         found.map_or((false, false), |state| (state.is_authorized, state.is_frozen))
     }
 
-    pub(super) fn encode(&self, bytes: &mut Vec<u8>) {
+    /// Canonical bytes; `order` is that in which accounts came into being.
+    pub(super) fn encode(&self, order: &[Address], bytes: &mut Vec<u8>) {
         for number in 0..self.places {
             match self.entries.get(&number) {
                 None => bytes.push(0),
@@ -80,6 +82,10 @@ impl Table {
                 }
                 Some(Entry::Hold(hold)) => super::promises::encode_hold(hold, bytes),
                 Some(Entry::Grant(grant)) => super::promises::encode_grant(grant, bytes),
+                Some(Entry::Authority(state)) => {
+                    let slot = order.iter().position(|account| *account == state.owner).expect("an account");
+                    super::authority::encode_authority(state, u32::try_from(slot).expect("few"), bytes);
+                }
                 Some(Entry::Market(market)) => super::markets::encode_market(market, bytes),
                 Some(Entry::Order(order)) => super::markets::encode_order(order, bytes),
                 Some(Entry::Terms(asset, terms)) => {

@@ -3,6 +3,7 @@
 //! Transactions apply one by one. Money is a map, a replay window the set of all sequences ever used, and a transaction that is
 //! rejected gives back a copy of everything from before. Slow, and short enough to be believed.
 
+mod authority;
 mod entries;
 mod markets;
 mod predicate;
@@ -177,6 +178,7 @@ impl Model {
     }
 
     fn transact(&mut self, transaction: &TransactionRef<'_>) -> Result<(), Rejection> {
+        self.check_signed(transaction)?;
         self.state.open(transaction.account());
         let untouched = self.state.clone();
         let fresh = self.use_sequence(transaction.account(), transaction.lane(), transaction.sequence());
@@ -258,6 +260,7 @@ impl Model {
             Operation::Hold(order) => self.set_aside(source, order),
             Operation::Settle(order) => self.settle(source, order),
             Operation::Grant(order) => self.grant(source, order),
+            Operation::Authorize(order) => self.authorize(source, order),
             Operation::OpenMarket(order) => self.open_market(source, order),
             Operation::PlaceOrder(order) => self.place(source, order),
             Operation::Amend(order) => self.amend(source, order),
@@ -323,6 +326,7 @@ impl Model {
             if amount > room.saturating_add(u128::from(self.has(Bug::SupplyTooLarge))) {
                 return no(RejectionCode::SupplyExceeded, detail(amount - room));
             }
+            self.check_payee(payee, order.reference)?;
             issued = issued.wrapping_add(amount);
         } else {
             let fee = fee_of(amount);
@@ -331,6 +335,9 @@ impl Model {
             };
             if balance < total || self.has(Bug::LastUnitStays) && balance == total {
                 return no(RejectionCode::InsufficientFunds, detail(total - balance));
+            }
+            if !burn {
+                self.check_payee(payee, order.reference)?;
             }
             self.state.set_balance(payer, id, balance - total);
             if fee > 0 && terms.fee_account == asset.issuer {
@@ -425,7 +432,7 @@ impl Model {
                 bytes.extend_from_slice(&asset.policy.0.to_le_bytes());
             }
         }
-        self.state.table.encode(&mut bytes);
+        self.state.table.encode(&self.state.order, &mut bytes);
         Digest(blake3::derive_key("nostro 1 state", &bytes))
     }
 }

@@ -88,6 +88,9 @@ impl Model {
         for share in &hold.payees {
             self.check_policy(&asset, id, owner, share.payee)?;
         }
+        for share in &hold.payees {
+            self.check_payee(share.payee, 1)?;
+        }
         let all: u128 = hold.payees.iter().map(|share| u128::from(share.parts)).sum();
         // parts × amount may not fit, so whole shares and the rest of them apart.
         let part = |parts: u32| amount / all * u128::from(parts) + amount % all * u128::from(parts) / all;

@@ -9,7 +9,9 @@ use crate::language;
 use crate::model::Model;
 use crate::random::Random;
 use crate::world::{address, ledger, sign, unsigned};
-use nostro::{Address, Amount, AssetId, Operation, RegisterAsset, Time, Transaction, TransactionBuilder, Transfer};
+use nostro::{
+    Address, Amount, AssetId, AuthorityRules, Operation, RegisterAsset, Time, Transaction, TransactionBuilder, Transfer,
+};
 use std::fmt;
 
 /// A transaction with the block time asked for it.
@@ -62,9 +64,10 @@ enum Emphasis {
     Records,
     Promises,
     Markets,
+    Keys,
 }
 
-const EMPHASES: [Emphasis; 11] = [
+const EMPHASES: [Emphasis; 12] = [
     Emphasis::Payments,
     Emphasis::Chains,
     Emphasis::Lanes,
@@ -76,6 +79,7 @@ const EMPHASES: [Emphasis; 11] = [
     Emphasis::Records,
     Emphasis::Promises,
     Emphasis::Markets,
+    Emphasis::Keys,
 ];
 
 impl Program {
@@ -95,6 +99,7 @@ impl Program {
             hand: 0,
             holds: vec![],
             grants: vec![],
+            rules: vec![],
         };
         Self { steps: (0..length).map(|n| maker.step(n)).collect() }
     }
@@ -113,6 +118,8 @@ struct Maker {
     holds: Vec<(Address, u64)>,
     /// Grants that were ordered: whose, which, to whom, of which asset.
     grants: Vec<(Address, u64, Address, AssetId)>,
+    /// Rules that were ordered: by whom, and which.
+    rules: Vec<(usize, AuthorityRules)>,
 }
 
 impl Maker {
@@ -125,6 +132,7 @@ impl Maker {
         let account = self.payer(n);
         let builder = self.header(Transaction::builder(address(account)), account);
         let builder = self.operations(builder, account, n);
+        let builder = self.keys(builder, account);
         let order = builder.build().expect("a program holds well-formed transactions");
         let transaction = if self.signed { sign(order, &ledger()) } else { unsigned(order) };
         let time = Time(self.time);
@@ -135,7 +143,7 @@ impl Maker {
     fn pass_time(&mut self) {
         let often = match self.emphasis {
             Emphasis::Times => 30,
-            Emphasis::Policies | Emphasis::Records | Emphasis::Promises | Emphasis::Markets => 20,
+            Emphasis::Policies | Emphasis::Records | Emphasis::Promises | Emphasis::Markets | Emphasis::Keys => 20,
             _ => 3,
         };
         if self.random.chance(often) {

@@ -3,9 +3,10 @@
 use super::{Emphasis, Maker};
 use crate::world::address;
 use nostro::{
-    Address, Amend, Amount, AssetId, AssetPolicy, AssetTerms, Comparison, ControlHolder, Grant, GrantAction, GrantKind,
-    GrantName, GrantTerms, Hold, HolderAction, Lifetime, MarketId, OpenMarket, Operation, PlaceOrder, Predicate, Put,
-    PutAction, RecordKind, RegisterAsset, Require, SelfTrade, Settle, Share, Side, Time, Transfer,
+    Address, Amend, Amount, AssetId, AssetPolicy, AssetTerms, AuthorityKey, AuthorityRules, Authorize, Comparison,
+    ControlHolder, Grant, GrantAction, GrantKind, GrantName, GrantTerms, Hold, HolderAction, Lifetime, MarketId,
+    OpenMarket, Operation, PlaceOrder, Predicate, Put, PutAction, RecordKind, RegisterAsset, Require, SelfTrade,
+    Settle, Share, Side, Time, TransactionBuilder, Transfer,
 };
 use sha2::{Digest as _, Sha256};
 
@@ -35,6 +36,7 @@ impl Maker {
         let often = match self.emphasis {
             Emphasis::Policies | Emphasis::Records | Emphasis::Promises => 55,
             Emphasis::Markets => 75,
+            Emphasis::Keys => 35,
             _ => 4,
         };
         if !self.random.chance(often) {
@@ -44,6 +46,7 @@ impl Maker {
             Emphasis::Policies => (50, 70, 90),
             Emphasis::Promises => (5, 10, 97),
             Emphasis::Markets => (5, 8, 10),
+            Emphasis::Keys => (2, 12, 14),
             _ => (15, 60, 75),
         };
         Some(match self.random.below(100) {
@@ -54,7 +57,10 @@ impl Maker {
                 4..7 => self.settle(source).into(),
                 _ => self.grant(source).into(),
             },
-            n if n < 98 && self.is(Emphasis::Markets) || n < promises + 10 => self.trading(source),
+            n if n < 98 && self.is(Emphasis::Markets) || n < promises + 10 && !self.is(Emphasis::Keys) => {
+                self.trading(source)
+            }
+            n if n < 96 && self.is(Emphasis::Keys) => self.authorize(source).into(),
             _ => Require { predicate: self.predicate(1) }.into(),
         })
     }
@@ -196,6 +202,72 @@ impl Maker {
         let amount = Amount(if cancels { 0 } else { u128::from(self.random.below(4)) });
         let preimage = self.random.chance(40).then(|| vec![1; 1 + self.random.index(2)]);
         Settle { owner, id, cancels, amount, preimage }
+    }
+
+    /// Names the keys that sign, now and then: mostly those that have to.
+    pub(super) fn keys(&mut self, mut builder: TransactionBuilder, account: usize) -> TransactionBuilder {
+        if !self.is(Emphasis::Keys) || self.random.chance(25) {
+            return builder;
+        }
+        let known = self.rules.iter().rev().find(|(of, _)| *of == account).map(|(_, rules)| rules.clone());
+        let Some(rules) = known else {
+            return if self.random.chance(5) { builder.signed_by(address(account), self.someone()) } else { builder };
+        };
+        let recovers = self.random.chance(20);
+        let mut keys: Vec<Address> = rules.keys.iter().map(|key| key.key).collect();
+        if recovers {
+            keys.clone_from(&rules.recovery_keys);
+        }
+        keys.retain(|_| self.random.chance(75));
+        if self.random.chance(5) {
+            keys.push(self.someone());
+        }
+        for key in keys {
+            builder = builder.signed_by(address(account), key);
+        }
+        builder
+    }
+
+    fn authorize(&mut self, source: usize) -> Authorize {
+        if self.random.chance(15) {
+            return Authorize::Object;
+        }
+        let mut keys: Vec<AuthorityKey> = Vec::new();
+        for _ in 0..=self.random.below(3) {
+            let key = if self.random.chance(40) { address(source) } else { self.someone() };
+            if keys.iter().all(|known| known.key != key) {
+                keys.push(AuthorityKey {
+                    key,
+                    weight: *self.random.pick(&[1, 1, 2, 255]),
+                    scope: *self.random.pick(&[0, 0, 0, 1 << 1, 1 << 10, 0x7fe]),
+                    expiry: self.random.chance(20).then(|| self.soon()),
+                });
+            }
+        }
+        keys.sort_by_key(|key| key.key);
+        let mut recovery_keys: Vec<Address> = (0..self.random.below(3)).map(|_| self.someone()).collect();
+        recovery_keys.sort_unstable();
+        recovery_keys.dedup();
+        let quorum = if recovery_keys.is_empty() { 0 } else { 1 + self.random.index(recovery_keys.len()) };
+        let low = 1 + u8::try_from(self.random.below(2)).expect("few");
+        let medium = low + u8::try_from(self.random.below(2)).expect("few");
+        let rules = AuthorityRules {
+            keys,
+            low,
+            medium,
+            high: medium + u8::try_from(self.random.below(2)).expect("few"),
+            delay_ms: if quorum > 0 { self.random.below(4) } else { 0 },
+            recovery_keys,
+            quorum: u8::try_from(quorum).expect("few"),
+            is_closed: self.random.chance(8),
+            needs_memo: self.random.chance(15),
+        };
+        let rules = if self.random.chance(10) { AuthorityRules::of_address(address(source)) } else { rules };
+        if self.random.chance(30) {
+            return Authorize::Recover(rules);
+        }
+        self.rules.push((source, rules.clone()));
+        Authorize::Set(rules)
     }
 
     /// Few prices and few ids, so that orders meet.

@@ -8,9 +8,11 @@
 //! terms      3 u8, asset u32, schema [32], attester [32], fee account [32], fee maximum u128, fee u16, expiry u64, metadata [32]
 //! hold, grant 4, 5: see `promise.rs`
 //! market, order 6, 7: see `market.rs`
+//! authority 8: see `authority.rs`
 //! ```
 
 use super::Name;
+use super::authority::AuthorityState;
 use super::market::{MarketState, OrderState};
 use super::promise::{GrantState, HoldState};
 use crate::state::load::Unloadable;
@@ -150,6 +152,7 @@ entries! {
     5 Grant(GrantState),
     6 Market(MarketState),
     7 Order(OrderState),
+    8 Authority(AuthorityState),
 }
 
 impl Entry {
@@ -163,6 +166,7 @@ impl Entry {
             Self::Grant(grant) => GrantState::name(&grant.owner, grant.id),
             Self::Market(market) => MarketState::name(&market.operator, market.base, market.quote),
             Self::Order(order) => OrderState::name(&order.owner, order.id),
+            Self::Authority(authority) => AuthorityState::name(&authority.owner),
         }
     }
 
@@ -173,7 +177,7 @@ impl Entry {
             Self::Hold(hold) => hold.expiry,
             Self::Grant(grant) => grant.end,
             Self::Order(order) => order.expiry,
-            Self::Holder(_) | Self::Terms(_) | Self::Market(_) => None,
+            Self::Holder(_) | Self::Terms(_) | Self::Market(_) | Self::Authority(_) => None,
         }
     }
 
@@ -210,6 +214,10 @@ impl Entry {
                 out.push(7);
                 order.encode(out);
             }
+            Self::Authority(authority) => {
+                out.push(8);
+                authority.encode(out);
+            }
         }
     }
 
@@ -231,6 +239,7 @@ impl Entry {
             5 => GrantState::decode(reader)?.into(),
             6 => MarketState::decode(reader)?.into(),
             7 => OrderState::decode(reader)?.into(),
+            8 => AuthorityState::decode(reader)?.into(),
             other => return Err(odd("the kind of an entry", other)),
         };
         Ok(Some(entry))

@@ -14,12 +14,14 @@
 //! 2. The table itself is all there is to keep: names, ends, books and free numbers follow from it, in memory and after loading.
 //! 3. Every change goes through [`Entries::set`], which gives back what was there; setting that again undoes it.
 
+mod authority;
 mod books;
 mod entry;
 mod market;
 mod names;
 mod promise;
 
+pub use authority::AuthorityState;
 pub(crate) use entry::{Entry, Terms};
 pub use entry::{HolderState, Record};
 pub use market::{MarketState, OrderState};
@@ -49,6 +51,8 @@ pub(super) struct Entries {
     /// What is over after a time, and its number.
     ends: BTreeSet<(Time, u32)>,
     books: Books,
+    /// Slots of accounts that have rules of their own.
+    guarded: BTreeSet<u32>,
 }
 
 impl Entries {
@@ -59,6 +63,7 @@ impl Entries {
             names: Names::default(),
             ends: BTreeSet::new(),
             books: Books::default(),
+            guarded: BTreeSet::new(),
         }
     }
 
@@ -98,6 +103,13 @@ impl Entries {
         if let Some(Entry::Order(order)) = after.as_deref() {
             self.books.insert(order, number);
         }
+        if let Some(Entry::Authority(authority)) = self.get(number) {
+            let slot = authority.slot;
+            self.guarded.remove(&slot);
+        }
+        if let Some(Entry::Authority(authority)) = after.as_deref() {
+            self.guarded.insert(authority.slot);
+        }
         let end = |place: &Place| place.as_ref().and_then(|entry| entry.expiry());
         let (new, new_end, is_free) = (name(&after), end(&after), after.is_none());
         let before = std::mem::replace(self.places.get_mut(number)?, after);
@@ -127,6 +139,18 @@ impl Entries {
             self.free.remove(&last);
             self.places.pop();
         }
+    }
+
+    /// Whether an account has rules of its own.
+    #[inline]
+    pub(super) fn is_guarded(&self, slot: u32) -> bool {
+        self.has_guarded() && self.guarded.contains(&slot)
+    }
+
+    /// Whether any account has.
+    #[inline]
+    pub(super) fn has_guarded(&self) -> bool {
+        !self.guarded.is_empty()
     }
 
     /// The orders that wait on a side of a market, the best first.
