@@ -15,6 +15,7 @@
 mod amend;
 mod asset;
 mod authorize;
+mod display;
 mod grant;
 mod hold;
 mod holder;
