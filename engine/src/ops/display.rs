@@ -223,7 +223,11 @@ impl Display for Authorize {
 
 impl Display for OpenMarket {
     fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
-        write!(f, "open a market of asset {} in asset {}, lot {}, tick {}", self.base, self.quote, self.lot, self.tick)?;
+        write!(
+            f,
+            "open a market of asset {} in asset {}, lot {}, tick {}",
+            self.base, self.quote, self.lot, self.tick
+        )?;
         if let Some(collector) = &self.fee_account {
             write!(f, ", fee {} hundredths of a percent to {collector}", self.fee_basis_points)?;
         }
