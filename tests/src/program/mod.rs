@@ -159,7 +159,11 @@ impl Maker {
     }
 
     fn payer(&mut self, n: usize) -> usize {
-        let issuing = if self.is(Emphasis::Supply) { 60 } else { 15 };
+        let issuing = match self.emphasis {
+            Emphasis::Supply => 60,
+            Emphasis::Markets if n < 40 => 50,
+            _ => 15,
+        };
         if n < 4 || self.random.chance(issuing) {
             return *self.random.pick(&ISSUERS);
         }
@@ -234,7 +238,7 @@ impl Maker {
         let maximum_supply = Amount(*self.random.pick(&[0, 1, 20, 20, 1_000, u128::MAX - 1, u128::MAX, u128::MAX]));
         let code = self.random.pick(&CODES).parse().expect("a code");
         let plain = RegisterAsset::plain(code, 2, maximum_supply);
-        let has_policy = self.is(Emphasis::Policies) || self.is(Emphasis::Markets) && self.random.chance(30);
+        let has_policy = self.is(Emphasis::Policies) || self.is(Emphasis::Markets) && self.random.chance(15);
         if has_policy { self.with_policy(&plain).into() } else { plain.into() }
     }
 

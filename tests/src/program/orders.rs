@@ -275,14 +275,14 @@ impl Maker {
         let market = MarketId(u32::try_from(self.random.below(3)).expect("few"));
         match self.random.below(100) {
             0..10 => {
-                let (base, quote) = (self.any_asset(), self.any_asset());
-                let quote = if base == quote { AssetId(base.0 + 1) } else { quote };
+                let base = if self.random.chance(90) { AssetId(0) } else { self.any_asset() };
+                let quote = if self.random.chance(90) { AssetId(base.0 + 1) } else { AssetId(base.0 + 2) };
                 let fee_basis_points = *self.random.pick(&[0, 0, 1_000, 10_000]);
                 let fee_account = (fee_basis_points > 0).then(|| self.someone());
                 let (lot, tick) = (1 + self.random.below(2), *self.random.pick(&[1, 1, 2, u64::MAX]));
                 OpenMarket { base, quote, lot, tick, fee_basis_points, fee_account }.into()
             }
-            10..75 => {
+            10..70 => {
                 let side = if self.random.chance(50) { Side::Buy } else { Side::Sell };
                 let lifetime = *self.random.pick(&[
                     Lifetime::GoodTillCancelled,
@@ -314,16 +314,17 @@ impl Maker {
                 }
                 .into()
             }
-            75..85 => Amend::Cancel((0..=self.random.below(2)).map(|_| self.random.below(6)).collect()).into(),
-            85..90 => Amend::CancelAll(market).into(),
-            90..96 => {
+            70..76 => Amend::Cancel((0..=self.random.below(2)).map(|_| self.random.below(6)).collect()).into(),
+            76..79 => Amend::CancelAll(market).into(),
+            79..86 => {
                 let (price, quantity) = (1 + self.random.below(4), 1 + self.random.below(4));
                 Amend::Change { id: self.random.below(6), price, quantity }.into()
             }
             // Money to trade with.
             _ => {
-                let amount = Amount(self.amount(&address(source), AssetId(0)));
-                Transfer { payee: self.someone(), asset: self.any_asset(), amount, ..Transfer::default() }.into()
+                let (asset, amount) = (AssetId(u32::from(self.random.chance(50))), 20 + self.random.below(40));
+                let amount = Amount(u128::from(amount));
+                Transfer { payee: self.someone(), asset, amount, ..Transfer::default() }.into()
             }
         }
     }
