@@ -1,8 +1,9 @@
 //! Verification by every path, beside other libraries, over the same signatures.
 //!
 //! `cargo bench -p nostro-bench --features peers --bench verify`. Criterion's group `verify` keeps each figure for later comparison;
-//! the table at the end takes all functions in turns, so that a neighbour disturbs them alike, and gives the median in
-//! nanoseconds of processor time a signature. Without the feature the other libraries are left out. One thread.
+//! the tables at the end take all functions in turns, so that a neighbour disturbs them alike, and give medians in
+//! nanoseconds of processor time a signature: every function on every load, then batches with invalid signatures among them. The last
+//! line is what two threads with one verifier do against one, by the clock. Without the feature the other libraries are left out.
 #![allow(
     clippy::unwrap_used,
     clippy::float_arithmetic,
@@ -240,12 +241,11 @@ fn table(loads: &[Load]) {
                 times.push((processor_time() - start) / (repeats * load.signatures.len()) as f64);
             }
         }
-        for (index, ((name, _), mut times)) in functions.iter().zip(times).enumerate() {
-            times.sort_by(f64::total_cmp);
+        for (index, ((name, _), times)) in functions.iter().zip(times).enumerate() {
             if rows.len() <= index {
                 rows.push((name, Vec::new()));
             }
-            rows[index].1.push(times[ROUNDS / 2]);
+            rows[index].1.push(median(times));
         }
     }
     for (name, medians) in rows {
@@ -255,6 +255,76 @@ fn table(loads: &[Load]) {
         }
         println!();
     }
+}
+
+/// The median.
+fn median(mut times: Vec<f64>) -> f64 {
+    times.sort_by(f64::total_cmp);
+    times[times.len() / 2]
+}
+
+/// Batches of 4,096 of which some are invalid; nanoseconds a signature.
+fn attack_table(loads: &[Load]) {
+    const ROUNDS: usize = 15;
+    const INVALID: [usize; 5] = [0, 1, 4, 64, 4_096];
+    print!("\nns a signature, of 4,096 invalid ");
+    for invalid in INVALID {
+        print!("{invalid:>10}");
+    }
+    println!();
+    for (name, load, key_cache_bytes) in
+        [("distinct, cached", 2, 1 << 24), ("distinct, not cached", 2, 0), ("64 signers, cached", 3, 1 << 24)]
+    {
+        let Some(load) = loads.get(load) else { return };
+        let verifier = Verifier::new(VerifierConfig { path: None, key_cache_bytes });
+        let mut verdicts = vec![false; load.signatures.len()];
+        for _ in 0..40 {
+            verifier.verify_batch(&load.items(), &mut verdicts);
+        }
+        let spoiled = INVALID.map(|invalid| {
+            let mut signatures = load.signatures.clone();
+            let stride = signatures.len() / invalid.max(1);
+            signatures.iter_mut().step_by(stride).take(invalid).for_each(|(_, message, _)| message[20] ^= 1);
+            signatures
+        });
+        let mut times = INVALID.map(|_| Vec::new());
+        for _ in 0..ROUNDS {
+            for ((signatures, times), invalid) in spoiled.iter().zip(&mut times).zip(INVALID) {
+                let items: Vec<Item<'_>> =
+                    signatures.iter().map(|(key, message, signature)| Item { key, message, signature }).collect();
+                let start = processor_time();
+                verifier.verify_batch(&items, &mut verdicts);
+                times.push((processor_time() - start) / items.len() as f64);
+                assert_eq!(verdicts.iter().filter(|verdict| !**verdict).count(), invalid);
+            }
+        }
+        print!("{name:<33}");
+        for times in times {
+            print!("{:>10.0}", median(times));
+        }
+        println!();
+    }
+}
+
+/// What two threads with one verifier verify in a time against what one does.
+fn two_threads(loads: &[Load]) {
+    const ROUNDS: usize = 15;
+    let Some(load) = loads.get(2) else { return };
+    let verifier = Verifier::new(VerifierConfig { path: None, key_cache_bytes: 1 << 24 });
+    let work = |batches: usize| {
+        let (items, mut verdicts) = (load.items(), vec![false; load.signatures.len()]);
+        for _ in 0..batches {
+            verifier.verify_batch(&items, &mut verdicts);
+        }
+    };
+    work(40);
+    let time = |threads: usize| {
+        let start = std::time::Instant::now();
+        std::thread::scope(|scope| (0..threads).for_each(|_| drop(scope.spawn(|| work(20)))));
+        start.elapsed().as_secs_f64()
+    };
+    let ratios = (0..ROUNDS).map(|_| 2.0 * time(1) / time(2)).collect();
+    println!("\ntwo threads against one, {}, cached: {:.2} times", load.name, median(ratios));
 }
 
 fn main() {
@@ -271,5 +341,7 @@ fn main() {
     }
     if measuring {
         table(&loads);
+        attack_table(&loads);
+        two_threads(&loads);
     }
 }

@@ -23,6 +23,14 @@ impl Crew {
         self.pool.as_ref().map_or(1, rayon::ThreadPool::current_num_threads)
     }
 
+    /// Does something in one of the crew's threads, so that the others are at hand for all [`each`](Self::each) in it.
+    pub(crate) fn gather<R: Send>(&self, work: impl FnOnce() -> R + Send) -> R {
+        match &self.pool {
+            None => work(),
+            Some(pool) => pool.install(work),
+        }
+    }
+
     /// Does `work` to each item, with its place; comes back when all are done. Each item has one thread at a time.
     pub(crate) fn each<T: Send>(&self, items: &mut [T], work: impl Fn(usize, &mut T) + Sync + Send) {
         match &self.pool {

@@ -29,6 +29,32 @@ pub(crate) fn leaves<const N: usize>(key: &ContextKey, messages: &[[u8; N]], out
     }
 }
 
+/// The hashes of a few messages, without memory of their own.
+pub(crate) fn hash_few<const N: usize, const COUNT: usize>(
+    key: &ContextKey,
+    messages: &[[u8; N]; COUNT],
+) -> [Hash; COUNT] {
+    const { assert!(COUNT <= WIDTH) };
+    let hashes = derive_keys(key, &messages.each_ref());
+    std::array::from_fn(|place| hashes[place])
+}
+
+/// The parents of a few pairs.
+pub(crate) fn parents_of<const COUNT: usize>(key: &ContextKey, pairs: [[Hash; 2]; COUNT]) -> [Hash; COUNT] {
+    let messages: [[u8; 64]; COUNT] = pairs.map(|pair| {
+        let mut message = [0; 64];
+        message.copy_from_slice(pair.as_flattened());
+        message
+    });
+    let mut hashes = hash_few(key, &messages);
+    for (hash, message) in hashes.iter_mut().zip(&messages) {
+        if *message == [0; 64] {
+            *hash = MISSING;
+        }
+    }
+    hashes
+}
+
 /// Appends the parents of a level's nodes.
 pub(crate) fn parents(key: &ContextKey, children: &[Hash], out: &mut Vec<Hash>) {
     for some in children.chunks(2 * WIDTH) {

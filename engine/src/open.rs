@@ -94,8 +94,11 @@ pub(crate) fn open<S: Storage + Clone>(
 fn another<S: Storage>(storage: &S, directory: &Path, ledger: &Ledger) -> OpenError {
     let genesis = log::genesis(storage, directory).ok();
     let found = genesis.and_then(|genesis| Ledger::from_genesis(&genesis).ok());
-    let found = found.map_or_else(|| "one of unknown genesis".to_owned(), |found| format!("{found:?}"));
-    OpenError::Log(format!("{}: LEDGER: expected {ledger:?}, found {found}", directory.display()))
+    let say = |ledger: &Ledger| {
+        format!("{:?} with a root every {} blocks ({})", ledger.name(), ledger.root_interval(), ledger.id())
+    };
+    let found = found.map_or_else(|| "one of unknown genesis".to_owned(), |found| say(&found));
+    OpenError::Log(format!("{}: LEDGER: expected the ledger {}, found {found}", directory.display(), say(ledger)))
 }
 
 /// Why a log couldn't be opened above a checkpoint.

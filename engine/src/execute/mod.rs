@@ -32,7 +32,7 @@ pub(crate) use sharded::{Mode, Sharding};
 use crate::block::Block;
 use crate::ops::{Class, Operation, Source};
 use crate::prepare::Prepared;
-use crate::state::{ChangedGroups, Changes, Context, Scene, Slot, SlotSet, State, sweep};
+use crate::state::{ChangedGroups, Changes, Context, Scene, Slot, SlotSet, State, prefetch, sweep};
 use crate::transaction::TransactionRef;
 use crate::types::{Address, Digest, Rejection, RejectionCode, Time};
 use sharded::execute_sharded;
@@ -135,7 +135,16 @@ fn execute_in_order(block: &Block<'_>, state: &mut State, scratch: &mut Scratch)
     for run in &block.runs {
         for (place, prepared) in run.prepared.iter().enumerate() {
             if let Some(ahead) = run.prepared.get(place + AHEAD) {
-                ahead.payer().into_iter().chain(ahead.payee()).for_each(|slot| state.prefetch(slot));
+                let (payer, payee) = (ahead.payer(), ahead.payee());
+                if let Some(payer) = payer {
+                    state.prefetch(payer);
+                }
+                if let Some(payee) = payee {
+                    state.prefetch(payee);
+                }
+            }
+            if let Some(later) = run.prepared.get(place + 2 * AHEAD) {
+                prefetch(later);
             }
             if let Err(rejection) = execute(prepared, run.bytes, block.time, state, &mut scratch.changes) {
                 rejections.push((position, rejection));

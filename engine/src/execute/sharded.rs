@@ -177,6 +177,19 @@ pub(super) fn execute_sharded(
     scratch: &mut Scratch,
     sharding: &mut Sharding,
 ) -> Vec<(u32, Rejection)> {
+    let mut crew = std::mem::take(&mut sharding.crew);
+    let rejections = crew.gather(|| execute_gathered(block, state, scratch, sharding, &crew));
+    std::mem::swap(&mut sharding.crew, &mut crew);
+    rejections
+}
+
+fn execute_gathered(
+    block: &Block<'_>,
+    state: &mut State,
+    scratch: &mut Scratch,
+    sharding: &mut Sharding,
+    crew: &Crew,
+) -> Vec<(u32, Rejection)> {
     let layout = state.layout();
     let count = block.count as usize;
     sharding.certain.iter_mut().for_each(|certain| *certain.get_mut() = false);
@@ -185,10 +198,10 @@ pub(super) fn execute_sharded(
     }
     sharding.lanes.resize_with(layout.shards(), Lane::default);
 
-    bucket(block, state, sharding, layout);
+    bucket(block, state, sharding, crew, layout);
     let fence = sharding.buckets.iter().filter_map(|bucket| bucket.fence).min();
     let phases = Phases { block, layout, fence: fence.unwrap_or(u32::MAX), planted: sharding.planted };
-    let Sharding { crew, buckets, lanes, certain, .. } = sharding;
+    let Sharding { buckets, lanes, certain, .. } = sharding;
     let (buckets, certain) = (&buckets[..], &certain[..]);
     let (shards, _) = state.shards();
     let mut pairs: Vec<(&mut Shard, &mut Lane)> = shards.iter_mut().zip(lanes.iter_mut()).collect();
@@ -207,14 +220,14 @@ pub(super) fn execute_sharded(
 }
 
 /// Sorts the accounts of every transaction by shard.
-fn bucket(block: &Block<'_>, state: &State, sharding: &mut Sharding, layout: Layout) {
+fn bucket(block: &Block<'_>, state: &State, sharding: &mut Sharding, crew: &Crew, layout: Layout) {
     let count = block.count as usize;
     // Some more pieces than threads, so that none has to wait for long.
-    let pieces = if sharding.crew.threads() == 1 { 1 } else { sharding.crew.threads() * 2 };
+    let pieces = if crew.threads() == 1 { 1 } else { crew.threads() * 2 };
     let step = count.div_ceil(pieces).max(CHUNK_MIN);
     let touches = !sharding.has(PlantedOrder::MissedContention);
     sharding.buckets.resize_with(count.div_ceil(step), Bucket::default);
-    sharding.crew.each(&mut sharding.buckets, |place, bucket| {
+    crew.each(&mut sharding.buckets, |place, bucket| {
         bucket.clear(layout);
         let start = place.saturating_mul(step);
         let range = start..start.saturating_add(step).min(count);

@@ -7,37 +7,65 @@ use crate::types::{Amount, AssetId};
 /// Balances in the order they changed, some of them more than once; in order when somebody asks.
 #[derive(Debug, Default)]
 pub(crate) struct ChangedBalances {
-    /// The slot above the asset.
-    entries: Vec<u64>,
+    entries: Vec<Entry>,
+    /// The same, as shards have found it out, until somebody asks.
+    parts: Vec<Vec<Entry>>,
     is_sorted: bool,
+}
+
+/// The slot above the asset.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) struct Entry(u64);
+
+impl Entry {
+    #[inline]
+    fn new(slot: Slot, asset: AssetId) -> Self {
+        Self(u64::from(slot.0) << 32 | u64::from(asset.0))
+    }
+
+    #[inline]
+    pub(super) const fn slot(self) -> Slot {
+        Slot((self.0 >> 32) as u32)
+    }
+
+    fn asset(self) -> AssetId {
+        AssetId(u32::try_from(self.0 & u64::from(u32::MAX)).unwrap_or(u32::MAX))
+    }
 }
 
 impl ChangedBalances {
     #[inline]
     pub(super) fn enter(&mut self, slot: Slot, asset: AssetId) {
-        self.entries.push(u64::from(slot.0) << 32 | u64::from(asset.0));
+        self.entries.push(Entry::new(slot, asset));
+    }
+
+    /// Takes what a shard has found out; leaves memory for the next block.
+    pub(super) fn take_part(&mut self, part: &mut Vec<Entry>) {
+        if !part.is_empty() {
+            let capacity = part.capacity();
+            self.parts.push(std::mem::replace(part, Vec::with_capacity(capacity)));
+        }
     }
 
     /// The assets whose balances have changed of one account, ascending. The first who asks pays for the sorting; hardly any block
     /// has anyone who asks.
     pub(super) fn of(&mut self, slot: Slot) -> impl Iterator<Item = AssetId> {
         if !self.is_sorted {
+            for part in self.parts.drain(..) {
+                self.entries.extend(part.into_iter().filter(|entry| entry.asset() != NO_ASSET));
+            }
             self.entries.sort_unstable();
             self.entries.dedup();
             self.is_sorted = true;
         }
-        let start = self.entries.partition_point(|&entry| entry >> 32 < u64::from(slot.0));
-        let own = self
-            .entries
-            .get(start..)
-            .unwrap_or_default()
-            .iter()
-            .take_while(move |&&entry| entry >> 32 == u64::from(slot.0));
-        own.map(|&entry| AssetId(u32::try_from(entry & u64::from(u32::MAX)).unwrap_or(u32::MAX)))
+        let start = self.entries.partition_point(|&entry| entry.slot() < slot);
+        let own = self.entries.get(start..).unwrap_or_default().iter().take_while(move |&&entry| entry.slot() == slot);
+        own.map(|&entry| entry.asset())
     }
 
     pub(crate) fn clear(&mut self) {
         self.entries.clear();
+        self.parts.clear();
         self.is_sorted = false;
     }
 }
@@ -46,7 +74,7 @@ impl ChangedBalances {
 #[derive(Debug, Default)]
 pub(crate) struct ChangedPart {
     /// In the order they changed; `NO_ASSET` where only the window has.
-    pub(super) entries: Vec<(Slot, AssetId)>,
+    pub(super) entries: Vec<Entry>,
     /// Credits less debits, modulo 2¹²⁸. An asset may come more than once.
     pub(super) flows: Vec<(AssetId, u128)>,
 }
@@ -55,13 +83,13 @@ impl ChangedPart {
     /// A sequence was used up and nothing else.
     #[inline]
     pub(crate) fn used(&mut self, slot: Slot) {
-        self.entries.push((slot, NO_ASSET));
+        self.entries.push(Entry::new(slot, NO_ASSET));
     }
 
     /// An account has paid.
     #[inline]
     pub(crate) fn debited(&mut self, slot: Slot, asset: AssetId, amount: Amount) {
-        self.entries.push((slot, asset));
+        self.entries.push(Entry::new(slot, asset));
         let flow = self.flow(asset);
         *flow = flow.wrapping_sub(amount.0);
     }
@@ -69,7 +97,7 @@ impl ChangedPart {
     /// An account was paid.
     #[inline]
     pub(crate) fn credited(&mut self, slot: Slot, asset: AssetId, amount: Amount) {
-        self.entries.push((slot, asset));
+        self.entries.push(Entry::new(slot, asset));
         let flow = self.flow(asset);
         *flow = flow.wrapping_add(amount.0);
     }

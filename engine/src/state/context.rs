@@ -4,7 +4,7 @@
 //! journal is undone backwards and nothing remains. A transaction with one operation needs no journal, since an operation checks
 //! everything before it changes anything.
 
-use super::account::{Balance, NO_ASSET};
+use super::account::Balance;
 use super::changed::{ChangedBalances, ChangedPart};
 use super::entries::Entry;
 use super::facts::Scene;
@@ -25,6 +25,8 @@ pub(crate) struct Changes {
     drift: Vec<u128>,
     /// Assets whose drift was touched.
     flowed: SlotSet,
+    /// The asset that flowed last, and its drift that isn't entered yet.
+    flowing: (AssetId, u128),
 }
 
 impl Changes {
@@ -61,12 +63,10 @@ impl Changes {
 
     /// Takes what has changed in a shard, and leaves it empty.
     pub(crate) fn take_part(&mut self, part: &mut ChangedPart) {
-        for (slot, asset) in part.entries.drain(..) {
-            self.accounts.insert(slot.0);
-            if asset != NO_ASSET {
-                self.balances.enter(slot, asset);
-            }
+        for entry in &part.entries {
+            self.accounts.insert(entry.slot().0);
         }
+        self.balances.take_part(&mut part.entries);
         for (asset, sum) in part.flows.drain(..) {
             self.flow(asset, Amount::ZERO, Amount(sum));
         }
@@ -74,16 +74,30 @@ impl Changes {
 
     #[inline]
     fn flow(&mut self, asset: AssetId, before: Amount, after: Amount) {
+        if self.flowing.0 != asset {
+            self.enter_flow(asset);
+        }
+        self.flowing.1 = self.flowing.1.wrapping_add(after.0).wrapping_sub(before.0);
+    }
+
+    /// Enters what has flowed, and goes on with another asset.
+    #[cold]
+    fn enter_flow(&mut self, next: AssetId) {
+        let (asset, drift) = std::mem::replace(&mut self.flowing, (next, 0));
+        if drift == 0 {
+            return;
+        }
         let place = asset.0 as usize;
         if place >= self.drift.len() {
             self.drift.resize(place + 1, 0);
         }
         self.flowed.insert(asset.0);
-        self.drift[place] = self.drift[place].wrapping_add(after.0).wrapping_sub(before.0);
+        self.drift[place] = self.drift[place].wrapping_add(drift);
     }
 
     /// The first asset that moved in this block and whose balances no longer add up to what is issued.
     pub(crate) fn unconserved(&mut self) -> Option<AssetId> {
+        self.enter_flow(self.flowing.0);
         let mut found = None;
         let drift = &self.drift;
         self.flowed.drain(|asset| {

@@ -18,9 +18,9 @@
 
 use super::addresses::Addresses;
 use super::prefetch::prefetch;
+use super::siphash::{self, Key};
 use crate::arena::{Arena, Piece};
 use crate::types::Address;
-use siphasher::sip::SipHasher13;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
@@ -119,18 +119,32 @@ const fn home(tag: u32, buckets: usize) -> usize {
 
 /// The secret, shared by the owner and its readers.
 #[derive(Clone)]
-struct Secret([u8; 16]);
+struct Secret(Key);
 
 impl Secret {
     fn new() -> std::io::Result<Self> {
-        let mut secret = [0; 16];
+        let mut secret = [0_u8; 16];
         getrandom::fill(&mut secret).map_err(std::io::Error::other)?;
-        Ok(Self(secret))
+        Ok(Self(std::array::from_fn(|word| u64::from_le_bytes(secret.as_chunks().0[word]))))
     }
 
     #[inline]
     fn hash(&self, address: &Address) -> Hash {
-        Hash(SipHasher13::new_with_key(&self.0).hash(&address.0))
+        let [hash] = siphash::hash(self.0, [address]);
+        Hash(hash)
+    }
+
+    /// The hashes of as many addresses as `hashes` has places, four at a time.
+    #[inline]
+    fn hash_all(&self, addresses: &[Address], hashes: &mut [Hash]) {
+        let (fours, rest) = addresses.as_chunks::<4>();
+        let (four_hashes, rest_hashes) = hashes.as_chunks_mut::<4>();
+        for (addresses, hashes) in fours.iter().zip(four_hashes) {
+            *hashes = siphash::hash(self.0, addresses.each_ref()).map(Hash);
+        }
+        for (address, hash) in rest.iter().zip(rest_hashes) {
+            *hash = self.hash(address);
+        }
     }
 }
 
@@ -333,8 +347,9 @@ impl Resolver {
         let Self { index: SharedIndex { secret, tables }, addresses: known } = self;
         for (addresses, slots) in addresses.chunks(N).zip(slots.chunks_mut(N)) {
             let mut hashes = [Hash(0); N];
-            for (hash, address) in hashes.iter_mut().zip(addresses) {
-                *hash = secret.hash(address);
+            let hashes = &mut hashes[..addresses.len()];
+            secret.hash_all(addresses, hashes);
+            for hash in &*hashes {
                 let buckets = &tables[hash.table()];
                 prefetch(&buckets[home(hash.tag(), buckets.len())]);
             }

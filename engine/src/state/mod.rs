@@ -29,6 +29,7 @@ mod payment;
 mod prefetch;
 mod promises;
 mod records;
+mod siphash;
 mod slots;
 mod snapshot;
 mod tree;
@@ -57,6 +58,7 @@ use entries::Entries;
 use index::{Hash, Index};
 use payment::Issuers;
 pub(crate) use payment::{Judged, Payment};
+pub(crate) use prefetch::prefetch;
 use window::Use;
 
 #[derive(Debug)]

@@ -3,7 +3,7 @@
 
 /// Brings the first and the last cache line of `value` closer, which may be the same. A hint: changes nothing but time.
 #[inline(always)]
-pub(super) fn prefetch<T>(value: &T) {
+pub(crate) fn prefetch<T>(value: &T) {
     #[cfg(target_arch = "x86_64")]
     {
         use std::arch::x86_64::{_MM_HINT_T0, _mm_prefetch};

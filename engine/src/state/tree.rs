@@ -200,7 +200,8 @@ impl StateTree {
         let keys = [&self.keys.account, &self.keys.node];
         let mut canonical = Vec::with_capacity(LEAF_BYTES);
         records.encode_account(slot, &mut canonical);
-        (canonical, self.accounts.path(keys, slot, |slot, out| records.encode_account(slot, out)))
+        let path = self.accounts.path(keys, slot, |slot, out| records.encode_account(slot, out));
+        (canonical, path)
     }
 }
 
@@ -266,10 +267,46 @@ impl Tree {
         mut encode: impl FnMut(u32, &mut Vec<u8>),
     ) -> Vec<Hash> {
         let group = group_of(place);
-        let leaves = leaf_hashes(leaf_key, self.len, &[group], &mut encode);
-        let mut path = merkle::Levels::new(node_key, leaves).path(place as usize % GROUP);
-        path.extend(merkle::path(&self.levels, group as usize));
+        let mut path = Vec::with_capacity(self.levels.len() + GROUP_BITS as usize);
+        self.path_within([leaf_key, node_key], place, &mut encode, &mut path);
+        let below = self.levels.split_last().map(|(_, below)| below).unwrap_or_default();
+        let sibling = |(up, level): (usize, &Vec<Hash>)| level.get(group as usize >> up ^ 1).copied();
+        path.extend(below.iter().enumerate().map(|at| sibling(at).unwrap_or(MISSING)));
         path
+    }
+
+    /// The siblings within the group of eight, whose nodes aren't kept: all leaves but the own are hashed at once, then the three
+    /// nodes over two of them that lie beside the path, then the one over four.
+    fn path_within(
+        &self,
+        [leaf_key, node_key]: [&ContextKey; 2],
+        place: u32,
+        encode: &mut impl FnMut(u32, &mut Vec<u8>),
+        path: &mut Vec<Hash>,
+    ) {
+        let (first, own) = (group_of(place) << GROUP_BITS, place as usize % GROUP);
+        let (mut messages, mut canonical) = ([[0; LEAF_BYTES]; GROUP], Vec::with_capacity(LEAF_BYTES));
+        for (message, other) in
+            messages.iter_mut().zip(first..).filter(|&(_, other)| other != place && other < self.len)
+        {
+            canonical.clear();
+            encode(other, &mut canonical);
+            *message = leaf(&canonical);
+        }
+        let mut leaves: [Hash; GROUP] = merkle::hash_few(leaf_key, &messages);
+        for (leaf, other) in leaves.iter_mut().zip(first..) {
+            if other >= self.len {
+                *leaf = MISSING;
+            }
+        }
+        path.push(leaves[own ^ 1]);
+        // The pair beside the own one, then both pairs of the other half.
+        let half = ((own / 4) ^ 1) * 2;
+        let pairs = [(own / 2) ^ 1, half, half + 1];
+        let [beside, left, right] =
+            merkle::parents_of(node_key, pairs.map(|pair| [leaves[2 * pair], leaves[2 * pair + 1]]));
+        path.push(beside);
+        path.extend(merkle::parents_of(node_key, [[left, right]]));
     }
 }
 

@@ -58,7 +58,7 @@ impl Maker {
                 _ => self.grant(source).into(),
             },
             n if n < 98 && self.is(Emphasis::Markets) || n < promises + 10 && !self.is(Emphasis::Keys) => {
-                self.trading(source)
+                self.trading()
             }
             n if n < 96 && self.is(Emphasis::Keys) => self.authorize(source).into(),
             _ => Require { predicate: self.predicate(1) }.into(),
@@ -271,7 +271,7 @@ impl Maker {
     }
 
     /// Few prices and few ids, so that orders meet.
-    fn trading(&mut self, source: usize) -> Operation {
+    fn trading(&mut self) -> Operation {
         let market = MarketId(u32::try_from(self.random.below(3)).expect("few"));
         match self.random.below(100) {
             0..10 => {
