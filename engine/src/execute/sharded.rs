@@ -279,12 +279,12 @@ fn touch(prepared: &Prepared, run: &[u8], state: &State, mut touched: impl FnMut
     // An account that wasn't found when this was prepared may be there by now.
     transaction.signers().filter_map(|signer| state.find(&signer)).for_each(&mut touched);
     transaction.operations().all(|(_, operation)| match operation {
+        // By a grant somebody else pays, by a policy a fee account is paid.
         Operation::Transfer(transfer) => {
             state.find(&transfer.payee).into_iter().for_each(&mut touched);
-            true
+            transfer.grant.is_none() && !state.has_policy(transfer.asset)
         }
-        Operation::RegisterAsset(_) => true,
-        #[expect(unreachable_patterns, reason = "an operation is ordered behind a fence until it says what it touches")]
+        Operation::RegisterAsset(order) => !order.is_update && order.policy.0 == 0,
         _ => false,
     })
 }

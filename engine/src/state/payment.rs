@@ -130,6 +130,10 @@ impl State {
     /// transactions.
     #[inline]
     pub(crate) fn is_known_as_payment(&self, payment: &Payment) -> bool {
+        // Who has rules of their own is looked at in order.
+        if self.is_guarded(payment.payer) || self.is_guarded(payment.payee) {
+            return false;
+        }
         match self.issuers.known.get(payment.asset.0 as usize) {
             // An account that is there stays, and so does an asset.
             Some(&(Some(issuer), _)) => issuer != payment.payer && issuer != payment.payee,
@@ -146,7 +150,9 @@ impl State {
 
     #[cold]
     fn find_issuer(&mut self, payment: &Payment) -> bool {
-        let Some(issuer) = self.assets.get(payment.asset).map(|asset| asset.issuer) else { return false };
+        // What has a policy may not be paid by everyone. One without never gets any, since it isn't mutable.
+        let plain = self.assets.get(payment.asset).filter(|asset| !asset.has_policy());
+        let Some(issuer) = plain.map(|asset| asset.issuer) else { return false };
         let found = self.find(&issuer);
         let known = &mut self.issuers.known;
         let place = payment.asset.0 as usize;
@@ -155,7 +161,8 @@ impl State {
             known.resize(place.saturating_add(1), (None, u32::MAX));
         }
         known[place] = (found, self.accounts.len());
-        found.is_none_or(|issuer| issuer != payment.payer && issuer != payment.payee)
+        let is_guarded = self.is_guarded(payment.payer) || self.is_guarded(payment.payee);
+        !is_guarded && found.is_none_or(|issuer| issuer != payment.payer && issuer != payment.payee)
     }
 
     /// Makes a payment. `None` if it isn't one; then nothing has changed.
