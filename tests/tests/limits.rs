@@ -28,7 +28,7 @@ fn transactions(text: &str) -> Vec<Transaction> {
 
 /// Every transaction of a few random programs: all shapes that are well-formed.
 fn samples() -> Vec<Transaction> {
-    let programs = (40..50).map(|seed| nostro_tests::program::Program::random(seed, false));
+    let programs = (40..110).map(|seed| nostro_tests::program::Program::random(seed, false));
     programs.flat_map(|program| program.steps).map(|step| step.transaction).collect()
 }
 
@@ -43,6 +43,9 @@ fn encoding_and_decoding_are_each_others_inverse() {
             builder = builder.valid_until(last);
         }
         let signers: Vec<_> = borrowed.signers().collect();
+        for (place, key) in borrowed.signed_keys() {
+            builder = builder.signed_by(signers[usize::from(place)], key);
+        }
         for (source, operation) in borrowed.operations() {
             builder = builder.operation(signers[usize::from(source)], operation);
         }
@@ -300,7 +303,7 @@ fn random_and_mutated_bytes_give_an_error_or_their_own_encoding() {
                 good += 1;
                 assert_eq!(transaction.bytes().len() + rest.len(), bytes.len());
                 assert_eq!(transaction.operations().count(), usize::from(transaction.operation_count()));
-                assert_eq!(transaction.signatures().count(), usize::from(transaction.signer_count()));
+                assert_eq!(transaction.signatures().count(), usize::from(transaction.signature_count()));
             }
             Err(error) => {
                 bad += 1;
