@@ -211,6 +211,11 @@ impl Accounts {
         (&mut self.shards, self.layout)
     }
 
+    /// The addresses, how many there are, and the shards.
+    pub(super) fn split(&mut self) -> (&Addresses, u32, &mut [Shard]) {
+        (&self.addresses, self.len, &mut self.shards)
+    }
+
     pub(super) const fn layout(&self) -> Layout {
         self.layout
     }

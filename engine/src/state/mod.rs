@@ -47,7 +47,7 @@ pub(crate) use accounts::{Layout, Shard};
 use asset::Assets;
 use index::{Hash, Index};
 use payment::Issuers;
-pub(crate) use payment::{Judged, Payment};
+pub(crate) use payment::{Judged, Known, Payment};
 pub(crate) use prefetch::prefetch;
 use window::Use;
 

@@ -6,9 +6,11 @@
 //! its accounts beside those who do others'.
 
 use super::accounts::{Place, Shard};
+use super::addresses::Addresses;
+use super::index::Index;
 use super::window::{Use, Window};
 use super::{Changes, Layout, Slot, State};
-use crate::types::{Amount, AssetId, Rejection, RejectionCode, Time};
+use crate::types::{Address, Amount, AssetId, Rejection, RejectionCode, Time};
 
 /// A transaction of one signer and one transfer in lane 0, of more than nothing and to somebody else; both accounts are there.
 #[derive(Clone, Copy, Debug)]
@@ -114,11 +116,48 @@ pub(super) struct Issuers {
     known: Vec<(Option<Slot>, u32)>,
 }
 
-impl State {
-    /// The shards, and where an account lies in them.
+impl Issuers {
+    /// Whether a payment is known to be neither a mint nor a burn, with so many accounts.
     #[inline]
-    pub(crate) fn shards(&mut self) -> (&mut [Shard], Layout) {
-        self.accounts.shards()
+    fn know(&self, payment: &Payment, accounts: u32) -> bool {
+        match self.known.get(payment.asset.0 as usize) {
+            // An account that is there stays, and so does an asset.
+            Some(&(Some(issuer), _)) => issuer != payment.payer && issuer != payment.payee,
+            Some(&(None, asked)) => asked == accounts,
+            None => false,
+        }
+    }
+}
+
+/// What can be known of a state while its shards are worked on: who is there, and who issues what. It doesn't change meanwhile.
+#[derive(Debug)]
+pub(crate) struct Known<'a> {
+    index: &'a Index,
+    addresses: &'a Addresses,
+    accounts: u32,
+    issuers: &'a Issuers,
+}
+
+impl Known<'_> {
+    /// The slot of an account, if it has come into being.
+    pub(crate) fn find(&self, address: &Address) -> Option<Slot> {
+        let is_it = |slot: Slot| slot.0 < self.accounts && self.addresses.is(slot, address);
+        self.index.find(self.index.hash(address), is_it)
+    }
+
+    /// Whether a payment is known to be neither a mint nor a burn.
+    #[inline]
+    pub(crate) fn is_payment(&self, payment: &Payment) -> bool {
+        self.issuers.know(payment, self.accounts)
+    }
+}
+
+impl State {
+    /// The shards, and what else has to be known of the state to work on them.
+    pub(crate) fn known_and_shards(&mut self) -> (Known<'_>, &mut [Shard]) {
+        let Self { accounts, index, issuers, .. } = self;
+        let (addresses, accounts, shards) = accounts.split();
+        (Known { index, addresses, accounts, issuers }, shards)
     }
 
     /// How accounts are spread over shards.
@@ -126,22 +165,10 @@ impl State {
         self.accounts.layout()
     }
 
-    /// Whether a payment is neither a mint nor a burn, as far as that is known without looking for anybody. Only to be asked between
-    /// transactions.
+    /// Whether a payment is neither a mint nor a burn. `false` if there is no such asset. Only to be asked between transactions.
     #[inline]
-    pub(crate) fn is_known_as_payment(&self, payment: &Payment) -> bool {
-        match self.issuers.known.get(payment.asset.0 as usize) {
-            // An account that is there stays, and so does an asset.
-            Some(&(Some(issuer), _)) => issuer != payment.payer && issuer != payment.payee,
-            Some(&(None, asked)) => asked == self.accounts.len(),
-            None => false,
-        }
-    }
-
-    /// The same, looking for the issuer if need be. `false` if there is no such asset.
-    #[inline]
-    pub(crate) fn is_payment(&mut self, payment: &Payment) -> bool {
-        self.is_known_as_payment(payment) || self.find_issuer(payment)
+    fn is_payment(&mut self, payment: &Payment) -> bool {
+        self.issuers.know(payment, self.accounts.len()) || self.find_issuer(payment)
     }
 
     #[cold]
