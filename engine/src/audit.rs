@@ -270,7 +270,7 @@ fn check_signatures(
         .map(|(chunk, (transactions, ids))| {
             let messages: Vec<_> = ids.iter().map(signed_message).collect();
             let signers: Vec<_> =
-                transactions.iter().map(|transaction| transaction.signers().collect::<Vec<_>>()).collect();
+                transactions.iter().map(|transaction| transaction.keys().collect::<Vec<_>>()).collect();
             let mut items = Vec::new();
             let mut places = Vec::new();
             for (place, ((transaction, message), keys)) in transactions.iter().zip(&messages).zip(&signers).enumerate()

@@ -222,7 +222,7 @@ fn cut(bytes: &[u8]) -> Result<Vec<Cut<'_>>, SubmitError> {
         rest = after;
         count += 1;
         index += 1;
-        signatures += u32::from(transaction.signer_count());
+        signatures += u32::from(transaction.signature_count());
         if signatures >= BATCH_SIGNATURES || rest.is_empty() {
             let end = bytes.len() - rest.len();
             cuts.push(Cut { bytes: bytes.get(start..end).unwrap_or_default(), count, signatures });

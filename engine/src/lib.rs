@@ -77,18 +77,24 @@ pub use log::measure::MeasuredLog;
 #[doc(hidden)]
 pub use log::{Chance, Faults, Planted, SimDisk};
 pub use open::OpenProgress;
-pub use ops::{OPERATIONS, Operation, OperationKind, RegisterAsset, Transfer};
+pub use ops::{
+    Amend, Authorize, ControlHolder, Grant, GrantAction, GrantName, GrantTerms, Hold, HolderAction, OPERATIONS,
+    OpenMarket, Operation, OperationKind, PlaceOrder, Predicate, Put, PutAction, RegisterAsset, Require, Settle,
+    Transfer,
+};
 pub use proof::{BalanceProof, ProofError, SignedHeader, TransactionProof};
 pub use query::{BlockProver, BlockRef, Blocks, Snapshot, StoredBlock};
 pub use repair::{RepairError, Truncation, truncate_ledger};
-pub use state::Asset;
+pub use state::{Asset, AuthorityState, GrantState, HoldState, HolderState, MarketState, OrderState, Record, Share};
 pub use stats::{EngineStats, Stage, StageStats};
 pub use transaction::{
     SignError, SignedMessage, TRANSACTION_BYTES_MAX, Transaction, TransactionBuilder, TransactionRef,
     UnsignedTransaction,
 };
 pub use types::{
-    Address, Amount, AmountOverflow, AssetCode, AssetCodeError, AssetId, BlockHeader, Digest, Height, Holding,
-    LedgerId, Outcome, ParseHexError, Receipt, Receipts, Refusal, Rejection, RejectionCode, Time, TransactionId,
+    Address, Amount, AmountOverflow, AssetCode, AssetCodeError, AssetId, AssetPolicy, AssetTerms, AuthorityKey,
+    AuthorityRules, BlockHeader, Comparison, Digest, GrantKind, Height, Holding, LedgerId, Lifetime, MarketId, Outcome,
+    ParseHexError, Receipt, Receipts, RecordKind, Refusal, Rejection, RejectionCode, SelfTrade, Side, Time,
+    TransactionId,
 };
 pub use wire::Malformed;

@@ -8,6 +8,7 @@
 //! transaction proof   format u8 1, kind u8 1, 0 u16, position u32, rejection code u16 (0 = applied), operation u16, detail u64,
 //!                     transaction id [32], siblings from the bottom up, 32 bytes each, depth(count of the header) of them
 //! balance proof       format u8 1, kind u8 2, 0 u16, slot u32, number of accounts u32, number of assets u32, root over the assets [32],
+//!                     if the 0 u16 is 1 instead: number of entries u32, root over the entries [32];
 //!                     length of the record u32, record, siblings from the bottom up, max(3, depth(number of accounts)) of them
 //! signed header       the 224 bytes of the header, signature [64] over "nostro 1 header" and the hash of the header
 //! ```
@@ -180,6 +181,8 @@ pub struct BalanceProof {
     pub(crate) accounts: u32,
     pub(crate) assets: u32,
     pub(crate) asset_root: Hash,
+    pub(crate) entries: u32,
+    pub(crate) entry_root: Hash,
     pub(crate) record: Vec<u8>,
     pub(crate) path: Vec<Hash>,
 }
@@ -196,8 +199,9 @@ impl BalanceProof {
         }
         check_length(&self.path, levels_above(self.accounts))?;
         let account_root = Keys::new().climb_account(&self.record, self.slot, &self.path);
-        let Self { accounts, assets, asset_root, .. } = *self;
-        agree("state root", header.state, RootParts { accounts, assets, account_root, asset_root }.root())?;
+        let Self { accounts, assets, entries, asset_root, entry_root, .. } = *self;
+        let parts = RootParts { accounts, assets, entries, account_root, asset_root, entry_root };
+        agree("state root", header.state, parts.root())?;
         let (address, balances) =
             decode_record(&self.record).map_err(|fault| field("record", fault.expected, fault.found))?;
         if address != *account {
@@ -211,11 +215,15 @@ impl BalanceProof {
     /// Its bytes: some 830 for an account of one asset among ten million.
     #[must_use]
     pub fn encode(&self) -> Vec<u8> {
-        let mut bytes = vec![FORMAT, 2, 0, 0];
+        let mut bytes = vec![FORMAT, 2, u8::from(self.entries > 0), 0];
         for number in [self.slot, self.accounts, self.assets] {
             bytes.extend_from_slice(&number.to_le_bytes());
         }
         bytes.extend_from_slice(&self.asset_root);
+        if self.entries > 0 {
+            bytes.extend_from_slice(&self.entries.to_le_bytes());
+            bytes.extend_from_slice(&self.entry_root);
+        }
         bytes.extend_from_slice(&u32::try_from(self.record.len()).unwrap_or(u32::MAX).to_le_bytes());
         bytes.extend_from_slice(&self.record);
         bytes.extend_from_slice(self.path.as_flattened());
@@ -227,12 +235,26 @@ impl BalanceProof {
     /// # Errors
     /// [`ProofError`] if the bytes aren't a balance proof.
     pub fn decode(bytes: &[u8]) -> Result<Self, ProofError> {
-        let mut reader = begin(bytes, 2)?;
+        let has_entries = bytes.get(2) == Some(&1);
+        let mut reader = if has_entries { begin_with(bytes, [FORMAT, 2, 1, 0])? } else { begin(bytes, 2)? };
         let (slot, accounts, assets) = (reader.u32()?, reader.u32()?, reader.u32()?);
         let asset_root = reader.array()?;
+        let (entries, entry_root) = if has_entries { (reader.u32()?, reader.array()?) } else { (0, [0; 32]) };
+        if has_entries && entries == 0 {
+            return Err(field("entries", "some where there are said to be", entries));
+        }
         let length = reader.u32()?;
         let record = reader.bytes(length as usize)?.to_vec();
-        Ok(Self { slot, accounts, assets, asset_root, record, path: read_path(&mut reader, bytes.len())? })
+        Ok(Self {
+            slot,
+            accounts,
+            assets,
+            asset_root,
+            entries,
+            entry_root,
+            record,
+            path: read_path(&mut reader, bytes.len())?,
+        })
     }
 }
 
@@ -295,12 +317,16 @@ fn message(header: &BlockHeader) -> [u8; 47] {
 }
 
 fn begin(bytes: &[u8], kind: u8) -> Result<Reader<'_>, ProofError> {
+    begin_with(bytes, [FORMAT, kind, 0, 0])
+}
+
+fn begin_with(bytes: &[u8], expected: [u8; 4]) -> Result<Reader<'_>, ProofError> {
     let mut reader = Reader::new(bytes);
     let found: [u8; 4] = reader.array()?;
-    if found == [FORMAT, kind, 0, 0] {
+    if found == expected {
         return Ok(reader);
     }
-    Err(field("format and kind", format!("{FORMAT} and {kind}"), format!("{found:?}")))
+    Err(field("format and kind", format!("{expected:?}"), format!("{found:?}")))
 }
 
 /// The siblings that fill the rest.

@@ -8,11 +8,16 @@ use crate::log::{LogReader, Record, Records};
 use crate::merkle::Levels;
 use crate::proof::{TransactionProof, transaction_tree};
 use crate::replay::{Body, ReplayError};
-use crate::state::{Asset, Balance, StateSnapshot};
+use crate::state::{
+    Asset, AuthorityState, Balance, GrantState, HoldState, HolderState, MarketState, OrderState, Record as PutRecord,
+    StateSnapshot,
+};
 use crate::transaction::TransactionRef;
 use crate::types::{
-    Address, Amount, AssetCode, AssetId, BlockHeader, Digest, Height, Holding, Outcome, Rejection, Time, TransactionId,
+    Address, Amount, AssetCode, AssetId, AssetTerms, BlockHeader, Digest, Height, Holding, MarketId, Outcome,
+    RecordKind, Rejection, Side, Time, TransactionId,
 };
+use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
 
 /// The state after a durable block. It stays as it is while the engine goes on; reading takes no lock, from any thread.
@@ -102,6 +107,106 @@ impl Snapshot {
     #[must_use]
     pub fn find_asset(&self, issuer: &Address, code: AssetCode) -> Option<AssetId> {
         self.state().find_asset(issuer, code)
+    }
+
+    /// The terms of an asset; zeros where it has none.
+    #[must_use]
+    pub fn asset_terms(&self, asset: AssetId) -> AssetTerms {
+        self.state().asset_terms(asset)
+    }
+
+    /// What the issuer of an asset has said of a holder.
+    #[must_use]
+    pub fn holder_state(&self, asset: AssetId, holder: &Address) -> HolderState {
+        self.state().holder_state(asset, holder)
+    }
+
+    /// A record, if it is there: also one that is revoked, or over and not yet taken away.
+    #[must_use]
+    pub fn record(
+        &self,
+        owner: &Address,
+        kind: RecordKind,
+        key: &[u8; 32],
+        subject: Option<&Address>,
+    ) -> Option<&PutRecord> {
+        self.state().record(owner, kind, key, subject)
+    }
+
+    /// Places in the table of entries (records, states of holders, terms of assets), free ones included.
+    #[must_use]
+    pub const fn entry_count(&self) -> u32 {
+        self.state().entry_count()
+    }
+
+    /// Every record, by number. Reads all entries.
+    pub fn records(&self) -> impl Iterator<Item = &PutRecord> {
+        self.state().records_put()
+    }
+
+    /// A hold, if it is there: also one that is over and not yet settled.
+    #[must_use]
+    pub fn hold(&self, owner: &Address, id: u64) -> Option<&HoldState> {
+        self.state().hold(owner, id)
+    }
+
+    /// Every hold, by number. Reads all entries.
+    pub fn holds(&self) -> impl Iterator<Item = &HoldState> {
+        self.state().holds()
+    }
+
+    /// A grant, if it is there: also one that was taken back, or is over and not yet gone.
+    #[must_use]
+    pub fn grant(&self, owner: &Address, id: u64) -> Option<&GrantState> {
+        self.state().grant(owner, id)
+    }
+
+    /// Every grant, by number. Reads all entries.
+    pub fn grants(&self) -> impl Iterator<Item = &GrantState> {
+        self.state().grants()
+    }
+
+    /// The rules of an account that has some of its own; `None` is the key of its address.
+    #[must_use]
+    pub fn authority(&self, account: &Address) -> Option<&AuthorityState> {
+        self.state().authority(account)
+    }
+
+    /// A market by its number.
+    #[must_use]
+    pub fn market(&self, market: MarketId) -> Option<&MarketState> {
+        self.state().market(market.0)
+    }
+
+    /// The number of an operator's market.
+    #[must_use]
+    pub fn find_market(&self, operator: &Address, base: AssetId, quote: AssetId) -> Option<MarketId> {
+        self.state().find_market(operator, base, quote).map(MarketId)
+    }
+
+    /// An order that waits: also one that is over and not yet gone.
+    #[must_use]
+    pub fn order(&self, owner: &Address, id: u64) -> Option<&OrderState> {
+        self.state().order(owner, id)
+    }
+
+    /// Every order that waits, by number. Reads all entries.
+    pub fn orders(&self) -> impl Iterator<Item = &OrderState> {
+        self.state().orders()
+    }
+
+    /// What waits on a side of a market: the best prices, each with how many lots wait at it, at most so many. Reads all entries.
+    #[must_use]
+    pub fn depth(&self, market: MarketId, side: Side, levels: usize) -> Vec<(u64, u128)> {
+        let mut all: BTreeMap<u64, u128> = BTreeMap::new();
+        for order in self.orders().filter(|order| (order.market, order.side) == (market, side)) {
+            let lots = all.entry(order.price).or_default();
+            *lots = lots.saturating_add(u128::from(order.quantity));
+        }
+        match side {
+            Side::Buy => all.into_iter().rev().take(levels).collect(),
+            Side::Sell => all.into_iter().take(levels).collect(),
+        }
     }
 
     /// Every asset by ascending number.

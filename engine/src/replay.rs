@@ -99,7 +99,8 @@ impl Replayer {
     ///
     /// # Errors
     /// If the operating system has no thread.
-    pub(crate) fn on(state: State, tip: Tip, roots: Roots) -> std::io::Result<Self> {
+    pub(crate) fn on(mut state: State, tip: Tip, roots: Roots) -> std::io::Result<Self> {
+        state.set_time(tip.time);
         let (interval, roots) = (roots.interval(), RootsBeside::start(roots)?);
         Ok(Self { state, tip, scratch: Scratch::default(), roots, interval, prepared: Vec::new() })
     }

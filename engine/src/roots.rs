@@ -103,9 +103,9 @@ impl Rooted {
     /// The proof of what an account holds in this state; `None` if it hasn't come into being.
     pub(crate) fn prove(&self, account: &Address) -> Option<BalanceProof> {
         let slot = self.snapshot.slot(account)?;
-        let RootParts { accounts, assets, asset_root, .. } = self.tree.parts();
+        let RootParts { accounts, assets, entries, asset_root, entry_root, .. } = self.tree.parts();
         let (record, path) = self.tree.account_path(self.snapshot.records(), slot);
-        Some(BalanceProof { slot, accounts, assets, asset_root, record, path })
+        Some(BalanceProof { slot, accounts, assets, asset_root, entries, entry_root, record, path })
     }
 }
 

@@ -3,33 +3,41 @@
 //! # Layout
 //!
 //! ```text
-//!   0  format      u8    1
+//!   0  format      u8    1, or 2 if keys are named
 //!   1  signers     u8    1 to 16: the account and the further signers
 //!   2  operations  u16   1 to 256
-//!   4  words       u16   length of everything, signatures included, in words of eight bytes
+//!   4  words       u16   length of everything, signatures included, in words of eight bytes; at most 4,096
 //!   6  lane        u16   which of the account's replay windows
 //!   8  sequence    u64   its number in that window; used once
 //!  16  valid_until u64   last block time it may be applied at, in ms; 0 = unbounded
 //!  24  account     [32]
 //!  56  further signers, 32 bytes each, ascending, none of them the account, each taken from by an operation
+//!   …  in format 2: number of keys u8, 1 to 32, 0 [7]; each: place of its signer u8, 0 [7], key [32], ascending by place and key
 //!   …  operations, see `ops`
-//!   …  signatures, 64 bytes each, in the order of the signers
+//!   …  signatures, 64 bytes each, in the order of the signers, in format 2 of the keys
 //! ```
 //!
 //! The *body* is all but the signatures. Its keyed hash is the transaction's id, and the 47 bytes `"nostro 1 signed" ‖ id`
 //! are what each signer signs. `docs/wire.md` tells it to those who write a client.
 
-use crate::keys::{KeyPair, Signature};
+mod builder;
+
+pub use builder::{SignError, TransactionBuilder, UnsignedTransaction};
+
 use crate::ledger::Ledger;
-use crate::ops::{Operation, RegisterAsset, Transfer};
-use crate::types::{Address, Amount, AssetCode, AssetId, Time, TransactionId};
+use crate::ops::{Operation, Transfer};
+use crate::types::{Address, Time, TransactionId};
 use crate::wire::{Malformed, Reader};
 
-/// The longest transaction in bytes: sixteen signers and 256 transfers fit.
-pub const TRANSACTION_BYTES_MAX: usize =
-    HEADER_BYTES + 15 * 32 + OPERATIONS_MAX as usize * Transfer::BYTES + 16 * SIGNATURE_BYTES;
+/// The longest transaction in bytes: sixteen signers and 256 transfers fit, or fewer operations that are longer.
+pub const TRANSACTION_BYTES_MAX: usize = 32 << 10;
 
+/// Each signer signs with the key of its address.
 const FORMAT: u8 = 1;
+/// The keys that sign are named.
+const FORMAT_WITH_KEYS: u8 = 2;
+const KEYS_MAX: u8 = 32;
+const KEY_BYTES: usize = 40;
 const HEADER_BYTES: usize = 56;
 const SIGNERS_MAX: u8 = 16;
 const OPERATIONS_MAX: u16 = 256;
@@ -39,6 +47,9 @@ const MESSAGE_TAG: &[u8; 15] = b"nostro 1 signed";
 // A transfer with one signature is 192 bytes, and its body two blocks of the hash function.
 const _: () = assert!(HEADER_BYTES + Transfer::BYTES + SIGNATURE_BYTES == 192);
 const _: () = assert!(TRANSACTION_BYTES_MAX / 8 <= u16::MAX as usize);
+const LONGEST_OF_TRANSFERS: usize =
+    HEADER_BYTES + 15 * 32 + OPERATIONS_MAX as usize * Transfer::BYTES + 16 * SIGNATURE_BYTES;
+const _: () = assert!(LONGEST_OF_TRANSFERS <= TRANSACTION_BYTES_MAX);
 
 /// The 47 bytes that each signer of a transaction signs.
 pub type SignedMessage = [u8; 47];
@@ -72,6 +83,10 @@ impl<'a> TransactionRef<'a> {
         let Some((own, rest)) = bytes.split_at_checked(header.bytes) else {
             return Err(Malformed::Truncated { offset: 0, expected: header.bytes, found: bytes.len() });
         };
+        if header.bytes > TRANSACTION_BYTES_MAX {
+            let found = header.bytes as u64 / 8;
+            return Err(Malformed::Field { field: "words", offset: 4, expected: "at most 4096", found });
+        }
         let mut reader = Reader::new(own);
         reader.bytes(HEADER_BYTES)?;
 
@@ -85,6 +100,7 @@ impl<'a> TransactionRef<'a> {
             refuse_low_order(&signer, offset)?;
             before = Some(signer);
         }
+        let signatures = if header.format == FORMAT { header.signers } else { check_keys(&mut reader, own, &header)? };
         let mut taken_from = 1_u32;
         for _ in 0..header.operations {
             let (source, _) = Operation::decode(&mut reader, header.signers)?;
@@ -96,7 +112,7 @@ impl<'a> TransactionRef<'a> {
             return Err(Malformed::UnusedSigner { signer });
         }
         let body_bytes = reader.offset();
-        let found = body_bytes + usize::from(header.signers) * SIGNATURE_BYTES;
+        let found = body_bytes + usize::from(signatures) * SIGNATURE_BYTES;
         if found != header.bytes {
             return Err(Malformed::Length { expected: header.bytes, found });
         }
@@ -120,8 +136,9 @@ impl<'a> TransactionRef<'a> {
     pub(crate) fn next_checked(run: &'a [u8]) -> Option<(Self, &'a [u8])> {
         let words = u16::from_le_bytes(*run.get(4..)?.first_chunk()?);
         let (bytes, rest) = run.split_at_checked(usize::from(words) * 8)?;
-        let signatures = usize::from(*bytes.get(1)?) * SIGNATURE_BYTES;
-        Some((Self { bytes, body_bytes: bytes.len().checked_sub(signatures)? }, rest))
+        let signers = usize::from(*bytes.get(1)?);
+        let signatures = if *bytes.first()? == FORMAT { signers } else { usize::from(*bytes.get(24 + 32 * signers)?) };
+        Some((Self { bytes, body_bytes: bytes.len().checked_sub(signatures * SIGNATURE_BYTES)? }, rest))
     }
 
     /// All bytes, signatures included.
@@ -178,6 +195,49 @@ impl<'a> TransactionRef<'a> {
         self.field::<1>(1)[0]
     }
 
+    /// Whether it names the keys that sign, instead of those of the signers' addresses.
+    #[must_use]
+    #[inline]
+    pub fn names_keys(&self) -> bool {
+        self.field::<1>(0)[0] != FORMAT
+    }
+
+    /// How many signatures it has: one per signer, or per key that is named.
+    #[must_use]
+    #[inline]
+    pub fn signature_count(&self) -> u8 {
+        if self.names_keys() { self.field::<1>(self.behind_signers())[0] } else { self.signer_count() }
+    }
+
+    /// Where the further signers end.
+    #[inline]
+    fn behind_signers(&self) -> usize {
+        HEADER_BYTES + 32 * usize::from(self.signer_count().saturating_sub(1))
+    }
+
+    /// Where the operations begin.
+    #[inline]
+    fn operations_start(&self) -> usize {
+        let keys = if self.names_keys() { 8 + KEY_BYTES * usize::from(self.signature_count()) } else { 0 };
+        self.behind_signers() + keys
+    }
+
+    /// The keys that sign, in the order of the signatures, each with the place of its signer.
+    pub fn signed_keys(&self) -> impl Iterator<Item = (u8, Address)> + use<'a> {
+        let start = self.behind_signers() + 8;
+        let count = if self.names_keys() { usize::from(self.signature_count()) } else { 0 };
+        let named = self.bytes.get(start..).unwrap_or_default().as_chunks::<KEY_BYTES>().0.iter().take(count);
+        let named = named.filter_map(|entry| Some((entry[0], Address(*entry.last_chunk()?))));
+        let own = (0_u8..).zip(self.signers()).take(if count == 0 { usize::MAX } else { 0 });
+        named.chain(own)
+    }
+
+    /// The same without the signers.
+    #[inline]
+    pub(crate) fn keys(&self) -> impl Iterator<Item = Address> + use<'a> {
+        self.signed_keys().map(|(_, key)| key)
+    }
+
     /// How many operations it has, 1 to 256.
     #[must_use]
     #[inline]
@@ -198,29 +258,43 @@ impl<'a> TransactionRef<'a> {
     #[inline]
     pub fn operations(&self) -> impl Iterator<Item = (u8, Operation)> + use<'a> {
         let signers = self.signer_count();
-        let start = HEADER_BYTES + 32 * usize::from(signers.saturating_sub(1));
+        let start = self.operations_start();
         let mut reader = Reader::new(self.body().get(start..).unwrap_or_default());
         // They were read when this value was made, so none is lost to an error here.
         (0..self.operation_count()).map_while(move |_| Operation::decode(&mut reader, signers).ok())
     }
 
+    /// The further signers' addresses, ascending.
+    #[inline]
+    pub(crate) fn further_signers(&self) -> &'a [[u8; 32]] {
+        let count = usize::from(self.signer_count().saturating_sub(1));
+        let further = self.bytes.get(HEADER_BYTES..).unwrap_or_default().as_chunks::<32>().0;
+        further.get(..count).unwrap_or_default()
+    }
+
+    /// Whether a rejection may have something to undo.
+    #[inline]
+    pub(crate) fn needs_journal(&self) -> bool {
+        let operations = || self.bytes.get(self.operations_start()..).unwrap_or_default();
+        self.operation_count() > 1 || Operation::needs_journal(operations())
+    }
+
     /// The payee of the first operation, if it has one: worth looking up ahead.
     #[inline]
     pub(crate) fn first_payee(&self) -> Option<Address> {
-        let start = HEADER_BYTES + 32 * usize::from(self.signer_count().saturating_sub(1));
-        Operation::peek_payee(self.bytes.get(start..)?)
+        Operation::peek_payee(self.bytes.get(self.operations_start()..)?)
     }
 
     /// The transfer that it orders, if it orders nothing else and has one signer.
     #[inline]
     pub(crate) fn only_transfer(&self) -> Option<Transfer> {
-        if (self.signer_count(), self.operation_count()) != (1, 1) {
+        if (self.signer_count(), self.operation_count()) != (1, 1) || self.names_keys() {
             return None;
         }
         Transfer::peek(self.bytes.get(HEADER_BYTES..)?)
     }
 
-    /// The signatures, in the order of the signers.
+    /// The signatures, in the order of the signers, or of the keys that are named.
     #[inline]
     pub fn signatures(&self) -> impl Iterator<Item = &'a [u8; 64]> + use<'a> {
         self.bytes.get(self.body_bytes..).unwrap_or_default().as_chunks::<64>().0.iter()
@@ -255,8 +329,50 @@ fn refuse_low_order(address: &Address, offset: usize) -> Result<(), Malformed> {
     if nostro_ed25519::is_low_order(&address.0) { Err(Malformed::LowOrderAddress { offset }) } else { Ok(()) }
 }
 
+/// Reads the keys that are named; gives their number. Every signer has one at least, and not all of them only that of its address,
+/// since then they needn't be named.
+fn check_keys(reader: &mut Reader<'_>, own: &[u8], header: &Header) -> Result<u8, Malformed> {
+    let field =
+        |field, offset, expected, found: u8| Err(Malformed::Field { field, offset, expected, found: u64::from(found) });
+    let start = reader.offset();
+    let count = reader.u8()?;
+    if count < header.signers || count > KEYS_MAX {
+        return field("keys", start, "one per signer at least, 32 at most", count);
+    }
+    reader.reserved::<7>()?;
+    let signer = |place: u8| {
+        let further = usize::from(place).checked_sub(1).map(|place| HEADER_BYTES + 32 * place);
+        own.get(further.unwrap_or(24)..).and_then(|bytes| bytes.first_chunk::<32>()).copied()
+    };
+    let mut last: Option<(u8, Address)> = None;
+    let mut is_needed = false;
+    for _ in 0..count {
+        let offset = reader.offset();
+        let place = reader.u8()?;
+        reader.reserved::<7>()?;
+        let key_offset = reader.offset();
+        let key = Address(reader.array()?);
+        let expected = last.map_or(0, |(last, _)| last);
+        let is_next = last.is_some() && place == expected.saturating_add(1);
+        if place >= header.signers || (place != expected && !is_next) || last.is_some_and(|last| last >= (place, key)) {
+            return field("key", offset, "ascending places, none left out, and ascending keys", place);
+        }
+        refuse_low_order(&key, key_offset)?;
+        is_needed |= signer(place) != Some(key.0);
+        last = Some((place, key));
+    }
+    if last.is_none_or(|(place, _)| place.saturating_add(1) != header.signers) {
+        return field("keys", start, "one per signer at least, 32 at most", count);
+    }
+    if !is_needed {
+        return field("format", 0, "1 where every signer signs with the key of its address", FORMAT_WITH_KEYS);
+    }
+    Ok(count)
+}
+
 /// The fields before the further signers, as far as decoding needs them.
 struct Header {
+    format: u8,
     signers: u8,
     operations: u16,
     bytes: usize,
@@ -268,8 +384,8 @@ impl Header {
     fn decode(reader: &mut Reader<'_>) -> Result<Self, Malformed> {
         let field = |field, offset, expected, found| Err(Malformed::Field { field, offset, expected, found });
         let format = reader.u8()?;
-        if format != FORMAT {
-            return field("format", 0, "1", u64::from(format));
+        if format != FORMAT && format != FORMAT_WITH_KEYS {
+            return field("format", 0, "1 or 2", u64::from(format));
         }
         let signers = reader.u8()?;
         if !(1..=SIGNERS_MAX).contains(&signers) {
@@ -285,7 +401,7 @@ impl Header {
         let _valid_until = reader.u64()?;
         let account = Address(reader.array()?);
         refuse_low_order(&account, 24)?;
-        Ok(Self { signers, operations, bytes, account })
+        Ok(Self { format, signers, operations, bytes, account })
     }
 }
 
@@ -299,7 +415,7 @@ pub struct Transaction {
 impl Transaction {
     /// Begins a transaction of this account, on lane 0 with sequence 0, valid for ever, without operations.
     pub const fn builder(account: Address) -> TransactionBuilder {
-        TransactionBuilder { account, lane: 0, sequence: 0, valid_until: None, operations: Vec::new() }
+        TransactionBuilder::new(account)
     }
 
     /// Reads exactly one transaction.
@@ -332,163 +448,6 @@ impl Transaction {
 impl std::fmt::Debug for Transaction {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         self.as_ref().fmt(f)
-    }
-}
-
-/// Collects what a transaction orders.
-#[derive(Clone, Debug)]
-#[must_use]
-pub struct TransactionBuilder {
-    account: Address,
-    lane: u16,
-    sequence: u64,
-    valid_until: Option<Time>,
-    operations: Vec<(Address, Operation)>,
-}
-
-impl TransactionBuilder {
-    /// Uses this lane: one of 65,536 replay windows of the account, of which it may open 64.
-    pub fn lane(self, lane: u16) -> Self {
-        Self { lane, ..self }
-    }
-
-    /// Uses this number, once per account and lane.
-    pub fn sequence(self, sequence: u64) -> Self {
-        Self { sequence, ..self }
-    }
-
-    /// Rejects it in blocks later than this. Time 0 stands for unbounded.
-    pub fn valid_until(self, time: Time) -> Self {
-        Self { valid_until: Some(time), ..self }
-    }
-
-    /// Pays from the account.
-    pub fn transfer(self, payee: Address, asset: AssetId, amount: Amount) -> Self {
-        let payer = self.account;
-        self.transfer_from(payer, payee, asset, amount)
-    }
-
-    /// Pays from any account, which becomes a further signer.
-    pub fn transfer_from(self, payer: Address, payee: Address, asset: AssetId, amount: Amount) -> Self {
-        self.operation(payer, Operation::Transfer(Transfer { payee, asset, amount, reference: 0, code: 0 }))
-    }
-
-    /// Registers an asset that the account issues.
-    pub fn register_asset(self, code: AssetCode, scale: u8, maximum_supply: Amount) -> Self {
-        let issuer = self.account;
-        self.operation(issuer, Operation::RegisterAsset(RegisterAsset { code, scale, maximum_supply }))
-    }
-
-    /// Adds any operation that takes from `source`.
-    pub fn operation(mut self, source: Address, operation: Operation) -> Self {
-        self.operations.push((source, operation));
-        self
-    }
-
-    /// Fixes the bytes.
-    ///
-    /// # Errors
-    /// [`Malformed`] where a limit is passed: no operation or too many, too many signers, a field out of its range.
-    pub fn build(self) -> Result<UnsignedTransaction, Malformed> {
-        let mut further: Vec<Address> = self.operations.iter().map(|&(source, _)| source).collect();
-        further.retain(|&source| source != self.account);
-        further.sort_unstable();
-        further.dedup();
-        let signers = further.len() + 1;
-        let operations: usize = self.operations.iter().map(|(_, operation)| operation.kind().bytes).sum();
-        let total = HEADER_BYTES + further.len() * 32 + operations + signers * SIGNATURE_BYTES;
-
-        // Counts that don't fit their fields become values the decoder below refuses.
-        let mut bytes = Vec::with_capacity(total);
-        bytes.extend_from_slice(&[FORMAT, u8::try_from(signers).unwrap_or(u8::MAX)]);
-        bytes.extend_from_slice(&u16::try_from(self.operations.len()).unwrap_or(u16::MAX).to_le_bytes());
-        bytes.extend_from_slice(&u16::try_from(total / 8).unwrap_or(u16::MAX).to_le_bytes());
-        bytes.extend_from_slice(&self.lane.to_le_bytes());
-        bytes.extend_from_slice(&self.sequence.to_le_bytes());
-        bytes.extend_from_slice(&self.valid_until.map_or(0, |time| time.0).to_le_bytes());
-        bytes.extend_from_slice(&self.account.0);
-        further.iter().for_each(|signer| bytes.extend_from_slice(&signer.0));
-        for (source, operation) in &self.operations {
-            let place = further.binary_search(source).map_or(0, |place| place + 1);
-            operation.encode(u8::try_from(place).unwrap_or(u8::MAX), &mut bytes);
-        }
-        bytes.resize(total, 0);
-        TransactionRef::decode(&bytes).map(|transaction| UnsignedTransaction(transaction.to_owned()))
-    }
-}
-
-/// A transaction that lacks its signatures. Any signer will do: give it the [message](Self::message), bring the signatures.
-#[derive(Clone, Debug)]
-pub struct UnsignedTransaction(Transaction);
-
-/// Signatures that can't be put under a transaction.
-#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-#[non_exhaustive]
-pub enum SignError {
-    /// Too few or too many.
-    #[error("expected {expected} signatures, one per signer in order, found {found}")]
-    Count {
-        /// How many signers there are.
-        expected: usize,
-        /// How many signatures were given.
-        found: usize,
-    },
-    /// None of the keys is that of a signer.
-    #[error("expected a key for signer {signer}, found none among those given")]
-    KeyMissing {
-        /// The signer's address.
-        signer: Address,
-    },
-}
-
-impl UnsignedTransaction {
-    /// Whose signatures are needed, in order.
-    pub fn signers(&self) -> impl Iterator<Item = Address> {
-        self.0.as_ref().signers()
-    }
-
-    /// The 47 bytes each of them signs: pure Ed25519 (RFC 8032), no prehash, no context.
-    #[must_use]
-    pub fn message(&self, ledger: &Ledger) -> SignedMessage {
-        signed_message(&self.0.id(ledger))
-    }
-
-    /// Its id on a ledger, known before anyone has signed.
-    #[must_use]
-    pub fn id(&self, ledger: &Ledger) -> TransactionId {
-        self.0.id(ledger)
-    }
-
-    /// Puts signatures made elsewhere under it, in the order of the signers. They aren't checked here.
-    ///
-    /// # Errors
-    /// [`SignError::Count`].
-    pub fn with_signatures(self, signatures: &[Signature]) -> Result<Transaction, SignError> {
-        let Self(mut transaction) = self;
-        let slots = transaction.bytes.get_mut(transaction.body_bytes..).unwrap_or_default().as_chunks_mut::<64>().0;
-        if slots.len() != signatures.len() {
-            return Err(SignError::Count { expected: slots.len(), found: signatures.len() });
-        }
-        for (slot, signature) in slots.iter_mut().zip(signatures) {
-            *slot = signature.0;
-        }
-        Ok(transaction)
-    }
-
-    /// Signs with keys held here, in any order; keys of others are ignored.
-    ///
-    /// # Errors
-    /// [`SignError::KeyMissing`].
-    pub fn sign(self, ledger: &Ledger, keys: &[&KeyPair]) -> Result<Transaction, SignError> {
-        let message = self.message(ledger);
-        let signatures: Vec<Signature> = self
-            .signers()
-            .map(|signer| {
-                let key = keys.iter().find(|key| key.address() == signer);
-                key.map(|key| key.sign(&message)).ok_or(SignError::KeyMissing { signer })
-            })
-            .collect::<Result<_, _>>()?;
-        self.with_signatures(&signatures)
     }
 }
 

@@ -57,12 +57,13 @@ fn operation(value: &Value) -> Operation {
             amount: Amount(number(value, "amount")),
             reference: number(value, "reference"),
             code: number(value, "code"),
+            ..Transfer::default()
         }),
-        "RegisterAsset" => Operation::RegisterAsset(RegisterAsset {
-            code: text(value, "asset_code").parse().expect("an asset code"),
-            scale: number(value, "scale"),
-            maximum_supply: Amount(number(value, "maximum_supply")),
-        }),
+        "RegisterAsset" => Operation::RegisterAsset(RegisterAsset::plain(
+            text(value, "asset_code").parse().expect("an asset code"),
+            number(value, "scale"),
+            Amount(number(value, "maximum_supply")),
+        )),
         other => panic!("an operation this test doesn't know: {other}"),
     }
 }

@@ -37,6 +37,9 @@ fn check(transaction: &TransactionRef<'_>) {
     for (source, operation) in transaction.operations() {
         builder = builder.operation(signers[usize::from(source)], operation);
     }
+    for (place, key) in transaction.signed_keys() {
+        builder = builder.signed_by(signers[usize::from(place)], key);
+    }
     let signatures: Vec<Signature> = transaction.signatures().map(|signature| Signature(*signature)).collect();
     let unsigned = builder.build().expect("what was decoded can be built");
     let ledger = Ledger::new("fuzz").expect("a name");

@@ -88,7 +88,7 @@ fn block_text(out: &mut impl Write, block: &BlockRef<'_>, arguments: &InspectArg
             outcome_text(&outcome)
         )?;
         for (source, operation) in transaction.operations() {
-            writeln!(out, "      signer {source}  {}", operation_text(&operation))?;
+            writeln!(out, "      signer {source}  {}", operation)?;
         }
     }
     Ok(())
@@ -98,18 +98,6 @@ fn outcome_text(outcome: &Outcome) -> String {
     match outcome {
         Outcome::Applied => "applied".to_owned(),
         Outcome::Rejected(rejection) => format!("rejected {rejection}"),
-    }
-}
-
-fn operation_text(operation: &Operation) -> String {
-    match operation {
-        Operation::Transfer(transfer) => {
-            format!("transfer {} of asset {} to {}", transfer.amount, transfer.asset, transfer.payee)
-        }
-        Operation::RegisterAsset(register) => {
-            format!("register {} scale {} supply at most {}", register.code, register.scale, register.maximum_supply)
-        }
-        other => other.kind().name.to_owned(),
     }
 }
 
@@ -146,7 +134,7 @@ fn transaction_json(transaction: &TransactionRef<'_>, outcome: &Outcome) -> Valu
                 "kind": "RegisterAsset", "signer": source, "code": register.code.to_string(), "scale": register.scale,
                 "maximum_supply": register.maximum_supply.to_string(),
             }),
-            other => json!({ "kind": other.kind().name, "signer": source }),
+            other => json!({ "kind": other.kind().name, "signer": source, "text": other.to_string() }),
         })
         .collect();
     json!({

@@ -80,7 +80,9 @@ pub fn on_engine(program: &Program, shape: Shape) -> Observed {
     observed
 }
 
-fn observe(outcomes: Vec<(Time, Outcome)>, snapshot: &Snapshot) -> Observed {
+/// What can be seen of a state, with outcomes that were seen before.
+#[must_use]
+pub fn observe(outcomes: Vec<(Time, Outcome)>, snapshot: &Snapshot) -> Observed {
     let assets = snapshot.assets().map(|(_, asset)| asset).collect();
     Observed { outcomes, accounts: snapshot.accounts().collect(), assets, digest: snapshot.digest() }
 }

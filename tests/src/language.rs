@@ -87,14 +87,13 @@ fn operation(text: &str) -> (Address, Operation) {
     let (left, amount) = text.split_once(':').unwrap_or_else(|| panic!("an amount in {text}"));
     if let Some((issuer, code)) = left.split_once('*') {
         let code = code.parse().expect("a code");
-        let order = RegisterAsset { code, scale: 2, maximum_supply: Amount(number(amount)) };
-        return (letter(issuer), Operation::RegisterAsset(order));
+        return (letter(issuer), RegisterAsset::plain(code, 2, Amount(number(amount))).into());
     }
     let (payer, payee) = left.split_once('>').unwrap_or_else(|| panic!("a payment in {text}"));
     let (amount, asset) = amount.split_once('@').unwrap_or((amount, "0"));
     let asset = AssetId(asset.parse().expect("an asset"));
-    let order = Transfer { payee: letter(payee), asset, amount: Amount(number(amount)), reference: 0, code: 0 };
-    (letter(payer), Operation::Transfer(order))
+    let order = Transfer { payee: letter(payee), asset, amount: Amount(number(amount)), ..Transfer::default() };
+    (letter(payer), order.into())
 }
 
 /// Writes a transaction in the language.
@@ -107,8 +106,11 @@ pub fn show(transaction: &TransactionRef<'_>) -> String {
             Operation::Transfer(Transfer { payee, asset, amount, .. }) => {
                 format!("{source}>{}:{amount}@{asset}", name_of(&payee))
             }
-            Operation::RegisterAsset(order) => format!("{source}*{}:{}", order.code, order.maximum_supply),
-            other => format!("{other:?}"),
+            Operation::RegisterAsset(order) if order.policy.0 == 0 && !order.is_update => {
+                format!("{source}*{}:{}", order.code, order.maximum_supply)
+            }
+            // What the language has no words for.
+            other => format!("{source}:{other:?}"),
         }
     };
     let operations: Vec<String> = transaction.operations().map(one).collect();

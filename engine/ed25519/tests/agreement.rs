@@ -10,15 +10,20 @@ use common::{Case, KINDS, crafted, generator, verdicts, verifiers, zebra};
 use nostro_ed25519::{Item, Verifier, verify};
 use rand_chacha::rand_core::Rng;
 use rayon::prelude::*;
+use std::sync::atomic::{AtomicUsize, Ordering};
 
 #[test]
 fn random_and_crafted_signatures_get_the_peers_verdict() {
     #[expect(clippy::disallowed_methods, reason = "the length of a test, not its result")]
     let rounds = std::env::var("NOSTRO_AGREEMENT").ok().and_then(|rounds| rounds.parse().ok()).unwrap_or(1_u64);
     let verifiers = verifiers();
-    let compared: usize = (0..rounds).into_par_iter().map(|round| compare(round, &verifiers)).sum();
-    println!("{compared} signatures on {} paths", verifiers.len());
-    assert!(compared > 100);
+    let compared = AtomicUsize::new(0);
+    (0..rounds).into_par_iter().for_each(|round| {
+        let length = compare(round, &verifiers);
+        let so_far = compared.fetch_add(length, Ordering::Relaxed) + length;
+        println!("{so_far} signatures on {} paths", verifiers.len());
+    });
+    assert!(compared.into_inner() > 100);
 }
 
 /// One round of batches; gives the number of signatures.

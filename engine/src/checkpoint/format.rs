@@ -9,7 +9,8 @@ pub(super) const CHUNK_HEADER_BYTES: usize = 64;
 pub(super) const FOOTER_BYTES: usize = 280;
 /// About how much payload a chunk has; one record may be longer.
 pub(super) const CHUNK_BYTES: usize = 1 << 20;
-const FORMAT: u16 = 1;
+/// What a checkpoint with entries has. One without is of format 1, as before there were any.
+const FORMAT: u16 = 2;
 const CHUNK_MAGIC: [u8; 4] = *b"NCHK";
 const FOOTER_MAGIC: [u8; 4] = *b"NCKF";
 
@@ -25,10 +26,15 @@ pub(super) fn checkpoint_height(name: &str) -> Option<Height> {
 }
 
 /// What the records of a chunk are.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) enum Kind {
     Accounts,
     Assets,
+    Entries,
+}
+
+impl Kind {
+    pub(super) const ALL: [Self; 3] = [Self::Accounts, Self::Assets, Self::Entries];
 }
 
 /// What a chunk says of itself.
@@ -45,10 +51,7 @@ impl ChunkHeader {
     fn fields(&self) -> [u8; 32] {
         let mut bytes = [0; 32];
         bytes[0..4].copy_from_slice(&CHUNK_MAGIC);
-        bytes[4] = match self.kind {
-            Kind::Accounts => 0,
-            Kind::Assets => 1,
-        };
+        bytes[4] = self.kind as u8;
         bytes[8..16].copy_from_slice(&self.payload_bytes.to_le_bytes());
         bytes[16..20].copy_from_slice(&self.first.to_le_bytes());
         bytes[20..24].copy_from_slice(&self.count.to_le_bytes());
@@ -73,7 +76,8 @@ impl ChunkHeader {
         let mut reader = Reader::new(bytes);
         let mut decode = || -> Result<_, Malformed> {
             let magic: [u8; 4] = reader.array()?;
-            let kind = if reader.u8()? == 0 { Kind::Accounts } else { Kind::Assets };
+            // Another kind becomes one that the comparison below finds out.
+            let kind = Kind::ALL.get(usize::from(reader.u8()?)).copied().unwrap_or(Kind::Accounts);
             reader.array::<3>()?;
             let header = Self { kind, payload_bytes: reader.u64()?, first: reader.u32()?, count: reader.u32()? };
             reader.array::<8>()?;
@@ -93,6 +97,8 @@ pub(crate) struct Footer {
     pub accounts: u32,
     pub assets: u32,
     pub chunks: u32,
+    /// Whether there are chunks of entries, which format 1 doesn't know.
+    pub has_entries: bool,
     pub file_bytes: u64,
     /// BLAKE3 of the hashes of all chunks.
     pub content: [u8; 32],
@@ -109,10 +115,11 @@ impl Footer {
     pub(super) fn encode(&self) -> [u8; FOOTER_BYTES] {
         let Place { ledger, height, hash, time, transactions, segment, roots } = &self.place;
         let [newest, before] = roots;
+        let format = if self.has_entries { FORMAT } else { 1 };
         let mut bytes = [0; FOOTER_BYTES];
         let fields: [&[u8]; 17] = [
             &FOOTER_MAGIC,
-            &FORMAT.to_le_bytes(),
+            &format.to_le_bytes(),
             &[0; 2],
             ledger,
             &height.0.to_le_bytes(),
@@ -157,7 +164,7 @@ impl Footer {
         if format > FORMAT {
             return Err(FooterFault::NewerFormat(format));
         }
-        let footer = Self::fields(&mut reader).map_err(damaged)?;
+        let footer = Self { has_entries: format > 1, ..Self::fields(&mut reader).map_err(damaged)? };
         if footer.encode() == *bytes {
             return Ok(footer);
         }
@@ -173,6 +180,6 @@ impl Footer {
         let roots = [Digest(reader.array()?), Digest(reader.array()?)];
         let content = reader.array()?;
         let place = Place { ledger, height, hash, time, transactions, segment, roots };
-        Ok(Self { place, state, accounts, assets, chunks, file_bytes, content })
+        Ok(Self { place, state, accounts, assets, chunks, has_entries: false, file_bytes, content })
     }
 }

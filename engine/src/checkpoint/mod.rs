@@ -4,10 +4,10 @@
 //! checkpoint-0000000000001234.state      the state after block 1234
 //! checkpoint.tmp                         one in the making
 //!
-//! chunk, chunk, … of accounts by slot; chunk, … of assets by number; footer
+//! chunk, chunk, … of accounts by slot; chunk, … of assets by number; chunk, … of entries by number; footer
 //!
 //! chunk   0  4  magic "NCHK"
-//!         4  1  kind: 0 accounts, 1 assets
+//!         4  1  kind: 0 accounts, 1 assets, 2 entries, in this order
 //!         5  3  0
 //!         8  8  length of the payload
 //!        16  4  slot or number of the first record
@@ -17,7 +17,7 @@
 //!        64  …  payload: the canonical bytes of whole records back to back, about 1 MiB of them
 //!
 //! footer  0  4  magic "NCKF"
-//!         4  2  format, 1
+//!         4  2  format, 2; 1 if there are no entries
 //!         6  2  0
 //!         8 32  ledger id
 //!        40  8  height

@@ -26,7 +26,7 @@ pub(crate) enum CheckpointFault {
     #[error("{file}: expected a checkpoint of the ledger {expected}, found one of {found}")]
     OtherLedger { file: String, expected: Digest, found: Digest },
     /// It was written by a later version of this software.
-    #[error("{file}: written in format {found}, this version reads up to format 1")]
+    #[error("{file}: written in format {found}, this version reads up to format 2")]
     NewerFormat { file: String, found: u16 },
     /// The operating system has no randomness for an index, or no thread.
     #[error("the operating system gives no randomness or no thread: {0}")]
@@ -241,14 +241,17 @@ impl<S: Storage> Source<'_, S> {
         let end = footer.file_bytes.saturating_sub(FOOTER_BYTES as u64);
         let mut state = StateHasher::new(footer.accounts);
         let mut content = blake3::Hasher::new();
-        let (mut offset, mut assets_begun) = (0_u64, false);
+        let (mut offset, mut assets_begun, mut entries) = (0_u64, false, 0_u32);
         for _ in 0..footer.chunks {
             let buffer = empty.try_recv().unwrap_or_default();
             let (chunk, hash) = self.chunk(offset, end, buffer)?;
             content.update(&hash);
-            if chunk.header.kind == Kind::Assets && !assets_begun {
+            if chunk.header.kind > Kind::Accounts && !assets_begun {
                 state.begin_assets(footer.assets);
                 assets_begun = true;
+            }
+            if chunk.header.kind == Kind::Entries {
+                entries = entries.saturating_add(chunk.header.count);
             }
             state.update(&chunk.payload);
             offset = chunk.offset.saturating_add(chunk.payload.len() as u64);
@@ -266,6 +269,11 @@ impl<S: Storage> Source<'_, S> {
         if *content.finalize().as_bytes() != footer.content {
             return self.damaged(end, "the chunks of this footer".to_owned(), "others".to_owned());
         }
+        if footer.has_entries != (entries > 0) {
+            let expected = "format 2 with entries and only with them".to_owned();
+            return self.damaged(end, expected, format!("{entries} entries"));
+        }
+        state.end_entries(entries);
         let found = state.finish();
         if found != footer.state {
             return self.damaged(end, format!("the state digest {}", footer.state), found.to_string());
@@ -326,13 +334,20 @@ fn take_apart(
         let next = match header.kind {
             Kind::Accounts => loader.account_count(),
             Kind::Assets => loader.asset_count(),
+            Kind::Entries => loader.entry_count(),
         };
-        if header.first != next || (header.kind == Kind::Accounts && loader.asset_count() > 0) {
+        let is_late = match header.kind {
+            Kind::Accounts => loader.asset_count() > 0 || loader.entry_count() > 0,
+            Kind::Assets => loader.entry_count() > 0,
+            Kind::Entries => false,
+        };
+        if header.first != next || is_late {
             return Err(damaged(format!("{:?} from {next} on", header.kind), format!("from {} on", header.first)));
         }
         let taken = match header.kind {
             Kind::Accounts => loader.accounts(header.count, &payload),
             Kind::Assets => loader.assets(header.count, &payload),
+            Kind::Entries => loader.entries(header.count, &payload),
         };
         taken.map_err(|fault| damaged(format!("{}: {}", fault.what, fault.expected), fault.found))?;
         // A buffer more or less is no loss.

@@ -24,7 +24,7 @@ fn state(accounts: u32, salt: u64) -> State {
     let mut changes = Changes::default();
     let mut context = Context::new(&mut state, &mut changes, false);
     for code in ["EUR", "USD", "GOLD"] {
-        let order = RegisterAsset { code: code.parse().unwrap(), scale: 2, maximum_supply: Amount::MAX };
+        let order = RegisterAsset::plain(code.parse().unwrap(), 2, Amount::MAX);
         context.register_asset(&address(u32::MAX), &order).unwrap();
     }
     let mut slots = Vec::new();
@@ -164,13 +164,13 @@ fn one_of_another_ledger_or_of_a_later_format_is_refused() {
 
     let mut bytes = disk.durable(&path(5)).unwrap();
     let footer = bytes.len() - FOOTER_BYTES;
-    bytes[footer + 4] = 2;
+    bytes[footer + 4] = 3;
     let hash = blake3::derive_key("nostro 1 checkpoint footer", &bytes[footer..bytes.len() - 32]);
     let end = bytes.len() - 32;
     bytes[end..].copy_from_slice(&hash);
     replace(&disk, &path(5), &bytes);
     let refused = load_newest(&disk, Path::new(DIRECTORY), &LEDGER).unwrap_err();
-    assert!(matches!(refused, CheckpointFault::NewerFormat { found: 2, .. }), "{refused}");
+    assert!(matches!(refused, CheckpointFault::NewerFormat { found: 3, .. }), "{refused}");
 }
 
 #[test]
@@ -211,10 +211,14 @@ fn a_footer_has_one_encoding() {
         accounts: 5,
         assets: 6,
         chunks: 7,
+        has_entries: false,
         file_bytes: 1 << 40,
         content: [9; 32],
     };
     assert_eq!(Footer::decode(&footer.encode()), Ok(footer));
+    let with_entries = Footer { has_entries: true, ..footer };
+    assert_eq!(Footer::decode(&with_entries.encode()), Ok(with_entries));
+    assert_eq!((with_entries.encode()[4], footer.encode()[4]), (2, 1));
     // Golden: this digest changes with the format version only.
     assert_eq!(
         blake3::hash(&footer.encode()).to_string(),

@@ -69,10 +69,10 @@ pub(super) fn write<S: Storage>(
     remove_draft(storage, directory)?;
     let file = storage.create(&path).map_err(DiskError::on("create the file", &path, None))?;
     let mut draft = Draft { storage, file, path: &path, offset: 0, chunks: 0, content: blake3::Hasher::new() };
-    let (accounts, assets) = (records.account_count(), records.asset_count());
+    let (accounts, assets, entries) = (records.account_count(), records.asset_count(), records.entry_count());
     let mut state = StateHasher::new(accounts);
     let mut buffer = Vec::with_capacity(CHUNK_HEADER_BYTES + CHUNK_BYTES + 4096);
-    for (kind, count) in [(Kind::Accounts, accounts), (Kind::Assets, assets)] {
+    for (kind, count) in Kind::ALL.into_iter().zip([accounts, assets, entries]) {
         if kind == Kind::Assets {
             state.begin_assets(assets);
         }
@@ -84,6 +84,7 @@ pub(super) fn write<S: Storage>(
             let next = match kind {
                 Kind::Accounts => records.encode_accounts(first, CHUNK_BYTES, &mut buffer),
                 Kind::Assets => records.encode_assets(first, CHUNK_BYTES, &mut buffer),
+                Kind::Entries => records.encode_entries(first, CHUNK_BYTES, &mut buffer),
             };
             if kind == Kind::Accounts {
                 records.release_accounts_below(next);
@@ -97,9 +98,19 @@ pub(super) fn write<S: Storage>(
             }
         }
     }
+    state.end_entries(entries);
     let file_bytes = draft.offset.saturating_add(FOOTER_BYTES as u64);
     let (chunks, content) = (draft.chunks, draft.content.finalize().into());
-    let footer = Footer { place, state: state.finish(), accounts, assets, chunks, file_bytes, content };
+    let footer = Footer {
+        place,
+        state: state.finish(),
+        accounts,
+        assets,
+        chunks,
+        has_entries: entries > 0,
+        file_bytes,
+        content,
+    };
     draft.write(&footer.encode())?;
     if !storage.planted(Planted::CheckpointNotSynced) {
         storage.fdatasync(&draft.file).map_err(DiskError::on("sync the checkpoint", &path, None))?;

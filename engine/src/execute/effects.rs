@@ -7,7 +7,8 @@ use crate::types::Digest;
 /// Records are brought closer so many ahead.
 const AHEAD: usize = 16;
 
-/// Every changed account by slot, a mark, then every changed asset by number.
+/// Every changed account by slot, a mark, then every changed asset by number; if entries have changed, another mark and then those by
+/// number.
 #[derive(Debug, Default)]
 pub(crate) struct Effects(Vec<u8>);
 
@@ -29,21 +30,29 @@ impl Effects {
         let Scratch { changes, spare, slots, unrooted, .. } = scratch;
         let mut bytes = spare.pop().unwrap_or_default();
         bytes.clear();
-        let Changes { accounts, balances, assets, .. } = changes;
+        let Changes { accounts, balances, assets, entries, .. } = changes;
         slots.clear();
         accounts.drain(|slot| slots.push(slot));
         for (place, &slot) in slots.iter().enumerate() {
             if let Some(&ahead) = slots.get(place + AHEAD) {
                 state.prefetch_whole(ahead);
             }
-            unrooted.0.insert(group_of(slot));
+            unrooted[0].insert(group_of(slot));
             state.encode_changed_account(slot, balances, &mut bytes);
         }
         balances.clear();
         bytes.extend_from_slice(&u32::MAX.to_le_bytes());
         assets.drain(|asset| {
-            unrooted.1.insert(group_of(asset));
+            unrooted[1].insert(group_of(asset));
             state.encode_asset(asset, &mut bytes);
+        });
+        let mut has_entries = false;
+        entries.drain(|number| {
+            if !std::mem::replace(&mut has_entries, true) {
+                bytes.extend_from_slice(&u32::MAX.to_le_bytes());
+            }
+            unrooted[2].insert(group_of(number));
+            state.encode_entry(number, &mut bytes);
         });
         Self(bytes)
     }

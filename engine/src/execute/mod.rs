@@ -5,9 +5,10 @@
 //! 1. Transactions apply one after the other in the block's order; the result is a function of the state and the block alone.
 //! 2. The account of a transaction comes into being if it hasn't, whatever becomes of the transaction, since its replay window
 //!    must be kept.
-//! 3. Reasons to reject are met in this order: expired, sequence used, then operation by operation. A fresh sequence is used up
+//! 3. Reasons to reject are met in this order: not signed by whom it takes, which leaves no trace at all; expired, sequence used, then operation by operation. A fresh sequence is used up
 //!    even when the transaction is rejected.
 //! 4. A rejected transaction changes nothing else.
+//! 5. Before the first transaction at a new time, what is over by then is taken out of the table of entries, up to a bound.
 //!
 //! A block of many payments goes by shards on several threads where that is quicker (see `sharded`); all else goes one by one. The
 //! result is the same, so the choice is free at every block.
@@ -29,9 +30,9 @@ pub use sharded::PlantedOrder;
 pub(crate) use sharded::{Mode, Sharding};
 
 use crate::block::Block;
-use crate::ops::{Operation, Source};
+use crate::ops::{Class, Operation, Source};
 use crate::prepare::Prepared;
-use crate::state::{ChangedGroups, Changes, Context, Slot, SlotSet, State, prefetch};
+use crate::state::{ChangedGroups, Changes, Context, Scene, Slot, SlotSet, State, prefetch, sweep};
 use crate::transaction::TransactionRef;
 use crate::types::{Address, Digest, Rejection, RejectionCode, Time};
 use sharded::execute_sharded;
@@ -63,8 +64,8 @@ pub(crate) struct Scratch {
     spare: Vec<Vec<u8>>,
     /// Changed accounts in order.
     slots: Vec<u32>,
-    /// Groups of accounts and of assets that have changed since the last state root.
-    unrooted: (SlotSet, SlotSet),
+    /// Groups of accounts, of assets and of entries that have changed since the last state root.
+    unrooted: [SlotSet; 3],
     /// How blocks go by shards, if any does.
     sharding: Option<Box<Sharding>>,
 }
@@ -78,8 +79,10 @@ impl Scratch {
     /// What has changed since this was last asked.
     pub(crate) fn take_changed(&mut self) -> ChangedGroups {
         let mut changed = ChangedGroups::default();
-        self.unrooted.0.drain(|group| changed.accounts.push(group));
-        self.unrooted.1.drain(|group| changed.assets.push(group));
+        let [accounts, assets, entries] = &mut self.unrooted;
+        accounts.drain(|group| changed.accounts.push(group));
+        assets.drain(|group| changed.assets.push(group));
+        entries.drain(|group| changed.entries.push(group));
         changed
     }
 
@@ -100,6 +103,11 @@ pub(crate) fn settle(block: &Block<'_>, state: &mut State, scratch: &mut Scratch
 
 /// Executes the transactions of a block; what has changed is left in the scratch.
 fn execute_all(block: &Block<'_>, state: &mut State, scratch: &mut Scratch) -> Vec<(u32, Rejection)> {
+    if state.pass_time(block.time) {
+        let mut context = Context::new(state, &mut scratch.changes, false);
+        context.within(Scene { time: block.time, ..Scene::default() });
+        sweep(&mut context);
+    }
     let listed: usize = block.runs.iter().map(|run| run.prepared.len()).sum();
     assert_eq!(listed, block.count as usize, "a block executes as many transactions as it counts");
     let rejections = match scratch.sharding.take() {
@@ -173,6 +181,10 @@ fn apply(
     // It was prepared from these bytes, so it is there.
     let Some(transaction) = prepared.of(run) else { return Ok(()) };
     let address = transaction.account();
+    if state.has_guarded() || transaction.names_keys() {
+        // Whoever may not act for an account leaves no trace on it, not even a sequence used.
+        check_authorities(&transaction, time, state)?;
+    }
     let slot = match prepared.payer().or_else(|| state.find(&address)) {
         Some(slot) => slot,
         None => Context::new(state, changes, false).open_account(&address)?,
@@ -187,7 +199,8 @@ fn apply(
     }
     used?;
 
-    let mut context = Context::new(state, changes, transaction.operation_count() > 1);
+    let mut context = Context::new(state, changes, transaction.needs_journal());
+    context.within(Scene { time, account: address, further: transaction.further_signers() });
     context.expect(prepared.payee());
     for (place, (source, operation)) in (0_u16..).zip(transaction.operations()) {
         let done = if source == 0 {
@@ -201,6 +214,25 @@ fn apply(
         }
     }
     context.keep();
+    Ok(())
+}
+
+/// Whether those who have signed may act for all they sign for.
+#[cold]
+fn check_authorities(transaction: &TransactionRef<'_>, time: Time, state: &State) -> Result<(), Rejection> {
+    let mut keys = Vec::new();
+    let mut orders = Vec::new();
+    for (place, signer) in (0_u8..).zip(transaction.signers()) {
+        keys.clear();
+        keys.extend(transaction.signed_keys().filter(|&(of, _)| of == place).map(|(_, key)| key));
+        orders.clear();
+        orders.extend(transaction.operations().filter(|&(of, _)| of == place).map(|(_, order)| order.class()));
+        if orders.is_empty() {
+            // Its sequence is used in any case.
+            orders.push((Class::Low, 0, false));
+        }
+        state.check_authority(&signer, place, &keys, &orders, time)?;
+    }
     Ok(())
 }
 

@@ -281,12 +281,12 @@ fn touch(prepared: &Prepared, run: &[u8], known: &Known<'_>, mut touched: impl F
     // An account that wasn't found when this was prepared may be there by now.
     transaction.signers().filter_map(|signer| known.find(&signer)).for_each(&mut touched);
     transaction.operations().all(|(_, operation)| match operation {
+        // By a grant somebody else pays, by a policy a fee account is paid.
         Operation::Transfer(transfer) => {
             known.find(&transfer.payee).into_iter().for_each(&mut touched);
-            true
+            transfer.grant.is_none() && !known.has_policy(transfer.asset)
         }
-        Operation::RegisterAsset(_) => true,
-        #[expect(unreachable_patterns, reason = "an operation is ordered behind a fence until it says what it touches")]
+        Operation::RegisterAsset(order) => !order.is_update && order.policy.0 == 0,
         _ => false,
     })
 }

@@ -12,11 +12,34 @@
 //! 2  words   u16   its length in words of eight bytes, these four bytes included
 //! ```
 
+mod amend;
 mod asset;
+mod authorize;
+mod display;
+mod grant;
+mod hold;
+mod holder;
+mod market;
+mod order;
+mod predicate;
+mod put;
+mod require;
+mod settle;
 mod transfer;
 
+pub use amend::Amend;
 pub use asset::RegisterAsset;
-pub use transfer::Transfer;
+pub use authorize::Authorize;
+pub use grant::{Grant, GrantAction, GrantTerms};
+pub use hold::Hold;
+pub use holder::{ControlHolder, HolderAction};
+pub use market::OpenMarket;
+pub use order::PlaceOrder;
+pub use predicate::Predicate;
+pub use put::{Put, PutAction};
+pub use require::Require;
+pub use settle::Settle;
+pub use transfer::{GrantName, Transfer};
 
 use crate::state::Context;
 use crate::types::{Address, Rejection};
@@ -29,24 +52,109 @@ pub struct OperationKind {
     pub code: u8,
     /// Its name, as in the documents.
     pub name: &'static str,
-    /// Its length on the wire in bytes.
-    pub bytes: usize,
+    /// Its shortest length on the wire in bytes.
+    pub bytes_min: usize,
+    /// Its longest.
+    pub bytes_max: usize,
 }
 
-/// Every operation, by ascending code. Codes are never reused.
-pub const OPERATIONS: &[OperationKind] = &[
-    OperationKind { code: Transfer::CODE, name: "Transfer", bytes: Transfer::BYTES },
-    OperationKind { code: RegisterAsset::CODE, name: "RegisterAsset", bytes: RegisterAsset::BYTES },
-];
+macro_rules! operations {
+    ($($(#[$doc:meta])* $name:ident($min:expr, $max:expr),)*) => {
+        /// Every operation, by ascending code. Codes are never reused.
+        pub const OPERATIONS: &[OperationKind] = &[$(
+            OperationKind { code: $name::CODE, name: stringify!($name), bytes_min: $min, bytes_max: $max },
+        )*];
 
-/// What a transaction orders.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-#[non_exhaustive]
-pub enum Operation {
+        /// What a transaction orders.
+        #[derive(Clone, Debug, PartialEq, Eq)]
+        #[non_exhaustive]
+        pub enum Operation {
+            $($(#[$doc])* $name($name),)*
+        }
+
+        impl Operation {
+            /// Does it. After an `Err` the caller rolls back what it has done.
+            #[inline]
+            pub(crate) fn apply(&self, source: Source<'_>, context: &mut Context<'_>) -> Result<(), Rejection> {
+                match self {
+                    $(Self::$name(order) => order.apply(source, context),)*
+                }
+            }
+
+            /// Its line in the table.
+            #[must_use]
+            pub fn kind(&self) -> &'static OperationKind {
+                let code = match self {
+                    $(Self::$name(_) => $name::CODE,)*
+                };
+                // Every code has its line.
+                line(code).unwrap_or(&OPERATIONS[0])
+            }
+
+            fn encode_fields(&self, out: &mut Vec<u8>) {
+                match self {
+                    $(Self::$name(order) => order.encode(out),)*
+                }
+            }
+
+            #[inline]
+            fn decode_fields(code: u8, reader: &mut Reader<'_>) -> Result<Self, Malformed> {
+                match code {
+                    $($name::CODE => Ok(Self::$name($name::decode(reader)?)),)*
+                    found => Err(Malformed::UnknownOperation { offset: reader.offset().saturating_sub(4), found }),
+                }
+            }
+        }
+
+        $(impl From<$name> for Operation {
+            fn from(order: $name) -> Self {
+                Self::$name(order)
+            }
+        })*
+    };
+}
+
+operations! {
     /// Moves an amount of an asset from the source to a payee.
-    Transfer(Transfer),
-    /// Registers an asset, issued by the source.
-    RegisterAsset(RegisterAsset),
+    Transfer(Transfer::BYTES, Transfer::BYTES_MAX),
+    /// Registers an asset, issued by the source, or changes one.
+    RegisterAsset(RegisterAsset::BYTES_MIN, RegisterAsset::BYTES_MAX),
+    /// Controls who may hold an asset of the source's.
+    ControlHolder(ControlHolder::BYTES, ControlHolder::BYTES),
+    /// Writes a record or takes one back.
+    Put(Put::BYTES_MIN, Put::BYTES_MAX),
+    /// Sets money aside for somebody.
+    Hold(Hold::BYTES_MIN, Hold::BYTES_MAX),
+    /// Releases money that was set aside, or gives it back.
+    Settle(Settle::BYTES_MIN, Settle::BYTES_MAX),
+    /// Lets somebody act in the source's place, or no longer.
+    Grant(Grant::BYTES_MIN, Grant::BYTES_MAX),
+    /// Buys or sells in a market.
+    PlaceOrder(PlaceOrder::BYTES, PlaceOrder::BYTES),
+    /// Changes orders that wait, or takes them back.
+    Amend(Amend::BYTES_MIN, Amend::BYTES_MAX),
+    /// Says who may act for the source.
+    Authorize(Authorize::BYTES_MIN, Authorize::BYTES_MAX),
+    /// Requires that a predicate holds.
+    Require(Require::BYTES_MIN, Require::BYTES_MAX),
+    /// Opens a market.
+    OpenMarket(OpenMarket::BYTES, OpenMarket::BYTES),
+}
+
+/// How much it takes to order an operation.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Class {
+    /// It gives nothing away.
+    Low,
+    Medium,
+    /// It changes who may act.
+    High,
+}
+
+/// The line of a code.
+#[inline]
+fn line(code: u8) -> Option<&'static OperationKind> {
+    OPERATIONS.iter().find(|kind| kind.code == code)
 }
 
 impl Operation {
@@ -59,25 +167,30 @@ impl Operation {
         }
     }
 
-    /// Does it. An `Err` leaves everything as it was.
+    /// How much it takes to order it, its code, and whether recovery keys order it.
+    pub(crate) fn class(&self) -> (Class, u8, bool) {
+        let class = match self {
+            Self::Put(_) | Self::Require(_) | Self::Settle(_) | Self::Amend(_) => Class::Low,
+            Self::Authorize(_) => Class::High,
+            _ => Class::Medium,
+        };
+        (class, self.kind().code, matches!(self, Self::Authorize(order) if order.is_recovery()))
+    }
+
+    /// Whether the operation these bytes begin with may have changed something when it is rejected, so that a journal is needed.
     #[inline]
-    pub(crate) fn apply(&self, source: Source<'_>, context: &mut Context<'_>) -> Result<(), Rejection> {
-        match self {
-            Self::Transfer(transfer) => transfer.apply(source, context),
-            Self::RegisterAsset(register) => register.apply(source, context),
-        }
+    pub(crate) fn needs_journal(operation: &[u8]) -> bool {
+        operation.first() != Some(&Transfer::CODE)
     }
 
     /// Writes it; `source` is the place of its source among the signers.
     pub(crate) fn encode(&self, source: u8, out: &mut Vec<u8>) {
-        let kind = self.kind();
-        let words = u16::try_from(kind.bytes / 8).unwrap_or(u16::MAX);
-        out.extend_from_slice(&[kind.code, source]);
-        out.extend_from_slice(&words.to_le_bytes());
-        match self {
-            Self::Transfer(transfer) => transfer.encode(out),
-            Self::RegisterAsset(register) => register.encode(out),
-        }
+        let start = out.len();
+        out.extend_from_slice(&[self.kind().code, source, 0, 0]);
+        self.encode_fields(out);
+        // What is longer than the field can say is refused by the decoder, as what is longer than the table allows.
+        let words = u16::try_from(out.len().saturating_sub(start) / 8).unwrap_or(u16::MAX);
+        out[start + 2..start + 4].copy_from_slice(&words.to_le_bytes());
     }
 
     /// Reads one; gives the place of its source among the `signers` too.
@@ -85,36 +198,71 @@ impl Operation {
     pub(crate) fn decode(reader: &mut Reader<'_>, signers: u8) -> Result<(u8, Self), Malformed> {
         let offset = reader.offset();
         let code = reader.u8()?;
-        let kind = match code {
-            Transfer::CODE => &OPERATIONS[0],
-            RegisterAsset::CODE => &OPERATIONS[1],
-            _ => return Err(Malformed::UnknownOperation { offset, found: code }),
-        };
+        let Some(kind) = line(code) else { return Err(Malformed::UnknownOperation { offset, found: code }) };
         let source = reader.u8()?;
         if source >= signers {
             let expected = "a signer of this transaction";
             return Err(Malformed::Field { field: "source", offset: offset + 1, expected, found: u64::from(source) });
         }
         let words = reader.u16()?;
-        if usize::from(words) * 8 != kind.bytes {
-            let expected = "the length of this operation in words";
-            return Err(Malformed::Field { field: "words", offset: offset + 2, expected, found: u64::from(words) });
-        }
-        let operation = match code {
-            Transfer::CODE => Self::Transfer(Transfer::decode(reader)?),
-            _ => Self::RegisterAsset(RegisterAsset::decode(reader)?),
+        let bytes = usize::from(words) * 8;
+        let wrong_length = Malformed::Field {
+            field: "words",
+            offset: offset + 2,
+            expected: "the length of this operation in words",
+            found: u64::from(words),
         };
+        if bytes < kind.bytes_min || bytes > kind.bytes_max {
+            return Err(wrong_length);
+        }
+        let operation = Self::decode_fields(code, reader)?;
+        // The fields decide how long it is, and the length must say the same.
+        if reader.offset().saturating_sub(offset) != bytes {
+            return Err(wrong_length);
+        }
         Ok((source, operation))
     }
+}
 
-    /// Its line in the table.
-    #[must_use]
-    pub fn kind(&self) -> &'static OperationKind {
-        match self {
-            Self::Transfer(_) => &OPERATIONS[0],
-            Self::RegisterAsset(_) => &OPERATIONS[1],
-        }
+/// Reads an address that somebody can hold the key of.
+#[inline]
+fn address(reader: &mut Reader<'_>) -> Result<Address, Malformed> {
+    let offset = reader.offset();
+    let address = reader.array()?;
+    if nostro_ed25519::is_low_order(&address) {
+        return Err(Malformed::LowOrderAddress { offset });
     }
+    Ok(Address(address))
+}
+
+/// Reads the zeros that fill a part of `bytes` up to whole words.
+fn padding(reader: &mut Reader<'_>, bytes: usize) -> Result<(), Malformed> {
+    let offset = reader.offset();
+    let padding = reader.bytes(bytes.next_multiple_of(8) - bytes)?;
+    match padding.iter().find(|&&byte| byte != 0) {
+        None => Ok(()),
+        Some(&byte) => Err(Malformed::Field { field: "padding", offset, expected: "0", found: u64::from(byte) }),
+    }
+}
+
+/// Fills up what an operation has written behind its first four bytes with zeros to whole words.
+fn pad(start: usize, out: &mut Vec<u8>) {
+    let length = out.len().saturating_sub(start) + 4;
+    out.resize(out.len() + length.next_multiple_of(8) - length, 0);
+}
+
+/// Writes a predicate, filled up with zeros to whole words.
+fn put_predicate(predicate: &Predicate, out: &mut Vec<u8>) {
+    let bytes = predicate.bytes();
+    out.extend_from_slice(bytes);
+    out.resize(out.len() + bytes.len().next_multiple_of(8) - bytes.len(), 0);
+}
+
+/// Reads a predicate and the zeros behind it.
+fn take_predicate(reader: &mut Reader<'_>) -> Result<Predicate, Malformed> {
+    let predicate = Predicate::decode(reader)?;
+    padding(reader, predicate.bytes().len())?;
+    Ok(predicate)
 }
 
 /// Who an operation takes from, with the slot of its account if that has come into being.
@@ -131,6 +279,8 @@ mod tests {
     #[test]
     fn codes_ascend_and_lengths_are_whole_words() {
         assert!(OPERATIONS.windows(2).all(|pair| pair[0].code < pair[1].code));
-        assert!(OPERATIONS.iter().all(|kind| kind.bytes % 8 == 0 && kind.bytes >= 8));
+        let is_whole = |bytes: usize| bytes.is_multiple_of(8) && bytes >= 8;
+        assert!(OPERATIONS.iter().all(|kind| is_whole(kind.bytes_min) && is_whole(kind.bytes_max)));
+        assert!(OPERATIONS.iter().all(|kind| kind.bytes_min <= kind.bytes_max));
     }
 }

@@ -17,6 +17,12 @@ pub(crate) struct Balance {
 
 impl Balance {
     pub(super) const ZERO: Self = Self { available: Amount::ZERO, held: Amount::ZERO };
+
+    /// Both together: a part of what is issued.
+    #[inline]
+    pub(super) const fn all(self) -> Amount {
+        Amount(self.available.0.wrapping_add(self.held.0))
+    }
 }
 
 /// An account with one asset and one lane, which is what most have, in one cache line. Its address, which never changes, stands in a
@@ -167,12 +173,17 @@ impl<'a> Record<'a> {
         encode_holdings(self.holdings(), out);
     }
 
+    /// How many holdings it has.
+    pub(super) fn filled(&self) -> u32 {
+        let further = self.further.map_or(0, |further| further.filled);
+        further.saturating_add(u32::from(self.account.balance != Balance::ZERO))
+    }
+
     /// What the effects of a block say of an account it changed: its canonical bytes; of one with many holdings their number, then
     /// those alone that the block changed, zeros included.
     #[inline]
     pub(super) fn encode_changed<I: Iterator<Item = AssetId>>(&self, changed: impl FnOnce() -> I, out: &mut Vec<u8>) {
-        let filled = self.further.map_or(0, |further| further.filled);
-        let filled = filled.saturating_add(u32::from(self.account.balance != Balance::ZERO));
+        let filled = self.filled();
         if filled <= EFFECTS_HOLDINGS_MAX {
             return self.encode(out);
         }

@@ -308,6 +308,11 @@ impl Accounts {
         }
     }
 
+    /// Whether an account has anything, available or set aside.
+    pub(super) fn holds_anything(&self, slot: Slot) -> bool {
+        self.record(slot).is_some_and(|record| record.filled() > 0)
+    }
+
     #[inline]
     fn record(&self, slot: Slot) -> Option<Record<'_>> {
         self.record_of(slot, self.addresses.get(slot)?)

@@ -4,7 +4,7 @@ use super::account::NO_ASSET;
 use super::chunks::Chunks;
 use super::load::Unloadable;
 use super::pages::{Pages, SharedPages};
-use crate::types::{Address, Amount, AssetCode, AssetId, Rejection, RejectionCode};
+use crate::types::{Address, Amount, AssetCode, AssetId, AssetPolicy, Rejection, RejectionCode};
 use crate::wire::Reader;
 
 /// What is known of an asset.
@@ -20,7 +20,12 @@ pub struct Asset {
     pub maximum_supply: Amount,
     /// How much is issued now: what all holders have together.
     pub issued: Amount,
+    /// What the issuer may do, and what holding it asks for.
+    pub policy: AssetPolicy,
 }
+
+/// Set in the byte of the scale when a policy stands behind the record.
+const HAS_POLICY: u8 = 0x80;
 
 impl Asset {
     /// What is issued after a mint.
@@ -36,13 +41,24 @@ impl Asset {
         }
     }
 
-    /// Canonical bytes, appended: issuer, code, scale, maximum supply, issued.
+    /// Whether anything has to be looked at before it is paid.
+    #[inline]
+    pub(crate) const fn has_policy(&self) -> bool {
+        self.policy.0 != 0
+    }
+
+    /// Canonical bytes, appended: issuer, code, scale, maximum supply, issued; behind them the policy if there is one, which the
+    /// highest bit of the scale says.
     fn encode(&self, out: &mut Vec<u8>) {
         out.extend_from_slice(&self.issuer.0);
         out.extend_from_slice(self.code.field());
-        out.extend_from_slice(&[self.scale]);
+        let has_policy = if self.has_policy() { HAS_POLICY } else { 0 };
+        out.extend_from_slice(&[self.scale | has_policy]);
         out.extend_from_slice(&self.maximum_supply.0.to_le_bytes());
         out.extend_from_slice(&self.issued.0.to_le_bytes());
+        if self.has_policy() {
+            out.extend_from_slice(&self.policy.0.to_le_bytes());
+        }
     }
 }
 
@@ -55,7 +71,11 @@ impl Asset {
             .ok_or_else(|| Unloadable::new("an asset's code", "a code", format!("{field:02x?}")))?;
         let scale = reader.u8()?;
         let (maximum_supply, issued) = (Amount(reader.u128()?), Amount(reader.u128()?));
-        Ok(Self { issuer, code, scale, maximum_supply, issued })
+        let policy = AssetPolicy(if scale & HAS_POLICY == 0 { 0 } else { reader.u16()? });
+        if (scale & HAS_POLICY != 0) != (policy.0 != 0) {
+            return Err(Unloadable::new("an asset's policy", "a policy where the scale says so", "none".to_owned()));
+        }
+        Ok(Self { issuer, code, scale: scale & !HAS_POLICY, maximum_supply, issued, policy })
     }
 }
 
@@ -111,6 +131,13 @@ impl Assets {
         if let Some(asset) = newest {
             self.by_code.remove((asset.issuer, asset.code));
             self.records.pop();
+        }
+    }
+
+    /// Changes what may change of an asset: not its issuer and code.
+    pub(super) fn set(&mut self, asset: AssetId, after: Asset) {
+        if let Some(Some(record)) = self.records.get_mut(asset.0) {
+            *record = after;
         }
     }
 

@@ -6,16 +6,20 @@
 
 use super::account::Balance;
 use super::changed::{ChangedBalances, ChangedPart};
+use super::entries::Entry;
+use super::facts::Scene;
 use super::slots::SlotSet;
 use super::{Asset, Slot, State};
 use crate::ops::{RegisterAsset, Source};
 use crate::types::{Address, Amount, AssetId, Rejection, RejectionCode};
+use std::sync::Arc;
 
 /// What a block has changed so far, and whether money was made of nothing.
 #[derive(Debug, Default)]
 pub(crate) struct Changes {
     pub accounts: SlotSet,
     pub assets: SlotSet,
+    pub entries: SlotSet,
     pub balances: ChangedBalances,
     /// By asset: the sum of all changes of balances less the change of what is issued, modulo 2¹²⁸. Zero when money is conserved.
     drift: Vec<u128>,
@@ -34,7 +38,10 @@ impl Changes {
                 self.balances.enter(*slot, *asset);
             }
             Undo::Account { slot, .. } => self.accounts.insert(slot.0),
-            Undo::Issued { asset, .. } | Undo::Asset { asset } => self.assets.insert(asset.0),
+            Undo::Issued { asset, .. } | Undo::Asset { asset } | Undo::AssetChange { asset, .. } => {
+                self.assets.insert(asset.0);
+            }
+            Undo::Entry { number, .. } => self.entries.insert(*number),
         }
     }
 
@@ -103,16 +110,19 @@ impl Changes {
 }
 
 #[derive(Debug)]
-enum Undo {
+pub(super) enum Undo {
     Balance { slot: Slot, asset: AssetId, before: Balance },
     Issued { asset: AssetId, before: Amount },
     Account { address: Address, slot: Slot },
     Asset { asset: AssetId },
+    AssetChange { asset: AssetId, before: Box<Asset> },
+    Entry { number: u32, before: Option<Arc<Entry>>, has_grown: bool },
 }
 
 #[derive(Debug)]
 pub(crate) struct Context<'a> {
-    state: &'a mut State,
+    pub(super) state: &'a mut State,
+    pub(super) scene: Scene<'a>,
     changes: &'a mut Changes,
     journal: Option<Vec<Undo>>,
     /// An account that will most likely be asked for: looked up ahead.
@@ -123,13 +133,19 @@ impl<'a> Context<'a> {
     /// A context for one transaction. `journalled` when more than one operation is to come.
     #[inline]
     pub(crate) fn new(state: &'a mut State, changes: &'a mut Changes, journalled: bool) -> Self {
-        Self { state, changes, journal: journalled.then(Vec::new), expected: None }
+        Self { state, changes, journal: journalled.then(Vec::new), expected: None, scene: Scene::default() }
     }
 
     /// Spares the search for an account that was looked up ahead.
     #[inline]
     pub(crate) const fn expect(&mut self, slot: Option<Slot>) {
         self.expected = slot;
+    }
+
+    /// Says when this happens and who has signed.
+    #[inline]
+    pub(crate) const fn within(&mut self, scene: Scene<'a>) {
+        self.scene = scene;
     }
 
     /// What is known of an asset.
@@ -177,6 +193,14 @@ impl<'a> Context<'a> {
         Ok(slot)
     }
 
+    /// Changes what an account has.
+    pub(super) fn set_balance(&mut self, slot: Slot, asset: AssetId, after: Balance) {
+        let before = self.state.accounts.balance(slot, asset);
+        self.record(Undo::Balance { slot, asset, before });
+        self.changes.flow(asset, before.all(), after.all());
+        self.state.accounts.set_balance(slot, asset, after);
+    }
+
     /// Changes what an account can spend.
     #[inline]
     pub(crate) fn set_available(&mut self, slot: Slot, asset: AssetId, available: Amount) {
@@ -207,16 +231,19 @@ impl<'a> Context<'a> {
         if let Some(found) = self.state.assets.find(issuer, order.code) {
             return Err(Rejection::new(RejectionCode::AssetExists, u64::from(found.0)));
         }
-        let RegisterAsset { code, scale, maximum_supply } = *order;
-        let asset = Asset { issuer: *issuer, code, scale, maximum_supply, issued: Amount::ZERO };
+        let RegisterAsset { code, scale, maximum_supply, policy, .. } = *order;
+        let asset = Asset { issuer: *issuer, code, scale, maximum_supply, issued: Amount::ZERO, policy };
         let full = Rejection::new(RejectionCode::TooManyAssets, u64::from(self.state.assets.len()));
         let id = self.state.assets.push(asset).ok_or(full)?;
         self.record(Undo::Asset { asset: id });
-        Ok(())
+        match &order.terms {
+            Some(terms) => self.set_asset_terms(id, policy, terms),
+            None => Ok(()),
+        }
     }
 
     #[inline]
-    fn record(&mut self, undo: Undo) {
+    pub(super) fn record(&mut self, undo: Undo) {
         match &mut self.journal {
             Some(journal) => journal.push(undo),
             None => self.changes.enter(&undo),
@@ -237,8 +264,8 @@ impl<'a> Context<'a> {
         for undo in journal.into_iter().flatten().rev() {
             match undo {
                 Undo::Balance { slot, asset, before } => {
-                    let after = state.available(slot, asset);
-                    changes.flow(asset, after, before.available);
+                    let after = state.accounts.balance(slot, asset);
+                    changes.flow(asset, after.all(), before.all());
                     state.accounts.set_balance(slot, asset, before);
                 }
                 Undo::Issued { asset, before } => {
@@ -252,6 +279,13 @@ impl<'a> Context<'a> {
                     state.accounts.pop();
                 }
                 Undo::Asset { .. } => state.assets.pop(),
+                Undo::AssetChange { asset, before } => state.assets.set(asset, *before),
+                Undo::Entry { number, before, has_grown } => {
+                    state.entries.set(number, before);
+                    if has_grown {
+                        state.entries.shrink();
+                    }
+                }
             }
         }
     }

@@ -4,10 +4,11 @@ use super::State;
 use super::account::{Balance, Decoded, Record};
 use super::accounts::{Accounts, Layout};
 use super::asset::Assets;
+use super::entries::Entries;
 use super::index::IndexBuilder;
 use super::payment::Issuers;
 use crate::arena::Arena;
-use crate::types::{Address, AssetId};
+use crate::types::{Address, AssetId, Time};
 use crate::wire::{Malformed, Reader};
 
 /// Why bytes aren't a state's.
@@ -35,12 +36,13 @@ impl From<Malformed> for Unloadable {
     }
 }
 
-/// A state in the making. Accounts come by ascending slot, assets by ascending number; the bytes are those that the digest is made
+/// A state in the making. Accounts come by ascending slot, assets and entries by ascending number; the bytes are those that the digest is made
 /// of, so loading and encoding are each other's inverse.
 #[derive(Debug)]
 pub(crate) struct StateLoader {
     accounts: Accounts,
     assets: Assets,
+    entries: Entries,
     index: IndexBuilder,
     arena: Arena,
 }
@@ -50,7 +52,7 @@ impl StateLoader {
     pub(crate) fn new() -> std::io::Result<Self> {
         let arena = Arena::default();
         let accounts = Accounts::new(Layout::DEFAULT, arena.clone());
-        Ok(Self { accounts, assets: Assets::new(), index: IndexBuilder::new()?, arena })
+        Ok(Self { accounts, assets: Assets::new(), entries: Entries::new(), index: IndexBuilder::new()?, arena })
     }
 
     /// Takes `count` accounts that fill these bytes.
@@ -72,6 +74,19 @@ impl StateLoader {
         at_end(&reader, bytes)
     }
 
+    /// Takes `count` places of the table of entries that fill these bytes.
+    pub(crate) fn entries(&mut self, count: u32, bytes: &[u8]) -> Result<(), Unloadable> {
+        let mut reader = Reader::new(bytes);
+        for _ in 0..count {
+            self.entries.push_encoded(&mut reader)?;
+        }
+        at_end(&reader, bytes)
+    }
+
+    pub(crate) const fn entry_count(&self) -> u32 {
+        self.entries.len()
+    }
+
     pub(crate) const fn account_count(&self) -> u32 {
         self.accounts.len()
     }
@@ -82,8 +97,9 @@ impl StateLoader {
 
     /// The state of everything taken.
     pub(crate) fn finish(self) -> State {
-        let Self { accounts, assets, index, arena } = self;
-        let state = State { accounts, index: index.build(arena), assets, issuers: Issuers::default() };
+        let Self { accounts, assets, entries, index, arena } = self;
+        let (index, issuers) = (index.build(arena), Issuers::default());
+        let state = State { accounts, index, assets, entries, time: Time(0), issuers };
         state.settle_accounts();
         state
     }

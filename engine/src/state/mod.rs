@@ -1,4 +1,4 @@
-//! What the ledger knows: accounts, balances, replay windows, assets.
+//! What the ledger knows: accounts, balances, replay windows, assets, and entries for everything else.
 //!
 //! One thread owns it and changes it through a [`Context`], one transaction at a time. Everything lies in dense arrays by slot
 //! or by asset number, in pages which a snapshot can keep. Nothing here knows a thread, a clock or a disk.
@@ -8,20 +8,26 @@
 //! 1. An account has one slot for ever: the n-th account to come into being has slot n.
 //! 2. For every asset the sum over all holders of available and held equals what is issued, which is at most the maximum supply.
 //!    So no balance ever overflows.
-//! 3. The digest is a function of what transactions did: not of where they were cut into blocks, nor of what a rejected one tried.
+//! 3. An entry's number is the lowest that was free when it came into being.
+//! 4. The digest is a function of what transactions did: not of where they were cut into blocks, nor of what a rejected one tried.
 
 mod account;
 mod accounts;
 mod addresses;
 mod asset;
+mod authorities;
 mod changed;
 mod chunks;
 mod context;
+mod entries;
+mod facts;
 mod index;
 mod load;
+mod markets;
 mod pages;
 mod payment;
 mod prefetch;
+mod promises;
 mod records;
 mod siphash;
 mod slots;
@@ -33,18 +39,22 @@ pub(crate) use account::Balance;
 pub use asset::Asset;
 pub(crate) use changed::{ChangedBalances, ChangedPart};
 pub(crate) use context::{Changes, Context};
+pub use entries::{AuthorityState, GrantState, HoldState, HolderState, MarketState, OrderState, Record, Share};
+pub(crate) use facts::{Scene, sweep};
 pub(crate) use index::{Resolver, Slot};
 pub(crate) use load::{StateLoader, decode_record};
+pub(crate) use markets::ORDERS_MET_MAX;
 pub(crate) use records::{StateHasher, StateRecords};
 pub(crate) use slots::SlotSet;
 pub(crate) use snapshot::StateSnapshot;
 pub(crate) use tree::{ChangedGroups, Keys, RootParts, StateTree, group_of, levels_above};
 
 use crate::arena::Arena;
-use crate::types::{Address, Amount, AssetId, Rejection, RejectionCode};
+use crate::types::{Address, Amount, AssetId, Rejection, RejectionCode, Time};
 use accounts::Accounts;
 pub(crate) use accounts::{Layout, Shard};
 use asset::Assets;
+use entries::Entries;
 use index::{Hash, Index};
 use payment::Issuers;
 pub(crate) use payment::{Judged, Known, Payment};
@@ -56,6 +66,9 @@ pub(crate) struct State {
     accounts: Accounts,
     index: Index,
     assets: Assets,
+    entries: Entries,
+    /// The time of the last block.
+    time: Time,
     issuers: Issuers,
 }
 
@@ -72,6 +85,8 @@ impl State {
             accounts: Accounts::new(layout, arena.clone()),
             index: Index::new(arena)?,
             assets: Assets::new(),
+            entries: Entries::new(),
+            time: Time(0),
             issuers: Issuers::default(),
         })
     }
@@ -149,6 +164,24 @@ impl State {
         self.assets.encode(AssetId(asset), out);
     }
 
+    /// Canonical bytes of a changed entry: number, then what stands there.
+    pub(crate) fn encode_entry(&self, number: u32, out: &mut Vec<u8>) {
+        out.extend_from_slice(&number.to_le_bytes());
+        self.entries.encode(number, out);
+    }
+
+    /// The state stands at the time of its last block.
+    pub(crate) const fn set_time(&mut self, time: Time) {
+        self.time = time;
+    }
+
+    /// Goes on to the time of a block; whether that is a new one.
+    pub(crate) fn pass_time(&mut self, time: Time) -> bool {
+        let is_new = time > self.time;
+        self.time = self.time.max(time);
+        is_new
+    }
+
     /// The state as it is now, for readers. The owner's next writes copy what the reader still holds, page by page.
     pub(crate) fn share(&mut self) -> StateSnapshot {
         StateSnapshot { records: self.share_records(), index: self.index.share() }
@@ -156,7 +189,7 @@ impl State {
 
     /// The same without the means to find an address, for those who go through everything in order.
     pub(crate) fn share_records(&mut self) -> StateRecords {
-        StateRecords { accounts: self.accounts.share(), assets: self.assets.share() }
+        StateRecords { accounts: self.accounts.share(), assets: self.assets.share(), entries: self.entries.share() }
     }
 
     fn available(&self, slot: Slot, asset: AssetId) -> Amount {

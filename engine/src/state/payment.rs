@@ -7,9 +7,11 @@
 
 use super::accounts::{Place, Shard};
 use super::addresses::Addresses;
+use super::asset::Assets;
+use super::entries::Entries;
 use super::index::Index;
 use super::window::{Use, Window};
-use super::{Changes, Layout, Slot, State};
+use super::{Asset, Changes, Layout, Slot, State};
 use crate::types::{Address, Amount, AssetId, Rejection, RejectionCode, Time};
 
 /// A transaction of one signer and one transfer in lane 0, of more than nothing and to somebody else; both accounts are there.
@@ -117,9 +119,13 @@ pub(super) struct Issuers {
 }
 
 impl Issuers {
-    /// Whether a payment is known to be neither a mint nor a burn, with so many accounts.
+    /// Whether a payment is known to be neither a mint nor a burn nor anybody's who has rules of their own, with so many accounts.
     #[inline]
-    fn know(&self, payment: &Payment, accounts: u32) -> bool {
+    fn know(&self, payment: &Payment, accounts: u32, entries: &Entries) -> bool {
+        // Who has rules of their own is looked at in order.
+        if entries.is_guarded(payment.payer.0) || entries.is_guarded(payment.payee.0) {
+            return false;
+        }
         match self.known.get(payment.asset.0 as usize) {
             // An account that is there stays, and so does an asset.
             Some(&(Some(issuer), _)) => issuer != payment.payer && issuer != payment.payee,
@@ -136,6 +142,8 @@ pub(crate) struct Known<'a> {
     addresses: &'a Addresses,
     accounts: u32,
     issuers: &'a Issuers,
+    entries: &'a Entries,
+    assets: &'a Assets,
 }
 
 impl Known<'_> {
@@ -145,19 +153,24 @@ impl Known<'_> {
         self.index.find(self.index.hash(address), is_it)
     }
 
-    /// Whether a payment is known to be neither a mint nor a burn.
+    /// Whether a payment is known to be nothing else: no mint, no burn, nobody's who has rules of their own.
     #[inline]
     pub(crate) fn is_payment(&self, payment: &Payment) -> bool {
-        self.issuers.know(payment, self.accounts)
+        self.issuers.know(payment, self.accounts, self.entries)
+    }
+
+    /// Whether an asset has a policy, or isn't known.
+    pub(crate) fn has_policy(&self, asset: AssetId) -> bool {
+        self.assets.get(asset).is_none_or(Asset::has_policy)
     }
 }
 
 impl State {
     /// The shards, and what else has to be known of the state to work on them.
     pub(crate) fn known_and_shards(&mut self) -> (Known<'_>, &mut [Shard]) {
-        let Self { accounts, index, issuers, .. } = self;
+        let Self { accounts, index, issuers, entries, assets, .. } = self;
         let (addresses, accounts, shards) = accounts.split();
-        (Known { index, addresses, accounts, issuers }, shards)
+        (Known { index, addresses, accounts, issuers, entries, assets }, shards)
     }
 
     /// How accounts are spread over shards.
@@ -168,12 +181,15 @@ impl State {
     /// Whether a payment is neither a mint nor a burn. `false` if there is no such asset. Only to be asked between transactions.
     #[inline]
     fn is_payment(&mut self, payment: &Payment) -> bool {
-        self.issuers.know(payment, self.accounts.len()) || self.find_issuer(payment)
+        let Self { issuers, entries, accounts, .. } = self;
+        issuers.know(payment, accounts.len(), entries) || self.find_issuer(payment)
     }
 
     #[cold]
     fn find_issuer(&mut self, payment: &Payment) -> bool {
-        let Some(issuer) = self.assets.get(payment.asset).map(|asset| asset.issuer) else { return false };
+        // What has a policy may not be paid by everyone. One without never gets any, since it isn't mutable.
+        let plain = self.assets.get(payment.asset).filter(|asset| !asset.has_policy());
+        let Some(issuer) = plain.map(|asset| asset.issuer) else { return false };
         let found = self.find(&issuer);
         let known = &mut self.issuers.known;
         let place = payment.asset.0 as usize;
@@ -182,7 +198,8 @@ impl State {
             known.resize(place.saturating_add(1), (None, u32::MAX));
         }
         known[place] = (found, self.accounts.len());
-        found.is_none_or(|issuer| issuer != payment.payer && issuer != payment.payee)
+        let is_guarded = self.is_guarded(payment.payer) || self.is_guarded(payment.payee);
+        !is_guarded && found.is_none_or(|issuer| issuer != payment.payer && issuer != payment.payee)
     }
 
     /// Makes a payment. `None` if it isn't one; then nothing has changed.

@@ -2,14 +2,16 @@
 
 use super::accounts::SharedAccounts;
 use super::asset::SharedAssets;
+use super::entries::SharedEntries;
 use super::index::Slot;
 use crate::types::{AssetId, Digest};
 
-/// All accounts and assets as they were, while the owner goes on.
+/// All accounts, assets and entries as they were, while the owner goes on.
 #[derive(Clone, Debug)]
 pub(crate) struct StateRecords {
     pub(super) accounts: SharedAccounts,
     pub(super) assets: SharedAssets,
+    pub(super) entries: SharedEntries,
 }
 
 impl StateRecords {
@@ -35,12 +37,23 @@ impl StateRecords {
         encode_until(from..self.asset_count(), bytes, out, |asset, out| self.assets.encode(AssetId(asset), out))
     }
 
+    /// Places in the table of entries, free ones included.
+    pub(crate) const fn entry_count(&self) -> u32 {
+        self.entries.len()
+    }
+
+    /// The same for entries.
+    pub(crate) fn encode_entries(&self, from: u32, bytes: usize, out: &mut Vec<u8>) -> u32 {
+        encode_until(from..self.entry_count(), bytes, out, |number, out| self.entries.encode(number, out))
+    }
+
     /// Lets go of accounts below a slot, so that the owner needn't copy them any more.
     pub(crate) fn release_accounts_below(&mut self, slot: u32) {
         self.accounts.release_below(Slot(slot));
     }
 
-    /// The state digest: BLAKE3 over the number of accounts, every account by slot, the number of assets, every asset.
+    /// The state digest: BLAKE3 over the number of accounts, every account by slot, the number of assets, every asset; if there are entries, every
+    /// one, then their number.
     pub(crate) fn digest(&self) -> Digest {
         let mut hasher = StateHasher::new(self.account_count());
         let mut piece = Vec::with_capacity(Self::PIECE_BYTES + 4096);
@@ -57,6 +70,13 @@ impl StateRecords {
             next = self.encode_assets(next, Self::PIECE_BYTES, &mut piece);
             hasher.update(&piece);
         }
+        next = 0;
+        while next < self.entry_count() {
+            piece.clear();
+            next = self.encode_entries(next, Self::PIECE_BYTES, &mut piece);
+            hasher.update(&piece);
+        }
+        hasher.end_entries(self.entry_count());
         hasher.finish()
     }
 }
@@ -93,6 +113,13 @@ impl StateHasher {
     /// After the last account, before the first asset.
     pub(crate) fn begin_assets(&mut self, assets: u32) {
         self.0.update(&assets.to_le_bytes());
+    }
+
+    /// After the last entry. A state without entries has the digest it had before there were any.
+    pub(crate) fn end_entries(&mut self, entries: u32) {
+        if entries > 0 {
+            self.0.update(&entries.to_le_bytes());
+        }
     }
 
     pub(crate) fn update(&mut self, piece: &[u8]) {

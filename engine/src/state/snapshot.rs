@@ -1,8 +1,11 @@
 //! A state that stays as it was while the owner goes on.
 
+use super::entries::{
+    AuthorityState, Entry, GrantState, HoldState, HolderState, MarketState, OrderState, Record, Terms,
+};
 use super::index::{SharedIndex, Slot};
 use super::{Asset, StateRecords, account::Balance};
-use crate::types::{Address, AssetCode, AssetId, Digest};
+use crate::types::{Address, AssetCode, AssetId, AssetTerms, Digest, RecordKind};
 
 #[derive(Clone, Debug)]
 pub(crate) struct StateSnapshot {
@@ -54,6 +57,117 @@ impl StateSnapshot {
 
     pub(crate) fn find_asset(&self, issuer: &Address, code: AssetCode) -> Option<AssetId> {
         self.records.assets.find(issuer, code)
+    }
+
+    fn entry(&self, name: &super::entries::Name) -> Option<&Entry> {
+        self.records.entries.get(self.records.entries.find(name)?)
+    }
+
+    pub(crate) fn record(
+        &self,
+        owner: &Address,
+        kind: RecordKind,
+        key: &[u8; 32],
+        subject: Option<&Address>,
+    ) -> Option<&Record> {
+        match self.entry(&Record::name(owner, kind, key, subject))? {
+            Entry::Record(record) => Some(record),
+            _ => None,
+        }
+    }
+
+    pub(crate) fn holder_state(&self, asset: AssetId, holder: &Address) -> HolderState {
+        match self.entry(&HolderState::name(asset, holder)) {
+            Some(Entry::Holder(state)) => *state,
+            _ => HolderState { asset, holder: *holder, ..HolderState::default() },
+        }
+    }
+
+    pub(crate) fn asset_terms(&self, asset: AssetId) -> AssetTerms {
+        match self.entry(&Terms::name(asset)) {
+            Some(Entry::Terms(terms)) => terms.terms,
+            _ => AssetTerms::default(),
+        }
+    }
+
+    pub(crate) fn hold(&self, owner: &Address, id: u64) -> Option<&HoldState> {
+        match self.entry(&HoldState::name(owner, id))? {
+            Entry::Hold(hold) => Some(hold),
+            _ => None,
+        }
+    }
+
+    pub(crate) fn grant(&self, owner: &Address, id: u64) -> Option<&GrantState> {
+        match self.entry(&GrantState::name(owner, id))? {
+            Entry::Grant(grant) => Some(grant),
+            _ => None,
+        }
+    }
+
+    pub(crate) fn authority(&self, owner: &Address) -> Option<&AuthorityState> {
+        match self.entry(&AuthorityState::name(owner))? {
+            Entry::Authority(authority) => Some(authority),
+            _ => None,
+        }
+    }
+
+    pub(crate) fn market(&self, number: u32) -> Option<&MarketState> {
+        match self.records.entries.get(number)? {
+            Entry::Market(market) => Some(market),
+            _ => None,
+        }
+    }
+
+    pub(crate) fn find_market(&self, operator: &Address, base: AssetId, quote: AssetId) -> Option<u32> {
+        self.records.entries.find(&MarketState::name(operator, base, quote))
+    }
+
+    pub(crate) fn order(&self, owner: &Address, id: u64) -> Option<&OrderState> {
+        match self.entry(&OrderState::name(owner, id))? {
+            Entry::Order(order) => Some(order),
+            _ => None,
+        }
+    }
+
+    /// Every order that waits, by number.
+    pub(crate) fn orders(&self) -> impl Iterator<Item = &OrderState> {
+        let entries = &self.records.entries;
+        (0..entries.len()).filter_map(|number| match entries.get(number)? {
+            Entry::Order(order) => Some(order),
+            _ => None,
+        })
+    }
+
+    /// Every hold, by number.
+    pub(crate) fn holds(&self) -> impl Iterator<Item = &HoldState> {
+        let entries = &self.records.entries;
+        (0..entries.len()).filter_map(|number| match entries.get(number)? {
+            Entry::Hold(hold) => Some(hold),
+            _ => None,
+        })
+    }
+
+    /// Every grant, by number.
+    pub(crate) fn grants(&self) -> impl Iterator<Item = &GrantState> {
+        let entries = &self.records.entries;
+        (0..entries.len()).filter_map(|number| match entries.get(number)? {
+            Entry::Grant(grant) => Some(grant),
+            _ => None,
+        })
+    }
+
+    /// Places in the table of entries, free ones included.
+    pub(crate) const fn entry_count(&self) -> u32 {
+        self.records.entries.len()
+    }
+
+    /// Every record that somebody has put, by number.
+    pub(crate) fn records_put(&self) -> impl Iterator<Item = &Record> {
+        let entries = &self.records.entries;
+        (0..entries.len()).filter_map(|number| match entries.get(number)? {
+            Entry::Record(record) => Some(record),
+            _ => None,
+        })
     }
 
     /// Every account in the order they came into being.

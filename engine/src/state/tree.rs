@@ -1,10 +1,11 @@
-//! The state root: Merkle trees over all accounts and over all assets.
+//! The state root: Merkle trees over all accounts, over all assets and over all entries.
 //!
 //! ```text
 //! state root     derive-key "nostro 1 state root" of: number of accounts u32, number of assets u32,
-//!                root over the accounts [32], root over the assets [32]
+//!                root over the accounts [32], root over the assets [32]; if there are entries, behind that their number u32 and
+//!                the root over them [32]
 //! node           derive-key "nostro 1 state node" of both children; see `merkle.rs`
-//! account, asset derive-key "nostro 1 state account", "nostro 1 state asset" of 128 bytes:
+//! leaf           derive-key "nostro 1 state account", "nostro 1 state asset", "nostro 1 state entry" of 128 bytes:
 //!                the canonical bytes, zeros, their length in the last four bytes; of more than 124 canonical bytes
 //!                their derive-key hash "nostro 1 state long" instead, with their length all the same
 //! ```
@@ -38,6 +39,7 @@ const PLAIN_BYTES_MAX: usize = LEAF_BYTES - 4;
 pub(crate) struct Keys {
     account: ContextKey,
     asset: ContextKey,
+    entry: ContextKey,
     node: ContextKey,
 }
 
@@ -52,6 +54,7 @@ impl Keys {
         Self {
             account: hash_derive_key_context("nostro 1 state account"),
             asset: hash_derive_key_context("nostro 1 state asset"),
+            entry: hash_derive_key_context("nostro 1 state entry"),
             node: hash_derive_key_context("nostro 1 state node"),
         }
     }
@@ -81,34 +84,42 @@ fn leaf(canonical: &[u8]) -> [u8; LEAF_BYTES] {
 pub(crate) struct RootParts {
     pub accounts: u32,
     pub assets: u32,
+    pub entries: u32,
     pub account_root: Hash,
     pub asset_root: Hash,
+    pub entry_root: Hash,
 }
 
 impl RootParts {
     pub(crate) fn root(&self) -> Digest {
-        let mut bytes = [0; 72];
+        let mut bytes = [0; 108];
         bytes[..4].copy_from_slice(&self.accounts.to_le_bytes());
         bytes[4..8].copy_from_slice(&self.assets.to_le_bytes());
         bytes[8..40].copy_from_slice(&self.account_root);
-        bytes[40..].copy_from_slice(&self.asset_root);
-        Digest(blake3::derive_key("nostro 1 state root", &bytes))
+        bytes[40..72].copy_from_slice(&self.asset_root);
+        bytes[72..76].copy_from_slice(&self.entries.to_le_bytes());
+        bytes[76..].copy_from_slice(&self.entry_root);
+        // A ledger without entries has the roots it had before there were any.
+        let said = if self.entries == 0 { &bytes[..72] } else { &bytes[..] };
+        Digest(blake3::derive_key("nostro 1 state root", said))
     }
 }
 
 /// Where records come from.
 pub(crate) trait Records {
-    fn counts(&self) -> (u32, u32);
+    /// How many accounts, assets and places for entries there are.
+    fn counts(&self) -> [u32; 3];
     fn encode_account(&self, slot: u32, out: &mut Vec<u8>);
     fn encode_asset(&self, asset: u32, out: &mut Vec<u8>);
+    fn encode_entry(&self, number: u32, out: &mut Vec<u8>);
 
     /// Nobody asks for accounts below this slot any more.
     fn release_accounts_below(&mut self, _slot: u32) {}
 }
 
 impl Records for StateRecords {
-    fn counts(&self) -> (u32, u32) {
-        (self.account_count(), self.asset_count())
+    fn counts(&self) -> [u32; 3] {
+        [self.account_count(), self.asset_count(), self.entry_count()]
     }
 
     fn encode_account(&self, slot: u32, out: &mut Vec<u8>) {
@@ -119,16 +130,21 @@ impl Records for StateRecords {
         self.assets.encode(super::AssetId(asset), out);
     }
 
+    fn encode_entry(&self, number: u32, out: &mut Vec<u8>) {
+        self.entries.encode(number, out);
+    }
+
     fn release_accounts_below(&mut self, slot: u32) {
         self.accounts.release_below(super::Slot(slot));
     }
 }
 
-/// Groups of eight slots and of eight assets in which something has changed, each ascending.
+/// Groups of eight slots, of eight assets and of eight entries in which something has changed, each ascending.
 #[derive(Debug, Default)]
 pub(crate) struct ChangedGroups {
     pub accounts: Vec<u32>,
     pub assets: Vec<u32>,
+    pub entries: Vec<u32>,
 }
 
 /// The group a slot or an asset is in.
@@ -136,24 +152,25 @@ pub(crate) const fn group_of(place: u32) -> u32 {
     place >> GROUP_BITS
 }
 
-/// Both trees, as far as they are kept.
+/// All trees, as far as they are kept.
 #[derive(Clone, Debug)]
 pub(crate) struct StateTree {
     keys: Keys,
     accounts: Tree,
     assets: Tree,
+    entries: Tree,
 }
 
 impl StateTree {
     pub(crate) fn new() -> Self {
-        Self { keys: Keys::new(), accounts: Tree::default(), assets: Tree::default() }
+        Self { keys: Keys::new(), accounts: Tree::default(), assets: Tree::default(), entries: Tree::default() }
     }
 
     /// Follows what has changed since the last time; the first time follows everything. Lets go of the accounts it has been to, so that
     /// the owner needn't copy them any more.
     pub(crate) fn update(&mut self, records: &mut impl Records, changed: &ChangedGroups) -> RootParts {
-        let (accounts, assets) = records.counts();
-        let Keys { account, asset, node } = &self.keys;
+        let [accounts, assets, entries] = records.counts();
+        let Keys { account, asset, entry, node } = &self.keys;
         let mut release_at = RELEASE;
         self.accounts.update([account, node], accounts, &changed.accounts, |slot, out| {
             if slot >= release_at {
@@ -163,6 +180,7 @@ impl StateTree {
             records.encode_account(slot, out);
         });
         self.assets.update([asset, node], assets, &changed.assets, |place, out| records.encode_asset(place, out));
+        self.entries.update([entry, node], entries, &changed.entries, |place, out| records.encode_entry(place, out));
         self.parts()
     }
 
@@ -170,8 +188,10 @@ impl StateTree {
         RootParts {
             accounts: self.accounts.len,
             assets: self.assets.len,
+            entries: self.entries.len,
             account_root: self.accounts.root(),
             asset_root: self.assets.root(),
+            entry_root: self.entries.root(),
         }
     }
 
@@ -349,8 +369,9 @@ mod tests {
     struct Made(Vec<(usize, u8)>);
 
     impl Records for Made {
-        fn counts(&self) -> (u32, u32) {
-            (u32::try_from(self.0.len()).unwrap(), 0)
+        fn counts(&self) -> [u32; 3] {
+            let count = u32::try_from(self.0.len()).unwrap();
+            [count, 0, count]
         }
 
         fn encode_account(&self, slot: u32, out: &mut Vec<u8>) {
@@ -359,6 +380,10 @@ mod tests {
         }
 
         fn encode_asset(&self, _: u32, _: &mut Vec<u8>) {}
+
+        fn encode_entry(&self, number: u32, out: &mut Vec<u8>) {
+            self.encode_account(number, out);
+        }
     }
 
     /// A tree made anew.
@@ -387,8 +412,9 @@ mod tests {
                 made.0[slot].1 = round;
                 changed.insert(group_of(u32::try_from(slot).unwrap()));
             }
-            let accounts = changed.into_iter().collect();
-            let parts = tree.update(&mut made, &ChangedGroups { accounts, assets: Vec::new() });
+            let accounts: Vec<u32> = changed.into_iter().collect();
+            let entries = accounts.clone();
+            let parts = tree.update(&mut made, &ChangedGroups { accounts, assets: Vec::new(), entries });
             assert_eq!(parts, anew(&made).parts(), "round {round}, {} records", made.0.len());
         }
     }

@@ -1,5 +1,14 @@
 use super::*;
-use crate::ops::OPERATIONS;
+use crate::keys::{KeyPair, Signature};
+use crate::ops::{
+    Amend, Authorize, ControlHolder, Grant, GrantAction, GrantName, GrantTerms, Hold, HolderAction, OPERATIONS,
+    OpenMarket, PlaceOrder, Predicate, Put, PutAction, RegisterAsset, Require, Settle,
+};
+use crate::state::Share;
+use crate::types::{
+    Amount, AssetCode, AssetId, AssetPolicy, AssetTerms, AuthorityKey, AuthorityRules, Comparison, GrantKind, Lifetime,
+    MarketId, RecordKind, Side,
+};
 use std::collections::BTreeSet;
 
 /// Bytes that look random and are the same every time.
@@ -31,8 +40,200 @@ impl Source {
         usize::from(u16::from_le_bytes(self.array())) % end
     }
 
+    fn flag(&mut self) -> bool {
+        self.below(2) == 1
+    }
+
+    #[expect(clippy::cast_possible_truncation, reason = "any number will do")]
+    fn put(&mut self) -> Put {
+        let kinds = [RecordKind::Attestation, RecordKind::Anchor, RecordKind::Rate, RecordKind::Data];
+        let kind = kinds[self.below(4)];
+        let actions = [PutAction::Create, PutAction::Write, PutAction::Revoke, PutAction::Remove];
+        let action = actions[self.below(4)];
+        let subject = (kind == RecordKind::Attestation || self.flag()).then(|| Address(self.array()));
+        let owner = self.flag().then(|| Address(self.array()));
+        let bare = Put { action, kind, key: self.array(), subject, owner, ..Put::default() };
+        if matches!(action, PutAction::Revoke | PutAction::Remove) {
+            return bare;
+        }
+        let length = if kind == RecordKind::Rate { 16 } else { self.below(257) };
+        let expiry = Some(self.number() as u64).filter(|&time| time != 0).map(Time);
+        Put { hash: self.array(), expiry, value: vec![self.number() as u8; length], ..bare }
+    }
+
+    #[expect(clippy::cast_possible_truncation, reason = "any number will do")]
+    fn predicate(&mut self, depth: usize) -> Predicate {
+        let comparisons = [Comparison::Less, Comparison::AtMost, Comparison::Equal, Comparison::More];
+        let comparison = comparisons[self.below(4)];
+        match self.below(if depth < 3 { 13 } else { 9 }) {
+            0 => Predicate::always(),
+            1 => Predicate::after(Time(self.number() as u64)),
+            2 => Predicate::before(Time(self.number() as u64)),
+            3 => Predicate::hash_lock(self.array()),
+            4 => Predicate::signed(Address(self.array())),
+            5 => Predicate::attested(Address(self.array()), self.array(), Address(self.array())),
+            6 => Predicate::balance(Address(self.array()), AssetId(7), comparison, Amount(self.number())),
+            7 => Predicate::rate(self.array(), Address(self.array()), comparison, self.number(), self.number() as u64),
+            8 => {
+                let kind = RecordKind::Anchor;
+                Predicate::record(Address(self.array()), kind, self.array(), Comparison::Unequal, self.array())
+            }
+            9 => {
+                let all: Vec<Predicate> = (0..=self.below(3)).map(|_| self.predicate(depth + 2)).collect();
+                Predicate::any_of(1 + self.below(all.len()) as u8, &all)
+            }
+            10 => self.predicate(depth + 1).and(&self.predicate(depth + 1)),
+            11 => self.predicate(depth + 1).or(&self.predicate(depth + 1)),
+            _ => self.predicate(depth + 1).negated(),
+        }
+    }
+
+    #[expect(clippy::cast_possible_truncation, reason = "any number will do")]
+    fn promise(&mut self) -> Operation {
+        if self.flag() {
+            let cancels = self.flag();
+            let amount = Amount(if cancels { 0 } else { self.number() });
+            let preimage = self.flag().then(|| vec![7; self.below(65)]);
+            return Settle { owner: Address(self.array()), id: 9, cancels, amount, preimage }.into();
+        }
+        let share = |source: &mut Self| Share { payee: Address(source.array()), parts: 1 + source.below(9) as u32 };
+        let expiry = Some(self.number() as u64).filter(|&time| time != 0).map(Time);
+        Hold {
+            id: self.number() as u64,
+            asset: AssetId(self.number() as u32),
+            amount: Amount(self.number()),
+            payees: (0..=self.below(4)).map(|_| share(self)).collect(),
+            release: self.predicate(3),
+            cancel: self.predicate(3),
+            arbiter: self.flag().then(|| Address(self.array())),
+            expiry,
+            releases_at_expiry: expiry.is_some() && self.flag(),
+        }
+        .into()
+    }
+
+    #[expect(clippy::cast_possible_truncation, reason = "any number will do")]
+    fn grant(&mut self) -> Grant {
+        let id = self.number() as u64;
+        if self.flag() {
+            let action = if self.flag() { GrantAction::Revoke } else { GrantAction::Remove };
+            return Grant { action, id, terms: None };
+        }
+        let (to, predicate) = (Address(self.array()), self.predicate(2));
+        let bare = GrantTerms {
+            to,
+            start: Time(self.number() as u64),
+            end: Some(Time(9)),
+            predicate,
+            ..GrantTerms::default()
+        };
+        let terms = if self.flag() {
+            GrantTerms { kind: GrantKind::Access, subject: self.array(), ..bare }
+        } else {
+            let period_cap = Amount(self.number());
+            let period_ms = if period_cap == Amount::ZERO { 0 } else { 1 + self.below(9) as u64 };
+            let payee = self.flag().then(|| Address(self.array()));
+            let (cap, rate) = (Amount(self.number()), Amount(self.number()));
+            GrantTerms { asset: AssetId(3), payee, cap, period_ms, period_cap, rate, ..bare }
+        };
+        Grant { action: GrantAction::Create, id, terms: Some(Box::new(terms)) }
+    }
+
+    #[expect(clippy::cast_possible_truncation, reason = "any number will do")]
+    fn trading(&mut self) -> Operation {
+        let number = |source: &mut Self| 1 + source.below(60_000) as u64;
+        match self.below(5) {
+            0 => {
+                let fee_basis_points = self.below(10_001) as u16;
+                let fee_account = (fee_basis_points > 0).then(|| Address(self.array()));
+                let (lot, tick) = (number(self), number(self));
+                OpenMarket { base: AssetId(1), quote: AssetId(2), lot, tick, fee_basis_points, fee_account }.into()
+            }
+            1 => Amend::Cancel((0..=self.below(64)).map(|n| n as u64).collect()).into(),
+            2 => Amend::CancelAll(MarketId(self.number() as u32)).into(),
+            3 => Amend::Change { id: self.number() as u64, price: number(self), quantity: number(self) }.into(),
+            _ => {
+                let budget = Amount(if self.flag() { 0 } else { 1 + self.below(9) as u128 });
+                let takes = budget != Amount::ZERO;
+                let lifetime = if takes { Lifetime::Budget } else { Lifetime::PostOnly };
+                let side = if takes || self.flag() { Side::Buy } else { Side::Sell };
+                let expiry = (!takes && self.flag()).then_some(Time(7));
+                let (price, quantity) = (number(self), number(self));
+                let market = MarketId(self.number() as u32);
+                PlaceOrder { market, id: 3, side, price, quantity, lifetime, expiry, budget, ..PlaceOrder::default() }
+                    .into()
+            }
+        }
+    }
+
+    #[expect(clippy::cast_possible_truncation, reason = "any number will do")]
+    fn authorize(&mut self) -> Authorize {
+        if self.below(4) == 0 {
+            return Authorize::Object;
+        }
+        let key = |source: &mut Self| AuthorityKey {
+            key: Address(source.array()),
+            weight: 1 + source.below(255) as u8,
+            scope: source.number() as u32,
+            expiry: source.flag().then_some(Time(9)),
+        };
+        let mut keys: Vec<AuthorityKey> = (0..=self.below(16)).map(|_| key(self)).collect();
+        keys.sort_by_key(|key| key.key);
+        let mut recovery_keys: Vec<Address> = (0..self.below(9)).map(|_| Address(self.array())).collect();
+        recovery_keys.sort_unstable();
+        let quorum = recovery_keys.len().min(3) as u8;
+        let delay_ms = if quorum == 0 { 0 } else { self.number() as u64 };
+        let (low, medium, high) = (1, 2, 3);
+        let (is_closed, needs_memo) = (self.flag(), self.flag());
+        let rules = AuthorityRules { keys, low, medium, high, recovery_keys, quorum, delay_ms, is_closed, needs_memo };
+        if self.flag() { Authorize::Set(rules) } else { Authorize::Recover(rules) }
+    }
+
+    #[expect(clippy::cast_possible_truncation, reason = "any number will do")]
+    fn asset(&mut self, code: AssetCode, scale: u8) -> RegisterAsset {
+        let policy = AssetPolicy(self.number() as u16 & 0x1ff);
+        let mut terms = AssetTerms::default();
+        if policy.has(AssetPolicy::CREDENTIAL) {
+            (terms.schema, terms.attester) = (self.array(), Address(self.array()));
+        }
+        if policy.has(AssetPolicy::FEE) {
+            (terms.fee_account, terms.fee_maximum) = (Address(self.array()), Amount(self.number()));
+            terms.fee_basis_points = 1 + self.below(10_000) as u16;
+        }
+        if policy.has(AssetPolicy::EXPIRES) {
+            terms.expiry = Time(1 + self.below(9) as u64);
+        }
+        if policy.has(AssetPolicy::METADATA) {
+            terms.metadata = self.array();
+        }
+        let terms = policy.has_any(AssetPolicy::WITH_TERMS).then(|| Box::new(terms));
+        let is_update = self.flag();
+        let scale = if is_update { 0 } else { scale };
+        RegisterAsset { code, scale, maximum_supply: Amount(self.number()), policy, terms, is_update }
+    }
+
+    #[expect(clippy::cast_possible_truncation, reason = "any number will do")]
+    fn control(&mut self) -> ControlHolder {
+        let actions = [HolderAction::Authorize, HolderAction::Freeze, HolderAction::ClawBack];
+        let action = actions[self.below(3)];
+        let claws = action == HolderAction::ClawBack;
+        let amount = Amount(if claws { self.number() } else { 0 });
+        let asset = AssetId(self.number() as u32);
+        ControlHolder { asset, holder: Address(self.array()), action, amount, up_to: claws && self.flag() }
+    }
+
     #[expect(clippy::cast_possible_truncation, reason = "any number will do")]
     fn operation(&mut self) -> Operation {
+        match self.below(16) {
+            14 => return self.trading(),
+            15 => return self.authorize().into(),
+            12 => return self.promise(),
+            13 => return self.grant().into(),
+            0 => return self.put().into(),
+            1 => return self.control().into(),
+            2 => return Require { predicate: self.predicate(1) }.into(),
+            _ => {}
+        }
         if self.below(4) == 0 {
             let mut code = String::new();
             for _ in 0..=self.below(12) {
@@ -40,9 +241,16 @@ impl Source {
                 code.push(char::from(letters[self.below(letters.len())]));
             }
             let (code, scale) = (code.parse().unwrap(), self.below(31) as u8);
-            return Operation::RegisterAsset(RegisterAsset { code, scale, maximum_supply: Amount(self.number()) });
+            if self.flag() {
+                return self.asset(code, scale).into();
+            }
+            return RegisterAsset::plain(code, scale, Amount(self.number())).into();
         }
+        let owner = Address(self.array());
+        let grant = (self.below(4) == 0).then_some(GrantName { owner, id: 5 });
         Operation::Transfer(Transfer {
+            up_to: self.flag(),
+            grant,
             payee: Address(self.array()),
             asset: AssetId(self.number() as u32),
             amount: Amount(self.number()),
@@ -63,6 +271,12 @@ impl Source {
             let source = people[self.below(people.len())];
             builder = builder.operation(source, self.operation());
         }
+        if self.below(4) == 0 {
+            for _ in 0..=self.below(3) {
+                // Only those from whom something is taken become signers.
+                builder = builder.signed_by(people[0], Address(self.array()));
+            }
+        }
         let unsigned = builder.clone().build().unwrap();
         let signatures: Vec<Signature> = unsigned.signers().map(|_| Signature(self.array())).collect();
         let transaction = unsigned.with_signatures(&signatures).unwrap();
@@ -79,6 +293,9 @@ fn rebuilt(transaction: &TransactionRef<'_>) -> Transaction {
         .valid_until(transaction.valid_until().unwrap_or_default());
     for (source, operation) in transaction.operations() {
         builder = builder.operation(signers[usize::from(source)], operation);
+    }
+    for (place, key) in transaction.signed_keys() {
+        builder = builder.signed_by(signers[usize::from(place)], key);
     }
     let signatures: Vec<Signature> = transaction.signatures().map(|signature| Signature(*signature)).collect();
     builder.build().unwrap().with_signatures(&signatures).unwrap()
@@ -125,7 +342,7 @@ fn decoding_and_encoding_are_each_others_inverse() {
         assert_eq!(seen.valid_until(), builder.valid_until.filter(|time| time.0 != 0), "seed {seed}");
         let signers: Vec<Address> = seen.signers().collect();
         assert_eq!(signers.len(), usize::from(seen.signer_count()), "seed {seed}");
-        assert_eq!(signers.len(), seen.signatures().count(), "seed {seed}");
+        assert_eq!(usize::from(seen.signature_count()), seen.signatures().count(), "seed {seed}");
         let operations: Vec<(Address, Operation)> =
             seen.operations().map(|(source, operation)| (signers[usize::from(source)], operation)).collect();
         assert_eq!(operations, builder.operations, "seed {seed}");
@@ -311,9 +528,11 @@ mod limits {
 
     #[test]
     fn the_longest_transaction_is_as_long_as_said() {
-        let longest = (0..240).fold(signers(16), |builder, n| builder.transfer(address(2), AssetId(0), Amount(n)));
-        check(longest, &format!("{TRANSACTION_BYTES_MAX} bytes"));
-        assert!(OPERATIONS.iter().all(|kind| kind.bytes <= Transfer::BYTES), "no operation is longer than a transfer");
+        let put = |builder: TransactionBuilder, bytes| builder.put(Put { value: vec![1; bytes], ..Put::default() });
+        let almost = (0..87).fold(signers(16), |builder, _| put(builder, 256));
+        check(put(almost.clone(), 40), &format!("{TRANSACTION_BYTES_MAX} bytes"));
+        check(put(almost, 41), "102 words at offset 4: expected at most 4096, found 4097");
+        assert!(OPERATIONS.iter().all(|kind| kind.bytes_max <= TRANSACTION_BYTES_MAX / 16), "any operation fits");
     }
 
     #[test]

@@ -6,19 +6,27 @@
 mod address;
 mod amount;
 mod asset;
+mod authority;
+mod condition;
 mod digest;
 mod header;
 mod holding;
+mod market;
 mod outcome;
+mod policy;
 mod receipt;
 
 pub use address::Address;
 pub use amount::{Amount, AmountOverflow};
 pub use asset::{AssetCode, AssetCodeError, AssetId};
+pub use authority::{AuthorityKey, AuthorityRules};
+pub use condition::{Comparison, GrantKind, RecordKind};
 pub use digest::{Digest, LedgerId, ParseHexError, TransactionId};
 pub use header::BlockHeader;
 pub use holding::Holding;
+pub use market::{Lifetime, MarketId, SelfTrade, Side};
 pub use outcome::{Outcome, Rejection, RejectionCode};
+pub use policy::{AssetPolicy, AssetTerms};
 pub use receipt::{Receipt, Receipts, Refusal};
 
 pub(crate) use digest::write_hex;

@@ -47,6 +47,10 @@ macro_rules! rejection_codes {
 }
 
 rejection_codes! {
+    /// A key that has signed isn't one of the signer's. Detail: the place of the signer. The sequence stays fresh.
+    201 UnknownKey "a key that has signed isn't one of the account's",
+    /// The keys that have signed don't reach what it takes. Detail: the place of the signer. The sequence stays fresh.
+    202 ThresholdUnmet "the keys that have signed don't weigh enough",
     /// The block's time is past `valid_until`. Detail: the block's time.
     301 Expired "the transaction was valid until an earlier time than the block's",
     /// The sequence was used before on this lane. Detail: the sequence.
@@ -61,6 +65,18 @@ rejection_codes! {
     402 AssetExists "the issuer has registered this code before",
     /// Every asset number is taken. Detail: how many assets there are.
     403 TooManyAssets "no asset number is left",
+    /// The source isn't the asset's issuer. Detail: the asset.
+    404 NotIssuer "the source isn't the asset's issuer",
+    /// The asset's policy doesn't allow it. Detail: the policy bit that decides.
+    405 PolicyForbids "the asset's policy doesn't allow it",
+    /// The block's time is past the asset's expiry. Detail: the expiry.
+    406 AssetExpired "the asset has expired",
+    /// The issuer has frozen one of the holders. Detail: 0 the payer, 1 the payee.
+    407 Frozen "the issuer has frozen one of the holders",
+    /// The issuer hasn't authorised one of the holders. Detail: 0 the payer, 1 the payee.
+    408 NotAuthorized "the issuer hasn't authorised one of the holders",
+    /// One of the holders lacks the credential that the asset asks for. Detail: 0 the payer, 1 the payee.
+    409 NotAttested "one of the holders lacks the credential the asset asks for",
     /// The payer is the payee.
     410 SelfTransfer "payer and payee are the same account",
     /// The amount is zero.
@@ -69,8 +85,72 @@ rejection_codes! {
     412 InsufficientFunds "the payer's available balance is too small",
     /// The issue would pass the asset's maximum supply. Detail: by how much, or 2⁶⁴ − 1 if it is more than that.
     413 SupplyExceeded "the issue would pass the asset's maximum supply",
+    /// The issuer has given up what the update asks for. Detail: 0 the supply, 1 the policy, 2 the terms.
+    414 PolicyLocked "the asset's supply and policy can't be changed in this way",
+    /// The account is closed. Detail: 0 the payee, or the place of the signer.
+    416 AccountClosed "the account is closed",
+    /// The payee asks for a reference. Detail: 0.
+    417 MemoRequired "the payee asks for a reference",
     /// The ledger can't take a further account. Detail: how many it has.
     420 TooManyAccounts "the ledger can't take a further account",
+    /// The ledger can't take a further entry. Detail: how many places it has.
+    421 TooManyEntries "the ledger can't take a further entry",
+    /// What is to last would be over at once. Detail: the block's time.
+    430 ExpiryPast "the expiry is before the block's time",
+    /// No keys that last could ever reach the highest threshold. Detail: what they weigh.
+    431 AuthorityUnreachable "the keys can't reach the highest threshold",
+    /// A recovery is under way. Detail: when it takes effect.
+    432 RecoveryPending "a recovery is under way",
+    /// No recovery is under way. Detail: 0.
+    433 NoRecovery "no recovery is under way",
+    /// An account that has something can't be closed. Detail: 0.
+    434 NotEmpty "an account that has something can't be closed",
+    /// The hold is there already. Detail: its number.
+    501 HoldExists "the source has a hold of this id",
+    /// There is no such hold, or it is over. Detail: 0.
+    502 NoHold "there is no such hold",
+    /// The source is none of those who may do this. Detail: 0.
+    503 WrongParty "the source may not do this",
+    /// The predicate doesn't hold. Detail: the node that decides, counted in the order of its bytes.
+    504 ConditionUnmet "the condition isn't met",
+    /// More is asked for than the hold has. Detail: by how much, or 2⁶⁴ − 1 if it is more than that.
+    505 ExceedsHold "the hold has less",
+    /// The grant is there already. Detail: its number.
+    520 GrantExists "the source has a grant of this id",
+    /// There is no such grant, or it is over. Detail: 0.
+    521 NoGrant "there is no such grant",
+    /// Its owner has taken the grant back. Detail: 0.
+    522 GrantRevoked "the grant was taken back",
+    /// The grant isn't for this. Detail: 0 its kind, 1 the asset, 2 the payee.
+    523 OutOfScope "the grant isn't for this",
+    /// The grant doesn't count yet, or less has become free. Detail: what is missing, or 2⁶⁴ − 1 if it is more than that.
+    524 NotVested "the grant doesn't cover it yet",
+    /// The grant's cap would be passed. Detail: by how much, or 2⁶⁴ − 1 if it is more than that.
+    525 GrantExhausted "the grant's cap would be passed",
+    /// The grant's cap for this period would be passed. Detail: by how much, or 2⁶⁴ − 1 if it is more than that.
+    526 PeriodCap "the grant's cap for this period would be passed",
+    /// No market has this number. Detail: the number.
+    601 NoMarket "there is no such market",
+    /// The source has opened a market for these assets before. Detail: its number.
+    602 MarketExists "the source has a market for these assets",
+    /// The order is there already. Detail: its number.
+    603 OrderExists "the source has an order of this id",
+    /// No order of this id waits. Detail: the id.
+    604 NoOrder "the source has no order of this id",
+    /// It would trade at once. Detail: the price it would meet.
+    605 WouldCross "the order would trade at once",
+    /// Not all of it could trade at once. Detail: how many lots are left.
+    606 NotFilled "the order can't be filled at once",
+    /// It meets an order of the same account. Detail: the id of that.
+    607 SelfTrade "the order meets another of the same account",
+    /// The record is there already. Detail: its number.
+    701 RecordExists "the record is there already",
+    /// There is no such record, or it is over. Detail: 0.
+    702 NoRecord "there is no such record",
+    /// The source may not do this to the record. Detail: 0.
+    703 NotOwner "the record belongs to somebody else",
+    /// The predicate doesn't hold. Detail: the node that decides, counted in the order of its bytes.
+    710 RequirementUnmet "the requirement isn't met",
 }
 
 impl fmt::Display for RejectionCode {

@@ -88,7 +88,7 @@ impl SignatureCheck {
         let messages: Vec<SignedMessage> = ids.iter().map(signed_message).collect();
         let transactions = batches.iter().flat_map(|batch| Transactions(&batch.bytes));
         let mut signers: Vec<Address> = Vec::with_capacity(batches.iter().map(|batch| batch.signatures as usize).sum());
-        signers.extend(transactions.flat_map(|transaction| transaction.signers()));
+        signers.extend(transactions.flat_map(|transaction| transaction.keys()));
 
         // Merged with those of others, or each for itself.
         let (mut merged, mut apart) = (Signatures::default(), Signatures::default());

@@ -115,6 +115,7 @@ fn sign(signers: &Signers<'_>, payment: &Payment, sequence: u64) -> Result<Trans
         amount: Amount(payment.amount),
         reference: payment.line,
         code: 0,
+        ..Transfer::default()
     };
     let order = Transaction::builder(payer).sequence(sequence).operation(payer, Operation::Transfer(transfer));
     finish(order.build().map_err(Failure::new)?, signers.ledger, Some(signers.key(payment.payer)?))

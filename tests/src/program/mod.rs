@@ -3,15 +3,19 @@
 //! Few accounts with balances near zero, chains of payments in one block, cycles of several signers, sequences used before or
 //! just outside the window, more lanes than there may be, validity that ends around now, supplies at their limits.
 
+mod orders;
+
 use crate::language;
 use crate::model::Model;
 use crate::random::Random;
 use crate::world::{address, ledger, sign, unsigned};
-use nostro::{Address, Amount, AssetId, Operation, RegisterAsset, Time, Transaction, TransactionBuilder, Transfer};
+use nostro::{
+    Address, Amount, AssetId, AuthorityRules, Operation, RegisterAsset, Time, Transaction, TransactionBuilder, Transfer,
+};
 use std::fmt;
 
 /// A transaction with the block time asked for it.
-#[derive(Clone, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Step {
     /// The block time asked for.
     pub time: Time,
@@ -56,9 +60,14 @@ enum Emphasis {
     Times,
     Supply,
     Signers,
+    Policies,
+    Records,
+    Promises,
+    Markets,
+    Keys,
 }
 
-const EMPHASES: [Emphasis; 7] = [
+const EMPHASES: [Emphasis; 12] = [
     Emphasis::Payments,
     Emphasis::Chains,
     Emphasis::Lanes,
@@ -66,6 +75,11 @@ const EMPHASES: [Emphasis; 7] = [
     Emphasis::Times,
     Emphasis::Supply,
     Emphasis::Signers,
+    Emphasis::Policies,
+    Emphasis::Records,
+    Emphasis::Promises,
+    Emphasis::Markets,
+    Emphasis::Keys,
 ];
 
 impl Program {
@@ -76,7 +90,17 @@ impl Program {
         let emphasis = *random.pick(&EMPHASES);
         // It takes many transactions to open all lanes of an account.
         let length = if emphasis == Emphasis::Lanes { 250 } else { [20, 60, 150, 250][random.index(4)] };
-        let mut maker = Maker { random, emphasis, model: Model::default(), time: 1_000, signed, hand: 0 };
+        let mut maker = Maker {
+            random,
+            emphasis,
+            model: Model::default(),
+            time: 1_000,
+            signed,
+            hand: 0,
+            holds: vec![],
+            grants: vec![],
+            rules: vec![],
+        };
         Self { steps: (0..length).map(|n| maker.step(n)).collect() }
     }
 }
@@ -90,6 +114,12 @@ struct Maker {
     signed: bool,
     /// Who was paid last: the one to pay next in a chain.
     hand: usize,
+    /// Holds that were ordered: whose, and which.
+    holds: Vec<(Address, u64)>,
+    /// Grants that were ordered: whose, which, to whom, of which asset.
+    grants: Vec<(Address, u64, Address, AssetId)>,
+    /// Rules that were ordered: by whom, and which.
+    rules: Vec<(usize, AuthorityRules)>,
 }
 
 impl Maker {
@@ -102,6 +132,7 @@ impl Maker {
         let account = self.payer(n);
         let builder = self.header(Transaction::builder(address(account)), account);
         let builder = self.operations(builder, account, n);
+        let builder = self.keys(builder, account);
         let order = builder.build().expect("a program holds well-formed transactions");
         let transaction = if self.signed { sign(order, &ledger()) } else { unsigned(order) };
         let time = Time(self.time);
@@ -110,7 +141,11 @@ impl Maker {
     }
 
     fn pass_time(&mut self) {
-        let often = if self.is(Emphasis::Times) { 30 } else { 3 };
+        let often = match self.emphasis {
+            Emphasis::Times => 30,
+            Emphasis::Policies | Emphasis::Records | Emphasis::Promises | Emphasis::Markets | Emphasis::Keys => 20,
+            _ => 3,
+        };
         if self.random.chance(often) {
             // Back too: the engine must not follow.
             self.time = (self.time + self.random.below(5)).saturating_sub(1);
@@ -124,7 +159,11 @@ impl Maker {
     }
 
     fn payer(&mut self, n: usize) -> usize {
-        let issuing = if self.is(Emphasis::Supply) { 60 } else { 15 };
+        let issuing = match self.emphasis {
+            Emphasis::Supply => 60,
+            Emphasis::Markets if n < 40 => 50,
+            _ => 15,
+        };
         if n < 4 || self.random.chance(issuing) {
             return *self.random.pick(&ISSUERS);
         }
@@ -185,8 +224,11 @@ impl Maker {
             if place > 0 && self.random.chance(if self.is(Emphasis::Signers) { 70 } else { 20 }) {
                 source = if self.random.chance(50) { self.hand } else { self.letter() };
             }
-            let operation =
-                if n < 4 && place == 0 || self.random.chance(3) { self.registration() } else { self.payment(source) };
+            let operation = if n < 4 && place == 0 || self.random.chance(3) {
+                self.registration()
+            } else {
+                self.further(source).unwrap_or_else(|| self.payment(source))
+            };
             builder = builder.operation(address(source), operation);
         }
         builder
@@ -195,7 +237,9 @@ impl Maker {
     fn registration(&mut self) -> Operation {
         let maximum_supply = Amount(*self.random.pick(&[0, 1, 20, 20, 1_000, u128::MAX - 1, u128::MAX, u128::MAX]));
         let code = self.random.pick(&CODES).parse().expect("a code");
-        Operation::RegisterAsset(RegisterAsset { code, scale: 2, maximum_supply })
+        let plain = RegisterAsset::plain(code, 2, maximum_supply);
+        let has_policy = self.is(Emphasis::Policies) || self.is(Emphasis::Markets) && self.random.chance(15);
+        if has_policy { self.with_policy(&plain).into() } else { plain.into() }
     }
 
     fn payment(&mut self, source: usize) -> Operation {
@@ -207,7 +251,8 @@ impl Maker {
         let asset = AssetId(u32::try_from(self.random.below((assets + beyond).max(1))).expect("few assets"));
         let amount = Amount(self.amount(&address(source), asset));
         let (reference, code) = (self.random.below(9), 7);
-        Operation::Transfer(Transfer { payee: address(payee), asset, amount, reference, code })
+        let (up_to, grant, asset) = self.rules(source, asset);
+        Transfer { payee: address(payee), asset, amount, reference, code, up_to, grant }.into()
     }
 
     /// Around what the payer can pay.

@@ -3,9 +3,16 @@
 //! Transactions apply one by one. Money is a map, a replay window the set of all sequences ever used, and a transaction that is
 //! rejected gives back a copy of everything from before. Slow, and short enough to be believed.
 
+mod authority;
+mod entries;
+mod markets;
+mod predicate;
+mod promises;
+
+use entries::Table;
 use nostro::{
-    Address, Amount, Asset, AssetId, Digest, Holding, Operation, Outcome, RegisterAsset, Rejection, RejectionCode,
-    Time, TransactionRef, Transfer,
+    Address, Amount, Asset, AssetId, AssetPolicy, Digest, Holding, Operation, Outcome, RegisterAsset, Rejection,
+    RejectionCode, Time, TransactionRef, Transfer,
 };
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -79,6 +86,8 @@ struct Account {
     used: BTreeMap<u16, BTreeSet<u64>>,
     /// Never holds a zero.
     balances: BTreeMap<AssetId, u128>,
+    /// What was set aside. Never holds a zero.
+    held: BTreeMap<AssetId, u128>,
 }
 
 #[derive(Clone, Debug, Default)]
@@ -87,6 +96,7 @@ struct State {
     order: Vec<Address>,
     accounts: BTreeMap<Address, Account>,
     assets: Vec<Asset>,
+    table: Table,
 }
 
 impl State {
@@ -99,6 +109,19 @@ impl State {
 
     fn balance(&self, address: &Address, asset: AssetId) -> u128 {
         self.accounts.get(address).and_then(|account| account.balances.get(&asset)).copied().unwrap_or(0)
+    }
+
+    fn held(&self, address: &Address, asset: AssetId) -> u128 {
+        self.accounts.get(address).and_then(|account| account.held.get(&asset)).copied().unwrap_or(0)
+    }
+
+    fn set_held(&mut self, address: Address, asset: AssetId, held: u128) {
+        let all = &mut self.open(address).held;
+        if held == 0 {
+            all.remove(&asset)
+        } else {
+            all.insert(asset, held)
+        };
     }
 
     fn set_balance(&mut self, address: Address, asset: AssetId, balance: u128) {
@@ -116,6 +139,8 @@ impl State {
 pub struct Model {
     state: State,
     time: Time,
+    /// Who has signed the transaction at hand.
+    signers: Vec<Address>,
     bug: Option<Bug>,
 }
 
@@ -140,7 +165,11 @@ impl Model {
 
     /// Applies one transaction in a block for which this time was asked. Time never goes backwards; gives the block's time too.
     pub fn apply(&mut self, transaction: &TransactionRef<'_>, asked: Time) -> (Time, Outcome) {
+        let before = self.time;
         self.time = if self.has(Bug::TimeGoesBackwards) { asked } else { self.time.max(asked) };
+        if self.time > before {
+            self.sweep();
+        }
         let outcome = match self.transact(transaction) {
             Ok(()) => Outcome::Applied,
             Err(rejection) => Outcome::Rejected(rejection),
@@ -149,6 +178,7 @@ impl Model {
     }
 
     fn transact(&mut self, transaction: &TransactionRef<'_>) -> Result<(), Rejection> {
+        self.check_signed(transaction)?;
         self.state.open(transaction.account());
         let untouched = self.state.clone();
         let fresh = self.use_sequence(transaction.account(), transaction.lane(), transaction.sequence());
@@ -164,6 +194,7 @@ impl Model {
 
         let before = self.state.clone();
         let signers: Vec<Address> = transaction.signers().collect();
+        self.signers.clone_from(&signers);
         for (place, (source, operation)) in (0_u16..).zip(transaction.operations()) {
             let source = if self.has(Bug::FirstSignerPays) { 0 } else { usize::from(source) };
             if let Err(rejection) = self.operate(signers[source], &operation) {
@@ -224,54 +255,108 @@ impl Model {
         match operation {
             Operation::Transfer(transfer) => self.pay(source, transfer),
             Operation::RegisterAsset(register) => self.register(source, register),
+            Operation::ControlHolder(order) => self.control(source, order),
+            Operation::Put(order) => self.put(source, order),
+            Operation::Hold(order) => self.set_aside(source, order),
+            Operation::Settle(order) => self.settle(source, order),
+            Operation::Grant(order) => self.grant(source, order),
+            Operation::Authorize(order) => self.authorize(source, order),
+            Operation::OpenMarket(order) => self.open_market(source, order),
+            Operation::PlaceOrder(order) => self.place(source, order),
+            Operation::Amend(order) => self.amend(source, order),
+            Operation::Require(order) => match self.holds(&order.predicate, None) {
+                None => Ok(()),
+                Some(node) => no(RejectionCode::RequirementUnmet, node),
+            },
             other => panic!("the model knows no operation {other:?}"),
         }
     }
 
     fn register(&mut self, issuer: Address, order: &RegisterAsset) -> Result<(), Rejection> {
+        if order.is_update {
+            return self.update(issuer, order);
+        }
         let global = self.has(Bug::CodesAreGlobal);
         let same = |asset: &Asset| asset.code == order.code && (global || asset.issuer == issuer);
         if let Some(found) = self.state.assets.iter().position(same) {
             return no(RejectionCode::AssetExists, found as u64);
         }
-        let RegisterAsset { code, scale, maximum_supply } = *order;
-        self.state.assets.push(Asset { issuer, code, scale, maximum_supply, issued: Amount(0) });
+        let RegisterAsset { code, scale, maximum_supply, policy, .. } = *order;
+        let id = AssetId(u32::try_from(self.state.assets.len()).expect("few assets"));
+        self.state.assets.push(Asset { issuer, code, scale, maximum_supply, issued: Amount(0), policy });
+        self.set_terms(id, order);
         Ok(())
     }
 
-    fn pay(&mut self, payer: Address, order: &Transfer) -> Result<(), Rejection> {
-        let Transfer { payee, asset: id, amount: Amount(amount), .. } = *order;
+    fn pay(&mut self, source: Address, order: &Transfer) -> Result<(), Rejection> {
+        let Transfer { payee, asset: id, amount: Amount(ordered), up_to, grant, .. } = *order;
+        let payer = grant.map_or(source, |grant| grant.owner);
         let place = usize::try_from(id.0).expect("32 bits");
         let Some(asset) = self.state.assets.get(place).copied() else {
             return no(RejectionCode::NoAsset, u64::from(id.0));
         };
+        self.check_policy(&asset, id, payer, payee)?;
         if payer == payee && !self.has(Bug::SelfTransferApplies) {
             return no(RejectionCode::SelfTransfer, 0);
         }
-        if amount == 0 {
+        if ordered == 0 {
             return no(RejectionCode::ZeroAmount, 0);
         }
+        let grant = grant.map(|name| self.may_spend(name, source, id, payee)).transpose()?;
+        let (mint, burn) = (payer == asset.issuer, payee == asset.issuer);
+        let terms = self.state.table.terms(id);
+        let costs = asset.policy.has(AssetPolicy::FEE) && !mint && !burn && payer != terms.fee_account;
+        let fee_of = |amount: u128| if costs { fee(&terms, amount) } else { 0 };
+        let (room, balance) = (asset.maximum_supply.0.saturating_sub(asset.issued.0), self.state.balance(&payer, id));
+        let mut amount = ordered;
+        if up_to {
+            let mut most = if mint { room } else { most_payable(balance, &fee_of) };
+            if let Some((_, left, _)) = grant {
+                most = most.min(left);
+            }
+            amount = ordered.min(most).max(1);
+        }
+        if let Some((_, left, code)) = grant
+            && amount > left
+        {
+            return no(code, detail(amount - left));
+        }
         let mut issued = asset.issued.0;
-        if payer == asset.issuer {
-            let room = asset.maximum_supply.0 - issued.min(asset.maximum_supply.0);
+        if mint {
             if amount > room.saturating_add(u128::from(self.has(Bug::SupplyTooLarge))) {
                 return no(RejectionCode::SupplyExceeded, detail(amount - room));
             }
+            self.check_payee(payee, order.reference)?;
             issued = issued.wrapping_add(amount);
         } else {
-            let balance = self.state.balance(&payer, id);
-            if balance < amount || self.has(Bug::LastUnitStays) && balance == amount {
-                return no(RejectionCode::InsufficientFunds, detail(amount - balance));
+            let fee = fee_of(amount);
+            let Some(total) = amount.checked_add(fee) else {
+                return no(RejectionCode::InsufficientFunds, detail(fee - balance.saturating_sub(amount)));
+            };
+            if balance < total || self.has(Bug::LastUnitStays) && balance == total {
+                return no(RejectionCode::InsufficientFunds, detail(total - balance));
             }
-            self.state.set_balance(payer, id, balance - amount);
+            if !burn {
+                self.check_payee(payee, order.reference)?;
+            }
+            self.state.set_balance(payer, id, balance - total);
+            if fee > 0 && terms.fee_account == asset.issuer {
+                issued -= fee;
+            } else if fee > 0 {
+                let collected = self.state.balance(&terms.fee_account, id);
+                self.state.set_balance(terms.fee_account, id, collected + fee);
+            }
         }
-        if payee == asset.issuer {
+        if burn {
             issued = if self.has(Bug::BurnForgotten) { issued } else { issued - amount };
         } else {
             let balance = self.state.balance(&payee, id);
             self.state.set_balance(payee, id, balance.wrapping_add(amount));
         }
         self.state.assets[place].issued = Amount(issued);
+        if let Some((number, ..)) = grant {
+            self.count_spent(number, amount);
+        }
         Ok(())
     }
 
@@ -284,9 +369,17 @@ impl Model {
     /// Every account in the order they came into being, with what it holds.
     #[must_use]
     pub fn accounts(&self) -> Vec<(Address, Vec<Holding>)> {
-        let holding =
-            |(&asset, &available): (&AssetId, &u128)| Holding { asset, available: Amount(available), held: Amount(0) };
-        let holdings = |address: &Address| self.state.accounts[address].balances.iter().map(holding).collect();
+        let holdings = |address: &Address| {
+            let account = &self.state.accounts[address];
+            let ids: BTreeSet<&AssetId> = account.balances.keys().chain(account.held.keys()).collect();
+            let of = |all: &BTreeMap<AssetId, u128>, id: AssetId| Amount(all.get(&id).copied().unwrap_or(0));
+            let holding = |&id: &AssetId| Holding {
+                asset: id,
+                available: of(&account.balances, id),
+                held: of(&account.held, id),
+            };
+            ids.into_iter().map(holding).collect()
+        };
         self.state.order.iter().map(|address| (*address, holdings(address))).collect()
     }
 
@@ -317,11 +410,13 @@ impl Model {
                 bytes.extend_from_slice(&lane.to_le_bytes());
                 bytes.extend_from_slice(&window(Some(used)));
             }
-            bytes.extend_from_slice(&u32::try_from(account.balances.len()).expect("few assets").to_le_bytes());
-            for (asset, balance) in &account.balances {
-                bytes.extend_from_slice(&asset.0.to_le_bytes());
-                bytes.extend_from_slice(&balance.to_le_bytes());
-                bytes.extend_from_slice(&0_u128.to_le_bytes());
+            let ids: BTreeSet<&AssetId> = account.balances.keys().chain(account.held.keys()).collect();
+            bytes.extend_from_slice(&u32::try_from(ids.len()).expect("few assets").to_le_bytes());
+            for id in ids {
+                bytes.extend_from_slice(&id.0.to_le_bytes());
+                for all in [&account.balances, &account.held] {
+                    bytes.extend_from_slice(&all.get(id).copied().unwrap_or(0).to_le_bytes());
+                }
             }
         }
         bytes.extend_from_slice(&u32::try_from(self.state.assets.len()).expect("few assets").to_le_bytes());
@@ -330,12 +425,31 @@ impl Model {
             code[..asset.code.as_str().len()].copy_from_slice(asset.code.as_str().as_bytes());
             bytes.extend_from_slice(&asset.issuer.0);
             bytes.extend_from_slice(&code);
-            bytes.push(asset.scale);
+            bytes.push(if asset.policy.0 == 0 { asset.scale } else { asset.scale + 128 });
             bytes.extend_from_slice(&asset.maximum_supply.0.to_le_bytes());
             bytes.extend_from_slice(&asset.issued.0.to_le_bytes());
+            if asset.policy.0 != 0 {
+                bytes.extend_from_slice(&asset.policy.0.to_le_bytes());
+            }
         }
+        self.state.table.encode(&self.state.order, &mut bytes);
         Digest(blake3::derive_key("nostro 1 state", &bytes))
     }
+}
+
+/// Hundredths of a percent, rounded down, up to a maximum.
+fn fee(terms: &nostro::AssetTerms, amount: u128) -> u128 {
+    let points = u128::from(terms.fee_basis_points);
+    let (whole, rest) = (amount / 10_000, amount % 10_000);
+    let fee = (whole.checked_mul(points).expect("points are at most 10,000")) + rest * points / 10_000;
+    if terms.fee_maximum.0 == 0 { fee } else { fee.min(terms.fee_maximum.0) }
+}
+
+/// The most of a balance that can be paid, together with what that costs.
+fn most_payable(balance: u128, fee: &impl Fn(u128) -> u128) -> u128 {
+    let fits = |amount: u128| amount.checked_add(fee(amount)).is_some_and(|total| total <= balance);
+    // Bit by bit from the highest.
+    (0..128).rev().fold(0, |amount, bit| if fits(amount | 1 << bit) { amount | 1 << bit } else { amount })
 }
 
 /// The highest sequence used and a bit for it and each of the 63 below.

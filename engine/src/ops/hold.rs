@@ -1,0 +1,142 @@
+//! Sets money aside for somebody, until it is released to them or cancelled.
+//!
+//! **Touches** the source's account, the hold, the asset, and what its policy asks of source and payees.
+
+use super::{Predicate, Source};
+use crate::state::{Context, HoldState, Share};
+use crate::types::{Address, Amount, AssetId, Rejection, RejectionCode, Time};
+use crate::wire::{Malformed, Reader};
+
+/// An order to set money aside.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Hold {
+    /// A number of the source's own, by which it is settled. Free again when the hold has gone.
+    pub id: u64,
+    /// Of which asset.
+    pub asset: AssetId,
+    /// How much.
+    pub amount: Amount,
+    /// Who is to get it: one to four, none twice.
+    pub payees: Vec<Share>,
+    /// When a payee may release it.
+    pub release: Predicate,
+    /// When its owner may cancel it.
+    pub cancel: Predicate,
+    /// Who may settle it either way.
+    pub arbiter: Option<Address>,
+    /// The last block time at which it can be settled. Then it goes back, or to the payees.
+    pub expiry: Option<Time>,
+    /// Whether it goes to the payees then.
+    pub releases_at_expiry: bool,
+}
+
+impl Hold {
+    pub(crate) const CODE: u8 = 5;
+    pub(crate) const BYTES_MIN: usize = 96;
+    pub(crate) const BYTES_MAX: usize = 2048;
+    const PAYEES_MAX: usize = 4;
+    const RELEASES: u8 = 1;
+    const HAS_ARBITER: u8 = 2;
+
+    pub(super) fn apply(&self, source: Source<'_>, context: &mut Context<'_>) -> Result<(), Rejection> {
+        let asset = context.asset(self.asset)?;
+        for share in &self.payees {
+            if asset.has_policy() {
+                context.check_policy(&asset, self.asset, source.address, &share.payee)?;
+            }
+        }
+        if self.payees.iter().any(|share| share.payee == *source.address) {
+            return Err(Rejection::new(RejectionCode::SelfTransfer, 0));
+        }
+        if self.amount == Amount::ZERO {
+            return Err(Rejection::new(RejectionCode::ZeroAmount, 0));
+        }
+        let (owner, _) = context.payer(source, self.asset, self.amount)?;
+        context.check_expiry(self.expiry)?;
+        context.end_stale_hold(source.address, self.id);
+        if let Some((number, _)) = context.hold(source.address, self.id) {
+            return Err(Rejection::new(RejectionCode::HoldExists, u64::from(number)));
+        }
+        let Self { id, asset, amount, payees, release, cancel, arbiter, expiry, releases_at_expiry } = self.clone();
+        let owner_address = *source.address;
+        let hold = HoldState {
+            owner: owner_address,
+            id,
+            asset,
+            amount,
+            expiry,
+            releases_at_expiry,
+            arbiter,
+            payees,
+            release,
+            cancel,
+        };
+        context.open_entry(hold.into())?;
+        context.set_aside(owner, asset, amount);
+        Ok(())
+    }
+
+    pub(super) fn encode(&self, out: &mut Vec<u8>) {
+        let start = out.len();
+        let flag = |flag, is_set| if is_set { flag } else { 0 };
+        let flags = flag(Self::RELEASES, self.releases_at_expiry) | flag(Self::HAS_ARBITER, self.arbiter.is_some());
+        out.extend_from_slice(&[flags, u8::try_from(self.payees.len()).unwrap_or(u8::MAX), 0, 0]);
+        out.extend_from_slice(&self.asset.0.to_le_bytes());
+        out.extend_from_slice(&[0; 4]);
+        out.extend_from_slice(&self.id.to_le_bytes());
+        out.extend_from_slice(&self.amount.0.to_le_bytes());
+        out.extend_from_slice(&self.expiry.map_or(0, |time| time.0).to_le_bytes());
+        self.arbiter.iter().for_each(|arbiter| out.extend_from_slice(&arbiter.0));
+        for share in &self.payees {
+            out.extend_from_slice(&share.payee.0);
+            out.extend_from_slice(&share.parts.to_le_bytes());
+            out.extend_from_slice(&[0; 4]);
+        }
+        out.extend_from_slice(self.release.bytes());
+        out.extend_from_slice(self.cancel.bytes());
+        super::pad(start, out);
+    }
+
+    pub(super) fn decode(reader: &mut Reader<'_>) -> Result<Self, Malformed> {
+        let offset = reader.offset();
+        let field = |field, at: usize, expected, found: u64| {
+            Err(Malformed::Field { field, offset: offset + at, expected, found })
+        };
+        let (flags, count) = (reader.u8()?, reader.u8()?);
+        if flags & !(Self::RELEASES | Self::HAS_ARBITER) != 0 {
+            return field("flags", 0, "0 to 3", flags.into());
+        }
+        if !(1..=Self::PAYEES_MAX).contains(&usize::from(count)) {
+            return field("payees", 1, "1 to 4", count.into());
+        }
+        reader.reserved::<2>()?;
+        let asset = AssetId(reader.u32()?);
+        reader.reserved::<4>()?;
+        let (id, amount) = (reader.u64()?, Amount(reader.u128()?));
+        let at = reader.offset() - offset;
+        let expiry = Some(reader.u64()?).filter(|&time| time != 0).map(Time);
+        let releases_at_expiry = flags & Self::RELEASES != 0;
+        if releases_at_expiry && expiry.is_none() {
+            return field("expiry", at, "a time at which it is released", 0);
+        }
+        let arbiter = (flags & Self::HAS_ARBITER != 0).then(|| super::address(reader)).transpose()?;
+        let mut payees: Vec<Share> = Vec::with_capacity(Self::PAYEES_MAX);
+        for _ in 0..count {
+            let at = reader.offset() - offset;
+            let payee = super::address(reader)?;
+            if payees.iter().any(|share| share.payee == payee) {
+                return field("payee", at, "each but once", payees.len() as u64);
+            }
+            let at = reader.offset() - offset;
+            let parts = reader.u32()?;
+            if parts == 0 {
+                return field("share", at, "1 or more", 0);
+            }
+            reader.reserved::<4>()?;
+            payees.push(Share { payee, parts });
+        }
+        let (release, cancel) = (Predicate::decode(reader)?, Predicate::decode(reader)?);
+        super::padding(reader, reader.offset() - offset + 4)?;
+        Ok(Self { id, asset, amount, payees, release, cancel, arbiter, expiry, releases_at_expiry })
+    }
+}

@@ -1,0 +1,154 @@
+//! Markets: what operations ask of books, and how orders trade.
+
+use super::context::Context;
+use super::entries::{Entry, MarketState, OrderState};
+use crate::ops::Source;
+use crate::types::{Address, Amount, AssetId, MarketId, Rejection, RejectionCode, Side};
+
+/// The most orders that one meets.
+pub(crate) const ORDERS_MET_MAX: usize = 64;
+
+impl Context<'_> {
+    /// A market by its number.
+    pub(crate) fn market(&self, market: MarketId) -> Result<MarketState, Rejection> {
+        match self.state.entries.get(market.0) {
+            Some(Entry::Market(state)) => Ok(*state),
+            _ => Err(Rejection::new(RejectionCode::NoMarket, u64::from(market.0))),
+        }
+    }
+
+    /// The number of an operator's market.
+    pub(crate) fn find_market(&self, operator: &Address, base: AssetId, quote: AssetId) -> Option<u32> {
+        self.state.entries.find(&MarketState::name(operator, base, quote))
+    }
+
+    /// Writes what has changed of a market.
+    pub(crate) fn set_market(&mut self, market: MarketId, after: MarketState) {
+        let before = self.market(market).ok();
+        if before.is_some_and(|before| before != after) {
+            self.set_entry(market.0, Some(after.into()));
+        }
+    }
+
+    /// What the policies of both assets have against somebody trading in them.
+    pub(crate) fn check_trader(&self, market: &MarketState, trader: &Address) -> Result<(), Rejection> {
+        for id in [market.base, market.quote] {
+            let asset = self.asset(id)?;
+            if asset.has_policy() {
+                self.check_policy(&asset, id, trader, trader)?;
+            }
+        }
+        Ok(())
+    }
+
+    fn order_numbered(&self, number: u32) -> Option<OrderState> {
+        match self.state.entries.get(number) {
+            Some(Entry::Order(order)) => Some(*order),
+            _ => None,
+        }
+    }
+
+    fn order_at(&self, owner: &Address, id: u64) -> Option<(u32, OrderState)> {
+        let number = self.state.entries.find(&OrderState::name(owner, id))?;
+        Some((number, self.order_numbered(number)?))
+    }
+
+    /// An order that waits, with its number, unless it is over.
+    pub(crate) fn order(&self, owner: &Address, id: u64) -> Option<(u32, OrderState)> {
+        self.order_at(owner, id).filter(|(_, order)| !self.is_over(order.expiry))
+    }
+
+    /// Ends an order that is over and still in its place, so that its id is free.
+    pub(crate) fn end_stale_order(&mut self, owner: &Address, id: u64) {
+        if let Some((number, order)) = self.order_at(owner, id)
+            && self.is_over(order.expiry)
+        {
+            self.end_order(number, &order);
+        }
+    }
+
+    /// The orders that wait on a side, the best first, whether they count or not.
+    pub(crate) fn orders(&self, market: MarketId, side: Side) -> impl Iterator<Item = OrderState> {
+        self.state.entries.waiting(market, side).filter_map(|number| self.order_numbered(number))
+    }
+
+    /// The best of them, with its number.
+    pub(crate) fn first_order(&self, market: MarketId, side: Side) -> Option<(u32, OrderState)> {
+        let number = self.state.entries.waiting(market, side).next()?;
+        Some((number, self.order_numbered(number)?))
+    }
+
+    /// Refuses a price at which an order would trade. What no longer counts is taken out of the book as it is met.
+    pub(crate) fn check_crosses_nothing(&mut self, market: MarketId, side: Side, price: u64) -> Result<(), Rejection> {
+        for _ in 0..ORDERS_MET_MAX {
+            let Some((number, order)) = self.first_order(market, side.other()) else { return Ok(()) };
+            if !side.crosses(price, order.price) {
+                return Ok(());
+            }
+            if self.counts(&order) {
+                return Err(Rejection::new(RejectionCode::WouldCross, order.price));
+            }
+            self.end_order(number, &order);
+        }
+        Err(Rejection::new(RejectionCode::WouldCross, price))
+    }
+
+    /// Some orders of an account in a market, by number.
+    pub(crate) fn own_orders(&self, market: MarketId, owner: &Address, most: usize) -> Vec<(u32, OrderState)> {
+        let numbers = self.state.entries.owned(market, owner).take(most);
+        numbers.filter_map(|number| Some((number, self.order_numbered(number)?))).collect()
+    }
+
+    /// Whether an order that waits can trade now: it isn't over, and nothing stands against its owner trading.
+    pub(crate) fn counts(&self, order: &OrderState) -> bool {
+        let allowed = |market: MarketState| self.check_trader(&market, &order.owner).is_ok();
+        !self.is_over(order.expiry) && self.market(order.market).is_ok_and(allowed)
+    }
+
+    /// Takes an order out of its book and gives back what was set aside for it.
+    pub(crate) fn end_order(&mut self, number: u32, order: &OrderState) {
+        self.set_entry(number, None);
+        let Ok(market) = self.market(order.market) else { return };
+        let (asset, given) = market.given(order.side, order.quantity, order.price);
+        self.give_back(&order.owner, asset, given.unwrap_or(Amount::ZERO));
+    }
+
+    /// Trades some lots between the source, who takes, and an order that waits; gives the quote that was paid.
+    pub(crate) fn trade(
+        &mut self,
+        market: &mut MarketState,
+        taker: Source<'_>,
+        number: u32,
+        order: &OrderState,
+        quantity: u64,
+    ) -> Result<Amount, Rejection> {
+        let base = market.base_of(quantity);
+        // What waits is set aside, so there is as much of it.
+        let quote = market.quote_of(quantity, order.price).unwrap_or(Amount::MAX);
+        let (given, given_amount, got, got_amount) = match order.side {
+            Side::Sell => (market.quote, quote, market.base, base),
+            Side::Buy => (market.base, base, market.quote, quote),
+        };
+        let (slot, _) = self.payer(taker, given, given_amount)?;
+        let left = order.quantity.saturating_sub(quantity);
+        let rest = (left > 0).then(|| OrderState { quantity: left, ..*order }.into());
+        self.set_entry(number, rest);
+        self.set_aside(slot, given, given_amount);
+        let (given_asset, got_asset) = (self.asset(given)?, self.asset(got)?);
+        self.deliver(&given_asset, given, taker.address, &order.owner, given_amount)?;
+        // Rounded down; neither product leaves the range, since the points are at most 10,000.
+        let points = u128::from(market.fee_basis_points);
+        let fee =
+            (got_amount.0 / 10_000).saturating_mul(points).saturating_add(got_amount.0 % 10_000 * points / 10_000);
+        let kept = Amount(got_amount.0.saturating_sub(fee));
+        self.deliver(&got_asset, got, &order.owner, taker.address, kept)?;
+        if fee > 0 {
+            let got_asset = self.asset(got)?;
+            self.deliver(&got_asset, got, &order.owner, &market.fee_account, Amount(fee))?;
+        }
+        market.trades = market.trades.saturating_add(1);
+        market.volume = market.volume.saturating_add(u128::from(quantity));
+        market.last_price = order.price;
+        Ok(quote)
+    }
+}

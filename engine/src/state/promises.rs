@@ -1,0 +1,224 @@
+//! Holds and grants: what operations ask of them, and how they change them.
+
+use super::account::Balance;
+use super::context::Context;
+use super::entries::{Entry, GrantState, HoldState};
+use super::{Asset, Slot};
+use crate::ops::Source;
+use crate::types::{Address, Amount, AssetId, AssetPolicy, GrantKind, Rejection, RejectionCode};
+
+impl Context<'_> {
+    fn hold_at(&self, owner: &Address, id: u64) -> Option<(u32, &HoldState)> {
+        let number = self.state.entries.find(&HoldState::name(owner, id))?;
+        match self.state.entries.get(number) {
+            Some(Entry::Hold(hold)) => Some((number, hold)),
+            _ => None,
+        }
+    }
+
+    /// A hold with its number, unless it is over.
+    pub(crate) fn hold(&self, owner: &Address, id: u64) -> Option<(u32, &HoldState)> {
+        self.hold_at(owner, id).filter(|(_, hold)| !self.is_over(hold.expiry))
+    }
+
+    /// Ends a hold that is over and still in its place, so that its id is free.
+    pub(crate) fn end_stale_hold(&mut self, owner: &Address, id: u64) {
+        if let Some((number, hold)) = self.hold_at(owner, id)
+            && self.is_over(hold.expiry)
+        {
+            self.end_entry(number);
+        }
+    }
+
+    /// Moves a part of what an account can spend to what it has set aside. The caller has made sure that it is there.
+    pub(crate) fn set_aside(&mut self, slot: Slot, asset: AssetId, amount: Amount) {
+        let Balance { available, held } = self.state.accounts.balance(slot, asset);
+        debug_assert!(available >= amount, "only what is there is set aside");
+        let after = Balance {
+            available: Amount(available.0.saturating_sub(amount.0)),
+            held: Amount(held.0.saturating_add(amount.0)),
+        };
+        self.set_balance(slot, asset, after);
+    }
+
+    /// Gives what was set aside back.
+    pub(crate) fn give_back(&mut self, owner: &Address, asset: AssetId, amount: Amount) {
+        // Whoever has set something aside has an account.
+        let Some(slot) = self.find_account(owner) else { return };
+        let Balance { available, held } = self.state.accounts.balance(slot, asset);
+        debug_assert!(held >= amount, "only what was set aside is given back");
+        let after = Balance {
+            available: Amount(available.0.saturating_add(amount.0)),
+            held: Amount(held.0.saturating_sub(amount.0)),
+        };
+        self.set_balance(slot, asset, after);
+    }
+
+    /// Gives all that is left of a hold back to its owner.
+    pub(crate) fn refund(&mut self, number: u32, hold: &HoldState) {
+        self.set_entry(number, None);
+        self.give_back(&hold.owner, hold.asset, hold.amount);
+    }
+
+    /// Gives some of a hold to its payees. Nothing remains of it if it is rejected, as far as the transaction is rolled back.
+    pub(crate) fn release(&mut self, number: u32, hold: &HoldState, amount: Amount) -> Result<(), Rejection> {
+        let asset = self.asset(hold.asset)?;
+        if asset.has_policy() {
+            for share in &hold.payees {
+                self.check_policy(&asset, hold.asset, &hold.owner, &share.payee)?;
+            }
+        }
+        for share in &hold.payees {
+            self.check_payee(&share.payee, true)?;
+        }
+        let left = Amount(hold.amount.0.saturating_sub(amount.0));
+        let rest = (left != Amount::ZERO).then(|| HoldState { amount: left, ..hold.clone() }.into());
+        for (payee, part) in hold.split(amount) {
+            self.deliver(&asset, hold.asset, &hold.owner, &payee, part)?;
+        }
+        self.set_entry(number, rest);
+        Ok(())
+    }
+
+    /// Pays out of what an account has set aside; a fee goes off what the payee gets.
+    pub(super) fn deliver(
+        &mut self,
+        asset: &Asset,
+        id: AssetId,
+        owner: &Address,
+        payee: &Address,
+        amount: Amount,
+    ) -> Result<(), Rejection> {
+        if amount == Amount::ZERO {
+            return Ok(());
+        }
+        let is_burnt = *payee == asset.issuer;
+        let target = if is_burnt { None } else { Some(self.open_account(payee)?) };
+        let terms = asset.policy.has(AssetPolicy::FEE).then(|| self.asset_terms(id)).filter(|_| !is_burnt);
+        let fee = terms.map_or(Amount::ZERO, |terms| Amount(terms.fee(amount).0.min(amount.0)));
+        let collector = terms.map(|terms| terms.fee_account).filter(|_| fee != Amount::ZERO);
+
+        // From here on it cannot fail: what is set aside is part of what is issued.
+        let Some(source) = self.find_account(owner) else { return Ok(()) };
+        let Balance { available, held } = self.state.accounts.balance(source, id);
+        debug_assert!(held >= amount, "only what was set aside is delivered");
+        self.set_balance(source, id, Balance { available, held: Amount(held.0.saturating_sub(amount.0)) });
+        let mut burnt = if is_burnt { amount } else { Amount::ZERO };
+        if let Some(target) = target {
+            self.credit(target, id, Amount(amount.0.saturating_sub(fee.0)));
+        }
+        match collector {
+            Some(collector) if collector == asset.issuer => burnt = fee,
+            Some(collector) => {
+                let slot = self.open_account(&collector)?;
+                self.credit(slot, id, fee);
+            }
+            None => {}
+        }
+        if burnt != Amount::ZERO {
+            let issued = self.asset(id)?.issued;
+            self.set_issued(id, Amount(issued.0.saturating_sub(burnt.0)));
+        }
+        Ok(())
+    }
+
+    /// Does what is to be done when an entry is over, and frees its place.
+    pub(super) fn end_entry(&mut self, number: u32) {
+        let hold = match self.state.entries.get(number) {
+            Some(Entry::Hold(hold)) => hold.clone(),
+            Some(&Entry::Order(order)) => return self.end_order(number, &order),
+            _ => return self.set_entry(number, None),
+        };
+        if !hold.releases_at_expiry || !self.can_release(&hold) || self.release(number, &hold, hold.amount).is_err() {
+            self.refund(number, &hold);
+        }
+    }
+
+    /// Whether nothing stands against releasing a hold now, so that it isn't begun in vain.
+    fn can_release(&self, hold: &HoldState) -> bool {
+        let Ok(asset) = self.asset(hold.asset) else { return false };
+        let fits = self.state.accounts.len() < u32::MAX - 8;
+        let is_open = hold.payees.iter().all(|share| self.check_payee(&share.payee, true).is_ok());
+        fits && is_open
+            && (!asset.has_policy()
+                || hold
+                    .payees
+                    .iter()
+                    .all(|share| self.check_policy(&asset, hold.asset, &hold.owner, &share.payee).is_ok()))
+    }
+
+    fn grant_at(&self, owner: &Address, id: u64) -> Option<(u32, &GrantState)> {
+        let number = self.state.entries.find(&GrantState::name(owner, id))?;
+        match self.state.entries.get(number) {
+            Some(Entry::Grant(grant)) => Some((number, grant)),
+            _ => None,
+        }
+    }
+
+    /// A grant with its number, unless it is over.
+    pub(crate) fn grant(&self, owner: &Address, id: u64) -> Option<(u32, &GrantState)> {
+        self.grant_at(owner, id).filter(|(_, grant)| !self.is_over(grant.end))
+    }
+
+    /// The number of a grant that is over and still in its place.
+    pub(crate) fn stale_grant(&self, owner: &Address, id: u64) -> Option<u32> {
+        self.grant_at(owner, id).map(|(number, _)| number)
+    }
+
+    /// A grant by which somebody may pay somebody in an asset, with its number.
+    pub(crate) fn spending(
+        &self,
+        owner: &Address,
+        id: u64,
+        spender: Source<'_>,
+        asset: AssetId,
+        payee: &Address,
+    ) -> Result<(u32, GrantState), Rejection> {
+        let no = |code, detail| Err(Rejection::new(code, detail));
+        let Some((number, grant)) = self.grant(owner, id) else { return no(RejectionCode::NoGrant, 0) };
+        if grant.to != *spender.address {
+            return no(RejectionCode::WrongParty, 0);
+        }
+        if let Err(node) = grant.predicate.holds(self, None) {
+            return no(RejectionCode::ConditionUnmet, u64::from(node));
+        }
+        if grant.is_revoked {
+            return no(RejectionCode::GrantRevoked, 0);
+        }
+        if grant.kind != GrantKind::Spend {
+            return no(RejectionCode::OutOfScope, 0);
+        }
+        if grant.asset != asset {
+            return no(RejectionCode::OutOfScope, 1);
+        }
+        if grant.payee.is_some_and(|only| only != *payee) {
+            return no(RejectionCode::OutOfScope, 2);
+        }
+        if grant.start > self.time() {
+            return no(RejectionCode::NotVested, u64::MAX);
+        }
+        Ok((number, grant.clone()))
+    }
+
+    /// How much a grant leaves to be spent now, and the code that more meets.
+    pub(crate) fn spendable(&self, grant: &GrantState) -> (Amount, RejectionCode) {
+        let left = |of: Amount, used: Amount| Amount(of.0.saturating_sub(used.0));
+        let mut least = (left(grant.vested(self.time()), grant.used), RejectionCode::NotVested);
+        if grant.cap != Amount::ZERO {
+            least = least.min((left(grant.cap, grant.used), RejectionCode::GrantExhausted));
+        }
+        if grant.period_ms != 0 {
+            let (_, used) = grant.period_at(self.time());
+            least = least.min((left(grant.period_cap, used), RejectionCode::PeriodCap));
+        }
+        least
+    }
+
+    /// Counts what was spent by a grant.
+    pub(crate) fn spend(&mut self, number: u32, grant: GrantState, amount: Amount) {
+        let (period, used) = grant.period_at(self.time());
+        let plus = |used: Amount| Amount(used.0.saturating_add(amount.0));
+        let (used, period_used) = (plus(grant.used), plus(used));
+        self.set_entry(number, Some(GrantState { used, period, period_used, ..grant }.into()));
+    }
+}

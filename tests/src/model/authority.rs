@@ -1,0 +1,193 @@
+//! The model's authorities: who may act for whom.
+
+use super::entries::Entry;
+use super::{Model, no};
+use nostro::{
+    Address, AuthorityRules, AuthorityState, Authorize, Operation, Rejection, RejectionCode, Time, TransactionRef,
+};
+
+pub(super) fn encode_authority(state: &AuthorityState, slot: u32, bytes: &mut Vec<u8>) {
+    bytes.push(8);
+    bytes.extend(state.owner.0);
+    bytes.extend(slot.to_le_bytes());
+    encode_rules(&state.rules, bytes);
+    match &state.pending {
+        None => bytes.push(0),
+        Some((from, rules)) => {
+            bytes.push(1);
+            bytes.extend(from.0.to_le_bytes());
+            encode_rules(rules, bytes);
+        }
+    }
+}
+
+fn encode_rules(rules: &AuthorityRules, bytes: &mut Vec<u8>) {
+    bytes.push(u8::from(rules.is_closed) + 2 * u8::from(rules.needs_memo));
+    bytes.extend([rules.low, rules.medium, rules.high, rules.quorum]);
+    bytes.extend(rules.delay_ms.to_le_bytes());
+    bytes.push(u8::try_from(rules.keys.len()).expect("at most 16"));
+    for key in &rules.keys {
+        bytes.extend(key.key.0);
+        bytes.push(key.weight);
+        bytes.extend(key.scope.to_le_bytes());
+        bytes.extend(key.expiry.map_or(0, |time| time.0).to_le_bytes());
+    }
+    bytes.push(u8::try_from(rules.recovery_keys.len()).expect("at most 8"));
+    rules.recovery_keys.iter().for_each(|key| bytes.extend(key.0));
+}
+
+/// The code of an operation and which of the three thresholds it takes.
+fn needs(operation: &Operation) -> (u8, usize) {
+    let code = operation.kind().code;
+    match operation {
+        Operation::Put(_) | Operation::Require(_) | Operation::Settle(_) | Operation::Amend(_) => (code, 0),
+        Operation::Authorize(_) => (code, 2),
+        _ => (code, 1),
+    }
+}
+
+impl Model {
+    fn authority(&self, owner: Address) -> Option<(u32, AuthorityState)> {
+        self.state.table.entries.iter().find_map(|(&number, entry)| match entry {
+            Entry::Authority(state) if state.owner == owner => Some((number, state.clone())),
+            _ => None,
+        })
+    }
+
+    /// What holds for an account now; a recovery whose time has come has happened.
+    fn rules(&self, owner: Address) -> (AuthorityRules, Option<(Time, AuthorityRules)>) {
+        let Some((_, state)) = self.authority(owner) else { return (AuthorityRules::of_address(owner), None) };
+        match state.pending {
+            Some((from, rules)) if from <= self.time => (rules, None),
+            pending => (state.rules, pending),
+        }
+    }
+
+    /// Whether everyone has signed by keys that may.
+    pub(super) fn check_signed(&self, transaction: &TransactionRef<'_>) -> Result<(), Rejection> {
+        let all: Vec<(u8, Address)> = transaction.signed_keys().collect();
+        for (place, signer) in (0_u8..).zip(transaction.signers()) {
+            let keys: Vec<Address> = all.iter().filter(|(of, _)| *of == place).map(|&(_, key)| key).collect();
+            let mut orders: Vec<Operation> =
+                transaction.operations().filter(|(of, _)| *of == place).map(|(_, order)| order).collect();
+            let (rules, _) = self.rules(signer);
+            if self.authority(signer).is_none() {
+                if keys != [signer] {
+                    return no(RejectionCode::UnknownKey, u64::from(place));
+                }
+                continue;
+            }
+            let recovers = |order: &Operation| matches!(order, Operation::Authorize(Authorize::Recover(_)));
+            let any_recovers = orders.iter().any(recovers);
+            for key in &keys {
+                let known = rules.keys.iter().any(|own| own.key == *key);
+                let recovers = any_recovers && rules.recovery_keys.contains(key);
+                if !(known || recovers) {
+                    return no(RejectionCode::UnknownKey, u64::from(place));
+                }
+            }
+            if orders.is_empty() {
+                // Its sequence alone takes as much as the least.
+                orders.push(Operation::Require(nostro::Require::default()));
+                let weight = self.weight(&rules, &keys, 0);
+                if weight < u32::from(rules.low) {
+                    return no(RejectionCode::ThresholdUnmet, u64::from(place));
+                }
+                if rules.is_closed {
+                    return no(RejectionCode::AccountClosed, u64::from(place));
+                }
+                continue;
+            }
+            for order in &orders {
+                let (code, which) = needs(order);
+                let reached = if recovers(order) {
+                    let count = keys.iter().filter(|key| rules.recovery_keys.contains(key)).count();
+                    rules.quorum > 0 && count >= usize::from(rules.quorum)
+                } else {
+                    let needed = [rules.low, rules.medium, rules.high][which];
+                    self.weight(&rules, &keys, code) >= u32::from(needed)
+                };
+                if !reached {
+                    return no(RejectionCode::ThresholdUnmet, u64::from(place));
+                }
+                if rules.is_closed && which != 2 {
+                    return no(RejectionCode::AccountClosed, u64::from(place));
+                }
+            }
+        }
+        Ok(())
+    }
+
+    fn weight(&self, rules: &AuthorityRules, keys: &[Address], code: u8) -> u32 {
+        let own = rules.keys.iter().filter(|own| keys.contains(&own.key));
+        let counts = own.filter(|own| own.expiry.is_none_or(|last| self.time <= last));
+        let covers = counts.filter(|own| own.scope == 0 || own.scope & (1 << code) != 0);
+        covers.map(|own| u32::from(own.weight)).sum()
+    }
+
+    pub(super) fn authorize(&mut self, source: Address, order: &Authorize) -> Result<(), Rejection> {
+        let (rules, pending) = self.rules(source);
+        let reachable = |rules: &AuthorityRules| {
+            let lasting = rules.keys.iter().filter(|key| key.expiry.is_none());
+            let able = lasting.filter(|key| key.scope == 0 || key.scope & (1 << 10) != 0);
+            let weight: u32 = able.map(|key| u32::from(key.weight)).sum();
+            if weight < u32::from(rules.high) {
+                return no(RejectionCode::AuthorityUnreachable, u64::from(weight));
+            }
+            Ok(())
+        };
+        let (after, pending) = match order {
+            Authorize::Set(rules) => {
+                reachable(rules)?;
+                let account = &self.state.accounts.get(&source);
+                let empty = account.is_none_or(|account| account.balances.is_empty() && account.held.is_empty());
+                if rules.is_closed && !empty {
+                    return no(RejectionCode::NotEmpty, 0);
+                }
+                (rules.clone(), None)
+            }
+            Authorize::Recover(new) => {
+                if let Some((from, _)) = pending {
+                    return no(RejectionCode::RecoveryPending, from.0);
+                }
+                reachable(new)?;
+                if new.is_closed {
+                    return no(RejectionCode::NotEmpty, 0);
+                }
+                let from = Time(self.time.0.saturating_add(rules.delay_ms));
+                (rules, Some((from, new.clone())))
+            }
+            Authorize::Object => {
+                if pending.is_none() {
+                    return no(RejectionCode::NoRecovery, 0);
+                }
+                (rules, None)
+            }
+        };
+        self.state.open(source);
+        let found = self.authority(source).map(|(number, _)| number);
+        let plain = pending.is_none() && after == AuthorityRules::of_address(source);
+        let mut state = AuthorityState::default();
+        (state.owner, state.rules, state.pending) = (source, after, pending);
+        let table = &mut self.state.table;
+        match (found, plain) {
+            (Some(number), true) => drop(table.entries.remove(&number)),
+            (Some(number), false) => drop(table.entries.insert(number, Entry::Authority(state))),
+            (None, true) => {}
+            (None, false) => table.add(Entry::Authority(state)),
+        }
+        Ok(())
+    }
+
+    /// Whether somebody may be paid.
+    pub(super) fn check_payee(&self, payee: Address, reference: u64) -> Result<(), Rejection> {
+        let (rules, _) = self.rules(payee);
+        if rules.is_closed {
+            return no(RejectionCode::AccountClosed, 0);
+        }
+        if rules.needs_memo && reference == 0 {
+            return no(RejectionCode::MemoRequired, 0);
+        }
+        Ok(())
+    }
+}
