@@ -1,44 +1,112 @@
-//! Threads that compute side by side for somebody who waits: pure computation, nothing that blocks.
+//! Threads that compute side by side for somebody who works along: pure computation, nothing that waits for a disk or a message.
+//!
+//! Waking a thread takes as long as executing a thousand payments, and sometimes far longer. So the caller begins at once, helpers are woken
+//! once for all phases and join where the work has come to, and between phases they stay awake.
 
-use rayon::prelude::*;
+use parking_lot::{Mutex, MutexGuard};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 
-/// Some threads, or none but the caller's.
+/// Some threads beside the caller's, or none.
 #[derive(Debug, Default)]
 pub(crate) struct Crew {
     pool: Option<rayon::ThreadPool>,
 }
 
+/// Some work: how many items it has, and what to do to the item at a place. It begins when the phase before it has ended.
+pub(crate) type Phase<'a> = (usize, &'a (dyn Fn(usize) + Sync));
+
 impl Crew {
-    /// A crew of so many threads; of one or none is the caller alone.
+    /// A crew of so many threads, the caller's among them.
     pub(crate) fn new(threads: usize) -> std::io::Result<Self> {
-        if threads <= 1 {
-            return Ok(Self::default());
-        }
-        let pool = rayon::ThreadPoolBuilder::new().num_threads(threads).thread_name(|n| format!("nostro-crew-{n}"));
+        let Some(helpers) = threads.checked_sub(1).filter(|&helpers| helpers > 0) else { return Ok(Self::default()) };
+        let pool = rayon::ThreadPoolBuilder::new().num_threads(helpers).thread_name(|n| format!("nostro-crew-{n}"));
         Ok(Self { pool: Some(pool.build().map_err(std::io::Error::other)?) })
     }
 
-    /// How many compute at once.
+    /// How many compute at once, the caller among them.
     pub(crate) fn threads(&self) -> usize {
-        self.pool.as_ref().map_or(1, rayon::ThreadPool::current_num_threads)
+        self.pool.as_ref().map_or(1, |pool| pool.current_num_threads().saturating_add(1))
     }
 
-    /// Does something in one of the crew's threads, so that the others are at hand for all [`each`](Self::each) in it.
-    pub(crate) fn gather<R: Send>(&self, work: impl FnOnce() -> R + Send) -> R {
-        match &self.pool {
-            None => work(),
-            Some(pool) => pool.install(work),
+    /// Does phase after phase; comes back when all are done.
+    ///
+    /// # Panics
+    /// If work does.
+    pub(crate) fn work(&self, phases: &[Phase<'_>]) {
+        let Some(pool) = &self.pool else {
+            return phases.iter().for_each(|(count, work)| (0..*count).for_each(work));
+        };
+        let board =
+            Board { phases, counts: phases.iter().map(|_| Default::default()).collect(), lost: AtomicBool::default() };
+        pool.in_place_scope(|scope| {
+            (0..pool.current_num_threads()).for_each(|_| scope.spawn(|_| board.run()));
+            board.run();
+        });
+        assert!(!board.lost.load(Ordering::Relaxed), "work was lost");
+    }
+}
+
+/// How far the work has come.
+struct Board<'a> {
+    phases: &'a [Phase<'a>],
+    /// By phase: items that were begun, and items that are done.
+    counts: Vec<(AtomicUsize, AtomicUsize)>,
+    /// Somebody has panicked, so that a phase will never end.
+    lost: AtomicBool,
+}
+
+/// Tells the others when its thread panics.
+struct Telling<'a>(&'a AtomicBool);
+
+impl Drop for Telling<'_> {
+    fn drop(&mut self) {
+        if std::thread::panicking() {
+            self.0.store(true, Ordering::Relaxed);
         }
     }
+}
 
-    /// Does `work` to each item, with its place; comes back when all are done. Each item has one thread at a time.
-    pub(crate) fn each<T: Send>(&self, items: &mut [T], work: impl Fn(usize, &mut T) + Sync + Send) {
-        match &self.pool {
-            None => items.iter_mut().enumerate().for_each(|(place, item)| work(place, item)),
-            Some(pool) => {
-                pool.install(|| items.par_iter_mut().enumerate().for_each(|(place, item)| work(place, item)));
+impl Board<'_> {
+    /// Takes part until all phases have ended.
+    fn run(&self) {
+        let _telling = Telling(&self.lost);
+        for ((count, work), (begun, done)) in self.phases.iter().zip(&self.counts) {
+            loop {
+                let place = begun.fetch_add(1, Ordering::Relaxed);
+                if place >= *count {
+                    break;
+                }
+                work(place);
+                done.fetch_add(1, Ordering::Release);
+            }
+            // Others are at what is left, if they have a processor.
+            let mut spins = 0_u32;
+            while done.load(Ordering::Acquire) < *count {
+                if self.lost.load(Ordering::Relaxed) {
+                    return;
+                }
+                spins = spins.wrapping_add(1);
+                if spins.is_multiple_of(64) {
+                    std::thread::yield_now();
+                } else {
+                    std::hint::spin_loop();
+                }
             }
         }
+    }
+}
+
+/// Items of which each is worked on by one thread at a time.
+pub(crate) struct Items<'a, T>(Vec<Mutex<&'a mut T>>);
+
+impl<'a, T> Items<'a, T> {
+    pub(crate) fn new(items: impl Iterator<Item = &'a mut T>) -> Self {
+        Self(items.map(Mutex::new).collect())
+    }
+
+    /// The item at a place. Nobody else has it in the same phase, so this doesn't wait.
+    pub(crate) fn at(&self, place: usize) -> MutexGuard<'_, &'a mut T> {
+        self.0[place].lock()
     }
 }
 
@@ -47,14 +115,29 @@ mod tests {
     use super::*;
 
     #[test]
-    fn every_item_is_worked_on_once_whatever_the_threads() {
+    fn every_item_is_worked_on_once_in_each_phase_and_phases_follow_each_other() {
         for threads in [0, 1, 2, 5] {
             let crew = Crew::new(threads).unwrap();
             assert_eq!(crew.threads(), threads.max(1));
-            let mut items = vec![0; 1000];
-            crew.each(&mut items, |place, item| *item += place);
-            assert!(items.iter().enumerate().all(|(place, &item)| place == item));
-            crew.each(&mut [] as &mut [u8], |_, _| unreachable!());
+            for _ in 0..50 {
+                let mut numbers = vec![0; 1000];
+                let mut sums = [0; 10];
+                let (numbers, sums) = (Items::new(numbers.iter_mut()), Items::new(sums.iter_mut()));
+                crew.work(&[
+                    (1000, &|place| **numbers.at(place) += place),
+                    (10, &|place| **sums.at(place) = (0..1000).map(|number| **numbers.at(number)).sum()),
+                    (0, &|_| unreachable!()),
+                ]);
+                assert!((0..10).all(|place| **sums.at(place) == 999 * 500));
+            }
         }
+    }
+
+    #[test]
+    fn work_that_panics_is_told_and_nobody_waits_for_ever() {
+        let crew = Crew::new(3).unwrap();
+        let work = || crew.work(&[(100, &|place| assert!(place != 50, "on purpose")), (100, &|_| ())]);
+        assert!(std::panic::catch_unwind(std::panic::AssertUnwindSafe(work)).is_err());
+        crew.work(&[(100, &|_| ())]);
     }
 }

@@ -24,7 +24,7 @@ pub struct ExecutionShape {
 
 impl ExecutionShape {
     /// One by one, laid out as in an engine.
-    pub const SERIAL: Self = Self { shards: 64, page_bits: 8, threads: 0, planted: None };
+    pub const SERIAL: Self = Self { shards: 64, page_bits: 10, threads: 0, planted: None };
 }
 
 /// A state that blocks are executed on.

@@ -22,17 +22,18 @@
 //!
 //! # Cost
 //!
-//! Per payment two entries of eight bytes, one byte of outcome and two of what has changed; work halves with the second thread but for
-//! two barriers per block and what is ordered.
+//! Per payment an entry for either half with all that it needs, so that a shard reads what it has to do in one piece; one byte of
+//! outcome, and two entries of what has changed. Work halves with the second thread but for what is ordered and what is put together.
 
 use super::contended::{Contended, Credited};
 use super::{Scratch, execute};
 use crate::block::Block;
-use crate::crew::Crew;
+use crate::crew::{Crew, Items};
 use crate::ops::Operation;
 use crate::prepare::{Prepared, PreparedRun};
-use crate::state::{ChangedPart, Judged, Layout, Payment, Shard, Slot, State};
-use crate::types::{Rejection, Time};
+use crate::state::{ChangedPart, Judged, Known, Layout, Payment, Shard, Slot, State};
+use crate::types::{Amount, AssetId, Rejection, Time};
+use std::sync::OnceLock;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 /// Entries whose records are brought closer ahead.
@@ -65,22 +66,60 @@ pub enum PlantedOrder {
     UndeferredCredit,
 }
 
-/// An account in a transaction: of a payer or a payee, or touched by something that isn't a payment.
+/// The payer's half of a payment, or an account that is touched by something that isn't one.
 #[derive(Clone, Copy, Debug)]
-struct Entry {
+struct Debit {
+    amount: Amount,
+    sequence: u64,
+    /// Zero is unbounded.
+    valid_until: Time,
     slot: Slot,
-    /// The position, and above it whether the account is touched.
+    asset: AssetId,
+    /// The position, and [`TOUCHED`] if the account is touched.
     position: u32,
 }
 
 /// A block has fewer transactions than this.
 const TOUCHED: u32 = 1 << 31;
 
+// One entry is three quarters of a cache line, the other a half.
+const _: () = assert!(size_of::<Debit>() == 48 && size_of::<Credit>() == 32);
+
+impl Debit {
+    #[inline]
+    fn new(payment: &Payment, position: u32) -> Self {
+        let Payment { payer: slot, asset, amount, sequence, valid_until, .. } = *payment;
+        Self { amount, sequence, valid_until: valid_until.unwrap_or(Time(0)), slot, asset, position }
+    }
+
+    const fn touch(slot: Slot, position: u32) -> Self {
+        let (amount, sequence, valid_until, asset) = (Amount::ZERO, 0, Time(0), AssetId(u32::MAX));
+        Self { amount, sequence, valid_until, slot, asset, position: position | TOUCHED }
+    }
+
+    /// The payment whose half this is, as far as the payer is concerned.
+    #[inline]
+    fn payment(&self) -> Payment {
+        let Self { amount, sequence, valid_until, slot, asset, .. } = *self;
+        let valid_until = Some(valid_until).filter(|&last| last != Time(0));
+        Payment { payer: slot, payee: slot, asset, amount, sequence, valid_until }
+    }
+}
+
+/// The payee's half of a payment.
+#[derive(Clone, Copy, Debug)]
+struct Credit {
+    amount: Amount,
+    slot: Slot,
+    asset: AssetId,
+    position: u32,
+}
+
 /// What a chunk of the block has for each shard, in order.
 #[derive(Debug, Default)]
 struct Bucket {
-    debits: Vec<Vec<Entry>>,
-    credits: Vec<Vec<Entry>>,
+    debits: Vec<Vec<Debit>>,
+    credits: Vec<Vec<Credit>>,
     /// Positions of what isn't a payment.
     ordered: Vec<u32>,
     /// The first position from which nothing is certain.
@@ -98,7 +137,6 @@ struct Lane {
     deferred: Vec<u32>,
     rejections: Vec<(u32, Rejection)>,
     changed: ChangedPart,
-    entries: usize,
 }
 
 /// What executing by shards needs, and the next block can use again.
@@ -136,13 +174,9 @@ impl Sharding {
             }
         }
     }
-
-    fn has(&self, planted: PlantedOrder) -> bool {
-        self.planted == Some(planted)
-    }
 }
 
-/// The payments of a block by ascending positions.
+/// The transactions of a block by ascending positions.
 #[derive(Clone)]
 struct Cursor<'a> {
     runs: &'a [PreparedRun<'a>],
@@ -177,164 +211,169 @@ pub(super) fn execute_sharded(
     scratch: &mut Scratch,
     sharding: &mut Sharding,
 ) -> Vec<(u32, Rejection)> {
-    let mut crew = std::mem::take(&mut sharding.crew);
-    let rejections = crew.gather(|| execute_gathered(block, state, scratch, sharding, &crew));
-    std::mem::swap(&mut sharding.crew, &mut crew);
-    rejections
-}
-
-fn execute_gathered(
-    block: &Block<'_>,
-    state: &mut State,
-    scratch: &mut Scratch,
-    sharding: &mut Sharding,
-    crew: &Crew,
-) -> Vec<(u32, Rejection)> {
     let layout = state.layout();
     let count = block.count as usize;
-    sharding.certain.iter_mut().for_each(|certain| *certain.get_mut() = false);
-    if sharding.certain.len() < count {
-        sharding.certain.resize_with(count, AtomicBool::default);
+    let Sharding { crew, planted, buckets: spare, lanes, certain, .. } = sharding;
+    certain.iter_mut().for_each(|certain| *certain.get_mut() = false);
+    if certain.len() < count {
+        certain.resize_with(count, AtomicBool::default);
     }
-    sharding.lanes.resize_with(layout.shards(), Lane::default);
+    lanes.resize_with(layout.shards(), Lane::default);
+    lanes.iter_mut().for_each(Lane::begin);
 
-    bucket(block, state, sharding, crew, layout);
-    let fence = sharding.buckets.iter().filter_map(|bucket| bucket.fence).min();
-    let phases = Phases { block, layout, fence: fence.unwrap_or(u32::MAX), planted: sharding.planted };
-    let Sharding { buckets, lanes, certain, .. } = sharding;
-    let (buckets, certain) = (&buckets[..], &certain[..]);
-    let (shards, _) = state.shards();
-    let mut pairs: Vec<(&mut Shard, &mut Lane)> = shards.iter_mut().zip(lanes.iter_mut()).collect();
-    if phases.planted == Some(PlantedOrder::CreditBeforeBarrier) {
-        certain.iter().for_each(|certain| certain.store(true, Ordering::Relaxed));
-        crew.each(&mut pairs, |number, (shard, lane)| phases.credit(number, buckets, certain, shard, lane));
-        certain.iter().for_each(|certain| certain.store(false, Ordering::Relaxed));
-    }
-    crew.each(&mut pairs, |number, (shard, lane)| phases.debit(number, buckets, certain, shard, lane));
-    // All debits are decided.
-    if phases.planted != Some(PlantedOrder::CreditBeforeBarrier) {
-        crew.each(&mut pairs, |number, (shard, lane)| phases.credit(number, buckets, certain, shard, lane));
-    }
-    // All that is certain is done.
-    finish(block, state, scratch, sharding)
-}
-
-/// Sorts the accounts of every transaction by shard.
-fn bucket(block: &Block<'_>, state: &State, sharding: &mut Sharding, crew: &Crew, layout: Layout) {
-    let count = block.count as usize;
     // Some more pieces than threads, so that none has to wait for long.
-    let pieces = if crew.threads() == 1 { 1 } else { crew.threads() * 2 };
+    let pieces = if crew.threads() == 1 { 1 } else { crew.threads() * 4 };
     let step = count.div_ceil(pieces).max(CHUNK_MIN);
-    let touches = !sharding.has(PlantedOrder::MissedContention);
-    sharding.buckets.resize_with(count.div_ceil(step), Bucket::default);
-    crew.each(&mut sharding.buckets, |place, bucket| {
-        bucket.clear(layout);
+    let chunks = count.div_ceil(step);
+    spare.resize_with(chunks.max(spare.len()), Bucket::default);
+    let buckets: Vec<OnceLock<Bucket>> = (0..chunks).map(|_| OnceLock::new()).collect();
+    let spare = Items::new(spare.iter_mut());
+
+    let (known, shards) = state.known_and_shards();
+    let mut pairs: Vec<(&mut Shard, &mut Lane)> = shards.iter_mut().zip(lanes.iter_mut()).collect();
+    let pairs = Items::new(pairs.iter_mut());
+    let phases = Phases { block, layout, planted: *planted, known, buckets: &buckets, certain };
+    let fill = |place: usize| {
+        let mut bucket = std::mem::take(&mut **spare.at(place));
         let start = place.saturating_mul(step);
-        let range = start..start.saturating_add(step).min(count);
-        bucket.fill(block, range, state, layout, touches);
-    });
+        phases.fill(&mut bucket, start..start.saturating_add(step).min(count));
+        // Nobody else fills this one.
+        let _ = buckets[place].set(bucket);
+    };
+    let debit = |number: usize| {
+        let (shard, lane) = &mut **pairs.at(number);
+        phases.debit(number, shard, lane);
+    };
+    let credit = |number: usize| {
+        let (shard, lane) = &mut **pairs.at(number);
+        phases.credit(number, shard, lane);
+    };
+    let (fill, debit, credit) = ((chunks, &fill as _), (layout.shards(), &debit as _), (layout.shards(), &credit as _));
+    if phases.has(PlantedOrder::CreditBeforeBarrier) {
+        crew.work(&[fill, credit, debit]);
+    } else {
+        // A phase begins when the one before it has ended: all debits are decided before a credit is given.
+        crew.work(&[fill, debit, credit]);
+    }
+    for (place, bucket) in buckets.into_iter().enumerate() {
+        **spare.at(place) = bucket.into_inner().unwrap_or_default();
+    }
+    drop(pairs);
+    finish(block, chunks, state, scratch, sharding)
 }
 
 impl Bucket {
     fn clear(&mut self, layout: Layout) {
-        for lists in [&mut self.debits, &mut self.credits] {
-            lists.resize_with(layout.shards(), Vec::new);
-            lists.iter_mut().for_each(Vec::clear);
-        }
+        self.debits.resize_with(layout.shards(), Vec::new);
+        self.debits.iter_mut().for_each(Vec::clear);
+        self.credits.resize_with(layout.shards(), Vec::new);
+        self.credits.iter_mut().for_each(Vec::clear);
         self.ordered.clear();
         self.fence = None;
-    }
-
-    fn fill(&mut self, block: &Block<'_>, range: std::ops::Range<usize>, state: &State, layout: Layout, touches: bool) {
-        let mut cursor = Cursor::new(block);
-        for position in range.filter_map(|position| u32::try_from(position).ok()) {
-            let Some((prepared, run)) = cursor.at(position) else { return };
-            match prepared.payment().filter(|payment| state.is_known_as_payment(payment)) {
-                Some(Payment { payer, payee, .. }) => {
-                    self.debits[layout.place(payer).shard].push(Entry { slot: payer, position });
-                    self.credits[layout.place(payee).shard].push(Entry { slot: payee, position });
-                }
-                None => {
-                    self.ordered.push(position);
-                    let touched = |slot: Slot| {
-                        if touches {
-                            let position = position | TOUCHED;
-                            self.debits[layout.place(slot).shard].push(Entry { slot, position });
-                        }
-                    };
-                    if !touch(prepared, run, state, touched) && self.fence.is_none() {
-                        self.fence = Some(position);
-                    }
-                }
-            }
-        }
     }
 }
 
 /// Visits the accounts that something else than a payment can touch, as far as they are there; those that aren't no payment touches.
 /// `false` if nobody can say.
-fn touch(prepared: &Prepared, run: &[u8], state: &State, mut touched: impl FnMut(Slot)) -> bool {
+fn touch(prepared: &Prepared, run: &[u8], known: &Known<'_>, mut touched: impl FnMut(Slot)) -> bool {
     let Some(transaction) = prepared.of(run) else { return false };
     prepared.payer().into_iter().for_each(&mut touched);
     // An account that wasn't found when this was prepared may be there by now.
-    transaction.signers().filter_map(|signer| state.find(&signer)).for_each(&mut touched);
+    transaction.signers().filter_map(|signer| known.find(&signer)).for_each(&mut touched);
     transaction.operations().all(|(_, operation)| match operation {
         // By a grant somebody else pays, by a policy a fee account is paid.
         Operation::Transfer(transfer) => {
-            state.find(&transfer.payee).into_iter().for_each(&mut touched);
-            transfer.grant.is_none() && !state.has_policy(transfer.asset)
+            known.find(&transfer.payee).into_iter().for_each(&mut touched);
+            transfer.grant.is_none() && !known.has_policy(transfer.asset)
         }
         Operation::RegisterAsset(order) => !order.is_update && order.policy.0 == 0,
         _ => false,
     })
 }
 
-/// What the two phases by shard have in common.
+/// What the phases have in common.
 struct Phases<'a> {
     block: &'a Block<'a>,
     layout: Layout,
-    /// From here on nothing is certain.
-    fence: u32,
     planted: Option<PlantedOrder>,
+    known: Known<'a>,
+    /// Filled by the first phase, read by the others.
+    buckets: &'a [OnceLock<Bucket>],
+    /// Told by the second phase, read by the third.
+    certain: &'a [AtomicBool],
 }
 
 impl Phases<'_> {
-    /// The debits of one shard's accounts, in order.
-    fn debit(&self, number: usize, buckets: &[Bucket], certain: &[AtomicBool], shard: &mut Shard, lane: &mut Lane) {
-        let time: Time = self.block.time;
-        lane.begin();
+    fn has(&self, planted: PlantedOrder) -> bool {
+        self.planted == Some(planted)
+    }
+
+    /// Sorts the halves of some payments by shard.
+    fn fill(&self, bucket: &mut Bucket, range: std::ops::Range<usize>) {
+        let Self { layout, known, .. } = self;
+        bucket.clear(*layout);
+        let touches = !self.has(PlantedOrder::MissedContention);
         let mut cursor = Cursor::new(self.block);
-        for bucket in buckets {
-            let Some(entries) = bucket.debits.get(number) else { continue };
-            lane.entries += entries.len();
-            for (place, &Entry { slot, position }) in entries.iter().enumerate() {
-                if let Some(ahead) = entries.get(place + AHEAD) {
-                    shard.prefetch(self.layout.place(ahead.slot));
+        for position in range.filter_map(|position| u32::try_from(position).ok()) {
+            let Some((prepared, run)) = cursor.at(position) else { return };
+            match prepared.payment().filter(|payment| known.is_payment(payment)) {
+                Some(payment) => {
+                    let Payment { payer, payee: slot, asset, amount, .. } = payment;
+                    bucket.debits[layout.place(payer).shard].push(Debit::new(&payment, position));
+                    bucket.credits[layout.place(slot).shard].push(Credit { amount, slot, asset, position });
                 }
+                None => {
+                    bucket.ordered.push(position);
+                    let touched = |slot: Slot| {
+                        if touches {
+                            bucket.debits[layout.place(slot).shard].push(Debit::touch(slot, position));
+                        }
+                    };
+                    if !touch(prepared, run, known, touched) && bucket.fence.is_none() {
+                        bucket.fence = Some(position);
+                    }
+                }
+            }
+        }
+    }
+
+    fn buckets(&self) -> impl Iterator<Item = &Bucket> {
+        self.buckets.iter().filter_map(OnceLock::get)
+    }
+
+    /// The debits of one shard's accounts, in order.
+    fn debit(&self, number: usize, shard: &mut Shard, lane: &mut Lane) {
+        let (layout, time) = (self.layout, self.block.time);
+        // From here on nothing is certain.
+        let fence = self.buckets().filter_map(|bucket| bucket.fence).min().unwrap_or(u32::MAX);
+        for entries in self.buckets().filter_map(|bucket| bucket.debits.get(number)) {
+            for (place, debit) in entries.iter().enumerate() {
+                if let Some(ahead) = entries.get(place + AHEAD) {
+                    shard.prefetch(layout.place(ahead.slot));
+                }
+                let &Debit { slot, position, .. } = debit;
                 if position & TOUCHED != 0 {
                     lane.contended.enter(slot, position & !TOUCHED);
                     continue;
                 }
-                if position > self.fence || lane.contended.from(slot).is_some() {
+                if position > fence || lane.contended.from(slot).is_some() {
                     lane.ordered.push(position);
                     continue;
                 }
-                // It was bucketed as one.
-                let Some(payment) = cursor.at(position).and_then(|(prepared, _)| prepared.payment()) else { continue };
-                let place = self.layout.place(slot);
-                match shard.judge(place, &payment, time) {
+                let place = layout.place(slot);
+                match shard.judge(place, &debit.payment(), time) {
                     Some(Judged::Covered(window, rest)) => {
                         shard.use_up(place, window);
-                        shard.set_available(place, payment.asset, rest);
-                        lane.changed.debited(slot, payment.asset, payment.amount);
+                        shard.set_available(place, debit.asset, rest);
+                        lane.changed.debited(slot, debit.asset, debit.amount);
                         // Read behind the barrier.
-                        certain[position as usize].store(true, Ordering::Relaxed);
+                        self.certain[position as usize].store(true, Ordering::Relaxed);
                     }
                     Some(Judged::Rejected(window, rejection)) => {
                         lane.reject(slot, position, window, rejection, |window| shard.use_up(place, window));
                     }
                     Some(Judged::Uncovered(window, rejection)) => {
-                        let credits = || buckets.iter().filter_map(|bucket| bucket.credits.get(number)).flatten();
+                        let credits = || self.buckets().filter_map(|bucket| bucket.credits.get(number)).flatten();
                         let credits = || credits().map(|credit| (credit.slot, credit.position));
                         if lane.credited.is_before(slot, position, credits) {
                             lane.contended.enter(slot, position);
@@ -350,26 +389,24 @@ impl Phases<'_> {
     }
 
     /// The credits of one shard's accounts that are certain, in order.
-    fn credit(&self, number: usize, buckets: &[Bucket], certain: &[AtomicBool], shard: &mut Shard, lane: &mut Lane) {
-        let defers = self.planted != Some(PlantedOrder::UndeferredCredit);
-        let mut cursor = Cursor::new(self.block);
-        for bucket in buckets {
-            let Some(entries) = bucket.credits.get(number) else { continue };
-            lane.entries += entries.len();
-            for (place, &Entry { slot, position }) in entries.iter().enumerate() {
+    fn credit(&self, number: usize, shard: &mut Shard, lane: &mut Lane) {
+        let layout = self.layout;
+        let (defers, assumes) =
+            (!self.has(PlantedOrder::UndeferredCredit), self.has(PlantedOrder::CreditBeforeBarrier));
+        for entries in self.buckets().filter_map(|bucket| bucket.credits.get(number)) {
+            for (place, &Credit { amount, slot, asset, position }) in entries.iter().enumerate() {
                 if let Some(ahead) = entries.get(place + AHEAD) {
-                    shard.prefetch(self.layout.place(ahead.slot));
+                    shard.prefetch(layout.place(ahead.slot));
                 }
-                if !certain[position as usize].load(Ordering::Relaxed) {
+                if !assumes && !self.certain[position as usize].load(Ordering::Relaxed) {
                     continue;
                 }
                 if defers && lane.contended.from(slot).is_some_and(|from| position > from) {
                     lane.deferred.push(position);
                     continue;
                 }
-                let Some(payment) = cursor.at(position).and_then(|(prepared, _)| prepared.payment()) else { continue };
-                shard.credit(self.layout.place(slot), payment.asset, payment.amount);
-                lane.changed.credited(slot, payment.asset, payment.amount);
+                shard.credit(layout.place(slot), asset, amount);
+                lane.changed.credited(slot, asset, amount);
             }
         }
     }
@@ -382,9 +419,9 @@ impl Lane {
         self.ordered.clear();
         self.deferred.clear();
         self.rejections.clear();
-        self.entries = 0;
     }
 
+    #[cold]
     fn reject<W>(
         &mut self,
         slot: Slot,
@@ -404,15 +441,16 @@ impl Lane {
 /// What is left is done in order; everything that was found out is put together.
 fn finish(
     block: &Block<'_>,
+    chunks: usize,
     state: &mut State,
     scratch: &mut Scratch,
     sharding: &mut Sharding,
 ) -> Vec<(u32, Rejection)> {
-    let backwards = sharding.has(PlantedOrder::UnorderedResidual);
-    let Sharding { buckets, lanes, ordered, .. } = sharding;
+    let Sharding { planted, buckets, lanes, ordered, .. } = sharding;
     let mut rejections = Vec::new();
     ordered.clear();
-    ordered.extend(buckets.iter().flat_map(|bucket| &bucket.ordered).map(|&position| (position, false)));
+    let unlike = buckets.iter().take(chunks).flat_map(|bucket| &bucket.ordered);
+    ordered.extend(unlike.map(|&position| (position, false)));
     for lane in lanes {
         ordered.extend(lane.ordered.iter().map(|&position| (position, false)));
         ordered.extend(lane.deferred.iter().map(|&position| (position, true)));
@@ -420,37 +458,24 @@ fn finish(
         scratch.changes.take_part(&mut lane.changed);
     }
     ordered.sort_unstable();
-    if backwards {
-        // Lowest first is what the cursor needs, so only neighbours change places.
-        let positions: Vec<(u32, bool)> = ordered.iter().rev().copied().collect();
-        for &(position, is_credit) in &positions {
-            step(&mut Cursor::new(block), position, is_credit, block.time, state, scratch, &mut rejections);
+    let is_backwards = *planted == Some(PlantedOrder::UnorderedResidual);
+    if is_backwards {
+        ordered.reverse();
+    }
+    let mut cursor = Cursor::new(block);
+    for &(position, is_credit) in ordered.iter() {
+        if is_backwards {
+            cursor = Cursor::new(block);
         }
-    } else {
-        let mut cursor = Cursor::new(block);
-        for &(position, is_credit) in ordered.iter() {
-            step(&mut cursor, position, is_credit, block.time, state, scratch, &mut rejections);
+        let Some((prepared, run)) = cursor.at(position) else { continue };
+        if !is_credit {
+            if let Err(rejection) = execute(prepared, run, block.time, state, &mut scratch.changes) {
+                rejections.push((position, rejection));
+            }
+        } else if let Some(payment) = prepared.payment() {
+            state.credit(payment.payee, payment.asset, payment.amount, &mut scratch.changes);
         }
     }
     rejections.sort_unstable_by_key(|&(position, _)| position);
     rejections
-}
-
-fn step(
-    cursor: &mut Cursor<'_>,
-    position: u32,
-    is_credit: bool,
-    time: Time,
-    state: &mut State,
-    scratch: &mut Scratch,
-    rejections: &mut Vec<(u32, Rejection)>,
-) {
-    let Some((prepared, run)) = cursor.at(position) else { return };
-    if !is_credit {
-        if let Err(rejection) = execute(prepared, run, time, state, &mut scratch.changes) {
-            rejections.push((position, rejection));
-        }
-    } else if let Some(payment) = prepared.payment() {
-        state.credit(payment.payee, payment.asset, payment.amount, &mut scratch.changes);
-    }
 }

@@ -1,5 +1,6 @@
 //! An account's record, the side entries of what few accounts have, and their canonical bytes.
 
+use super::addresses::Cell;
 use super::chunks::Chunks;
 use super::load::Unloadable;
 use super::window::{Use, Window};
@@ -91,10 +92,9 @@ pub(super) type FurtherLanes = Vec<(u16, Window)>;
 /// The account can't open a further lane.
 pub(super) struct LanesFull;
 
-/// Everything of one account.
+/// Everything of one account but its address.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Record<'a> {
-    pub(super) address: Address,
     pub(super) account: &'a Account,
     pub(super) further: Option<&'a FurtherBalances>,
     pub(super) lanes: &'a [(u16, Window)],
@@ -148,28 +148,29 @@ impl<'a> Record<'a> {
     /// number of holdings that aren't zero u32, each: asset u32, available u128, held u128, ascending
     /// ```
     #[inline]
-    pub(super) fn encode(&self, out: &mut Vec<u8>) {
+    pub(super) fn encode(&self, address: &Cell, out: &mut Vec<u8>) {
         let Account { window, balance, asset, balances: 0, lanes: 0, .. } = *self.account else {
-            return self.encode_long(out);
+            return self.encode_long(address, out);
         };
         if balance == Balance::ZERO {
-            return self.encode_long(out);
+            return self.encode_long(address, out);
         }
-        // What most accounts are, in one piece.
-        let mut bytes = [0; 92];
-        bytes[..32].copy_from_slice(&self.address.0);
+        // What most accounts are, in one piece, written where it stays.
+        let start = out.len();
+        out.resize(start.saturating_add(92), 0);
+        let Some(bytes) = out.get_mut(start..).and_then(|bytes| bytes.first_chunk_mut::<92>()) else { return };
+        address.write(&mut bytes[..32]);
         bytes[32..40].copy_from_slice(&window.top.to_le_bytes());
         bytes[40..48].copy_from_slice(&window.bits.to_le_bytes());
         bytes[52] = 1;
         bytes[56..60].copy_from_slice(&asset.0.to_le_bytes());
         bytes[60..76].copy_from_slice(&balance.available.0.to_le_bytes());
         bytes[76..].copy_from_slice(&balance.held.0.to_le_bytes());
-        out.extend_from_slice(&bytes);
     }
 
     #[cold]
-    fn encode_long(&self, out: &mut Vec<u8>) {
-        self.encode_windows(out);
+    fn encode_long(&self, address: &Cell, out: &mut Vec<u8>) {
+        self.encode_windows(address, out);
         encode_holdings(self.holdings(), out);
     }
 
@@ -182,18 +183,23 @@ impl<'a> Record<'a> {
     /// What the effects of a block say of an account it changed: its canonical bytes; of one with many holdings their number, then
     /// those alone that the block changed, zeros included.
     #[inline]
-    pub(super) fn encode_changed<I: Iterator<Item = AssetId>>(&self, changed: impl FnOnce() -> I, out: &mut Vec<u8>) {
+    pub(super) fn encode_changed<I: Iterator<Item = AssetId>>(
+        &self,
+        address: &Cell,
+        changed: impl FnOnce() -> I,
+        out: &mut Vec<u8>,
+    ) {
         let filled = self.filled();
         if filled <= EFFECTS_HOLDINGS_MAX {
-            return self.encode(out);
+            return self.encode(address, out);
         }
-        self.encode_windows(out);
+        self.encode_windows(address, out);
         out.extend_from_slice(&filled.to_le_bytes());
         encode_holdings(changed().map(|asset| (asset, self.balance(asset))), out);
     }
 
-    fn encode_windows(&self, out: &mut Vec<u8>) {
-        out.extend_from_slice(&self.address.0);
+    fn encode_windows(&self, address: &Cell, out: &mut Vec<u8>) {
+        out.extend_from_slice(&address.get().0);
         out.extend_from_slice(&self.account.window.top.to_le_bytes());
         out.extend_from_slice(&self.account.window.bits.to_le_bytes());
         out.extend_from_slice(&u32::try_from(self.lanes.len()).unwrap_or(u32::MAX).to_le_bytes());

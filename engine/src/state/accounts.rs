@@ -29,9 +29,9 @@ pub(crate) struct Layout {
 }
 
 impl Layout {
-    /// Enough shards for many threads; pages of 16 KB, large enough that ten million accounts are shared in a few milliseconds, small
-    /// enough that one is copied in two microseconds and the copies of a busy time spread out.
-    pub(crate) const DEFAULT: Self = Self::new(64, 8);
+    /// Enough shards for many threads; pages of 64 KB: so large that the list of those of ten million accounts stays in the cache and is
+    /// shared in a millisecond, small enough that one is copied in some microseconds and the copies of a busy time spread out.
+    pub(crate) const DEFAULT: Self = Self::new(64, 10);
 
     /// `shards` in [1, 1024], pages of `2^page_bits` accounts.
     pub(crate) const fn new(shards: u32, page_bits: u32) -> Self {
@@ -100,9 +100,9 @@ impl Shard {
     }
 
     #[inline]
-    fn record(&self, place: Place, address: Address) -> Option<Record<'_>> {
+    fn record(&self, place: Place) -> Option<Record<'_>> {
         let account = self.get(place)?;
-        Some(record(account, address, |place| self.balances.get(place), |place| self.lanes.get(place)))
+        Some(record(account, |place| self.balances.get(place), |place| self.lanes.get(place)))
     }
 
     #[inline]
@@ -128,7 +128,7 @@ impl Shard {
     /// What an account holds of an asset that may not be its first.
     #[cold]
     pub(super) fn further_balance(&self, place: Place, asset: AssetId) -> Balance {
-        self.record(place, Address::default()).map(|record| record.balance(asset)).unwrap_or_default()
+        self.record(place).map(|record| record.balance(asset)).unwrap_or_default()
     }
 
     /// Changes what an account can spend of an asset that may not be its first.
@@ -211,6 +211,11 @@ impl Accounts {
         (&mut self.shards, self.layout)
     }
 
+    /// The addresses, how many there are, and the shards.
+    pub(super) fn split(&mut self) -> (&Addresses, u32, &mut [Shard]) {
+        (&self.addresses, self.len, &mut self.shards)
+    }
+
     pub(super) const fn layout(&self) -> Layout {
         self.layout
     }
@@ -261,16 +266,15 @@ impl Accounts {
         self.shards.get(place.shard)?.get(place)
     }
 
-    /// Everything of an account, but for its address.
     #[inline]
-    fn record_of(&self, slot: Slot, address: Address) -> Option<Record<'_>> {
+    fn record(&self, slot: Slot) -> Option<Record<'_>> {
         let place = self.layout.place(slot);
-        self.shards.get(place.shard)?.record(place, address)
+        self.shards.get(place.shard)?.record(place)
     }
 
     #[inline]
     pub(super) fn balance(&self, slot: Slot, asset: AssetId) -> Balance {
-        self.record_of(slot, Address::default()).map(|record| record.balance(asset)).unwrap_or_default()
+        self.record(slot).map(|record| record.balance(asset)).unwrap_or_default()
     }
 
     #[inline]
@@ -284,7 +288,7 @@ impl Accounts {
     /// What the window of a lane says of a sequence, and which window it is.
     #[inline]
     pub(super) fn check_sequence(&self, slot: Slot, lane: u16, sequence: u64) -> Result<(Window, Use), LanesFull> {
-        self.record_of(slot, Address::default()).ok_or(LanesFull)?.check_sequence(lane, sequence)
+        self.record(slot).ok_or(LanesFull)?.check_sequence(lane, sequence)
     }
 
     #[inline]
@@ -298,8 +302,8 @@ impl Accounts {
     /// Canonical bytes of an account, appended: what the digests are made of.
     #[cfg(test)]
     pub(super) fn encode(&self, slot: Slot, out: &mut Vec<u8>) {
-        if let Some(record) = self.record(slot) {
-            record.encode(out);
+        if let (Some(record), Some(address)) = (self.record(slot), self.addresses.cell(slot)) {
+            record.encode(address, out);
         }
     }
 
@@ -308,16 +312,11 @@ impl Accounts {
         self.record(slot).is_some_and(|record| record.filled() > 0)
     }
 
-    #[inline]
-    fn record(&self, slot: Slot) -> Option<Record<'_>> {
-        self.record_of(slot, self.addresses.get(slot)?)
-    }
-
     /// What the effects of a block say of an account it changed.
     #[inline]
     pub(super) fn encode_changed(&self, slot: Slot, changed: &mut ChangedBalances, out: &mut Vec<u8>) {
-        if let Some(record) = self.record(slot) {
-            record.encode_changed(|| changed.of(slot), out);
+        if let (Some(record), Some(address)) = (self.record(slot), self.addresses.cell(slot)) {
+            record.encode_changed(address, || changed.of(slot), out);
         }
     }
 
@@ -395,11 +394,10 @@ impl SharedAccounts {
 
     #[inline]
     fn record(&self, slot: Slot) -> Option<Record<'_>> {
-        let address = self.address(slot)?;
-        let place = self.layout.place(slot);
+        let place = Some(self.layout.place(slot)).filter(|_| slot.0 < self.len)?;
         let shard = self.shards.get(place.shard)?;
         let account = shard.records.get(place.page)?.get(place.offset)?;
-        Some(record(account, address, |place| shard.balances.get(place), |place| shard.lanes.get(place)))
+        Some(record(account, |place| shard.balances.get(place), |place| shard.lanes.get(place)))
     }
 
     pub(super) fn balance(&self, slot: Slot, asset: AssetId) -> Balance {
@@ -418,8 +416,8 @@ impl SharedAccounts {
     }
 
     pub(super) fn encode(&self, slot: Slot, out: &mut Vec<u8>) {
-        if let Some(record) = self.record(slot) {
-            record.encode(out);
+        if let (Some(record), Some(address)) = (self.record(slot), self.addresses.cell(slot)) {
+            record.encode(address, out);
         }
     }
 }
@@ -427,13 +425,12 @@ impl SharedAccounts {
 #[inline]
 fn record<'a>(
     account: &'a Account,
-    address: Address,
     further: impl FnOnce(u32) -> Option<&'a FurtherBalances>,
     lanes: impl FnOnce(u32) -> Option<&'a FurtherLanes>,
 ) -> Record<'a> {
     let further = account.balances.checked_sub(1).and_then(further);
     let lanes = account.lanes.checked_sub(1).and_then(lanes).map(Vec::as_slice).unwrap_or_default();
-    Record { address, account, further, lanes }
+    Record { account, further, lanes }
 }
 
 /// Place of a record's side entry, opened if it has none.
@@ -504,7 +501,7 @@ mod tests {
                 assert_eq!(layout.place(slot), expected, "{layout:?}, page {page}");
             }
         }
-        assert_eq!(Layout::DEFAULT.place(Slot(64 * 256 + 5)), Place { shard: 0, page: 1, offset: 5 });
+        assert_eq!(Layout::DEFAULT.place(Slot(64 * 1024 + 5)), Place { shard: 0, page: 1, offset: 5 });
     }
 
     #[test]

@@ -27,7 +27,7 @@ const _: () = assert!(SEGMENT_BITS + 2 * SHELF_BITS == 32);
 /// An address in four words, so that half a cache line holds it whole.
 #[derive(Debug, Default)]
 #[repr(align(32))]
-struct Cell([AtomicU64; 4]);
+pub(super) struct Cell([AtomicU64; 4]);
 
 impl Cell {
     fn set(&self, address: &Address) {
@@ -36,12 +36,18 @@ impl Cell {
         }
     }
 
+    /// Writes it into 32 bytes.
     #[inline]
-    fn get(&self) -> Address {
-        let mut address = Address::default();
-        for (word, bytes) in self.0.iter().zip(address.0.as_chunks_mut::<8>().0) {
+    pub(super) fn write(&self, out: &mut [u8]) {
+        for (word, bytes) in self.0.iter().zip(out.as_chunks_mut::<8>().0) {
             *bytes = word.load(Ordering::Relaxed).to_le_bytes();
         }
+    }
+
+    #[inline]
+    pub(super) fn get(&self) -> Address {
+        let mut address = Address::default();
+        self.write(&mut address.0);
         address
     }
 
@@ -70,7 +76,7 @@ impl Addresses {
     }
 
     #[inline]
-    fn cell(&self, slot: Slot) -> Option<&Cell> {
+    pub(super) fn cell(&self, slot: Slot) -> Option<&Cell> {
         let (segment, place) = ((slot.0 >> SEGMENT_BITS) as usize, slot.0 as usize % SEGMENT);
         self.shelves.get(segment >> SHELF_BITS)?.get()?.get(segment % SHELF)?.get()?.get(place)
     }

@@ -57,7 +57,7 @@ use asset::Assets;
 use entries::Entries;
 use index::{Hash, Index};
 use payment::Issuers;
-pub(crate) use payment::{Judged, Payment};
+pub(crate) use payment::{Judged, Known, Payment};
 pub(crate) use prefetch::prefetch;
 use window::Use;
 
@@ -162,11 +162,6 @@ impl State {
     pub(crate) fn encode_asset(&self, asset: u32, out: &mut Vec<u8>) {
         out.extend_from_slice(&asset.to_le_bytes());
         self.assets.encode(AssetId(asset), out);
-    }
-
-    /// Whether an asset has a policy, or isn't known.
-    pub(crate) fn has_policy(&self, asset: AssetId) -> bool {
-        self.assets.get(asset).is_none_or(asset::Asset::has_policy)
     }
 
     /// Canonical bytes of a changed entry: number, then what stands there.

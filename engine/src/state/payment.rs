@@ -6,9 +6,13 @@
 //! its accounts beside those who do others'.
 
 use super::accounts::{Place, Shard};
+use super::addresses::Addresses;
+use super::asset::Assets;
+use super::entries::Entries;
+use super::index::Index;
 use super::window::{Use, Window};
-use super::{Changes, Layout, Slot, State};
-use crate::types::{Amount, AssetId, Rejection, RejectionCode, Time};
+use super::{Asset, Changes, Layout, Slot, State};
+use crate::types::{Address, Amount, AssetId, Rejection, RejectionCode, Time};
 
 /// A transaction of one signer and one transfer in lane 0, of more than nothing and to somebody else; both accounts are there.
 #[derive(Clone, Copy, Debug)]
@@ -114,11 +118,59 @@ pub(super) struct Issuers {
     known: Vec<(Option<Slot>, u32)>,
 }
 
-impl State {
-    /// The shards, and where an account lies in them.
+impl Issuers {
+    /// Whether a payment is known to be neither a mint nor a burn nor anybody's who has rules of their own, with so many accounts.
     #[inline]
-    pub(crate) fn shards(&mut self) -> (&mut [Shard], Layout) {
-        self.accounts.shards()
+    fn know(&self, payment: &Payment, accounts: u32, entries: &Entries) -> bool {
+        // Who has rules of their own is looked at in order.
+        if entries.is_guarded(payment.payer.0) || entries.is_guarded(payment.payee.0) {
+            return false;
+        }
+        match self.known.get(payment.asset.0 as usize) {
+            // An account that is there stays, and so does an asset.
+            Some(&(Some(issuer), _)) => issuer != payment.payer && issuer != payment.payee,
+            Some(&(None, asked)) => asked == accounts,
+            None => false,
+        }
+    }
+}
+
+/// What can be known of a state while its shards are worked on: who is there, and who issues what. It doesn't change meanwhile.
+#[derive(Debug)]
+pub(crate) struct Known<'a> {
+    index: &'a Index,
+    addresses: &'a Addresses,
+    accounts: u32,
+    issuers: &'a Issuers,
+    entries: &'a Entries,
+    assets: &'a Assets,
+}
+
+impl Known<'_> {
+    /// The slot of an account, if it has come into being.
+    pub(crate) fn find(&self, address: &Address) -> Option<Slot> {
+        let is_it = |slot: Slot| slot.0 < self.accounts && self.addresses.is(slot, address);
+        self.index.find(self.index.hash(address), is_it)
+    }
+
+    /// Whether a payment is known to be nothing else: no mint, no burn, nobody's who has rules of their own.
+    #[inline]
+    pub(crate) fn is_payment(&self, payment: &Payment) -> bool {
+        self.issuers.know(payment, self.accounts, self.entries)
+    }
+
+    /// Whether an asset has a policy, or isn't known.
+    pub(crate) fn has_policy(&self, asset: AssetId) -> bool {
+        self.assets.get(asset).is_none_or(Asset::has_policy)
+    }
+}
+
+impl State {
+    /// The shards, and what else has to be known of the state to work on them.
+    pub(crate) fn known_and_shards(&mut self) -> (Known<'_>, &mut [Shard]) {
+        let Self { accounts, index, issuers, entries, assets, .. } = self;
+        let (addresses, accounts, shards) = accounts.split();
+        (Known { index, addresses, accounts, issuers, entries, assets }, shards)
     }
 
     /// How accounts are spread over shards.
@@ -126,26 +178,11 @@ impl State {
         self.accounts.layout()
     }
 
-    /// Whether a payment is neither a mint nor a burn, as far as that is known without looking for anybody. Only to be asked between
-    /// transactions.
+    /// Whether a payment is neither a mint nor a burn. `false` if there is no such asset. Only to be asked between transactions.
     #[inline]
-    pub(crate) fn is_known_as_payment(&self, payment: &Payment) -> bool {
-        // Who has rules of their own is looked at in order.
-        if self.is_guarded(payment.payer) || self.is_guarded(payment.payee) {
-            return false;
-        }
-        match self.issuers.known.get(payment.asset.0 as usize) {
-            // An account that is there stays, and so does an asset.
-            Some(&(Some(issuer), _)) => issuer != payment.payer && issuer != payment.payee,
-            Some(&(None, asked)) => asked == self.accounts.len(),
-            None => false,
-        }
-    }
-
-    /// The same, looking for the issuer if need be. `false` if there is no such asset.
-    #[inline]
-    pub(crate) fn is_payment(&mut self, payment: &Payment) -> bool {
-        self.is_known_as_payment(payment) || self.find_issuer(payment)
+    fn is_payment(&mut self, payment: &Payment) -> bool {
+        let Self { issuers, entries, accounts, .. } = self;
+        issuers.know(payment, accounts.len(), entries) || self.find_issuer(payment)
     }
 
     #[cold]
