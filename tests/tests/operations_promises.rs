@@ -354,7 +354,7 @@ fn up_to_pays_what_there_is_with_its_fee_and_something_in_any_case() {
 #[test]
 fn what_is_held_is_what_holds_and_orders_say() {
     let (mut seen, mut waiting) = (0, 0);
-    for seed in 80_000..80_080 {
+    for seed in 80_000..80_200 {
         let program = Program::random(seed, false);
         let directory = Directory::in_memory();
         let engine = open(directory.path(), trusting());

@@ -235,7 +235,12 @@ impl Maker {
     }
 
     fn registration(&mut self) -> Operation {
-        let maximum_supply = Amount(*self.random.pick(&[0, 1, 20, 20, 1_000, u128::MAX - 1, u128::MAX, u128::MAX]));
+        let supplies: &[u128] = if self.is(Emphasis::Markets) {
+            &[u128::MAX]
+        } else {
+            &[0, 1, 20, 20, 1_000, u128::MAX - 1, u128::MAX, u128::MAX]
+        };
+        let maximum_supply = Amount(*self.random.pick(supplies));
         let code = self.random.pick(&CODES).parse().expect("a code");
         let plain = RegisterAsset::plain(code, 2, maximum_supply);
         let has_policy = self.is(Emphasis::Policies) || self.is(Emphasis::Markets) && self.random.chance(15);

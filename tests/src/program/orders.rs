@@ -58,7 +58,7 @@ impl Maker {
                 _ => self.grant(source).into(),
             },
             n if n < 98 && self.is(Emphasis::Markets) || n < promises + 10 && !self.is(Emphasis::Keys) => {
-                self.trading()
+                self.trading(source)
             }
             n if n < 96 && self.is(Emphasis::Keys) => self.authorize(source).into(),
             _ => Require { predicate: self.predicate(1) }.into(),
@@ -199,7 +199,7 @@ impl Maker {
             _ => (address(source), self.id()),
         };
         let cancels = self.random.chance(30);
-        let amount = Amount(if cancels { 0 } else { u128::from(self.random.below(4)) });
+        let amount = Amount(if cancels { 0 } else { u128::from(self.random.below(9)) });
         let preimage = self.random.chance(40).then(|| vec![1; 1 + self.random.index(2)]);
         Settle { owner, id, cancels, amount, preimage }
     }
@@ -271,9 +271,11 @@ impl Maker {
     }
 
     /// Few prices and few ids, so that orders meet.
-    fn trading(&mut self) -> Operation {
+    fn trading(&mut self, source: usize) -> Operation {
         let market = MarketId(u32::try_from(self.random.below(3)).expect("few"));
-        match self.random.below(100) {
+        // Issuers have nothing to trade with.
+        let issues = super::ISSUERS.contains(&source) && self.random.chance(85);
+        match if issues { 99 } else { self.random.below(100) } {
             0..10 => {
                 let base = if self.random.chance(90) { AssetId(0) } else { self.any_asset() };
                 let quote = if self.random.chance(90) { AssetId(base.0 + 1) } else { AssetId(base.0 + 2) };
