@@ -1,13 +1,14 @@
 //! The promise: no signature gets another verdict here than from ed25519-zebra, which follows the same rule.
 //!
-//! `NOSTRO_AGREEMENT` multiplies the number of cases: 1 by default, some 30,000 signatures on every path; 400 passes ten million.
+//! `NOSTRO_AGREEMENT` multiplies the number of cases: 1 by default, some 30,000 signatures on every path; 400 passes ten million, an eighth
+//! of them on the portable path.
 
 #![allow(clippy::expect_used, clippy::panic, reason = "a test fails by panicking")]
 
 mod common;
 
 use common::{Case, KINDS, crafted, generator, verdicts, verifiers, zebra};
-use nostro_ed25519::{Item, Verifier, verify};
+use nostro_ed25519::{Item, Path, Verifier, verify};
 use rand_chacha::rand_core::Rng;
 use rayon::prelude::*;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -49,6 +50,10 @@ fn compare(round: u64, verifiers: &[(String, Verifier)]) -> usize {
             assert_eq!(verify(&case.0.key, &case.0.message, &case.0.signature), *expected, "{case:02x?}");
         }
         for (name, verifier) in verifiers {
+            // Half of the time would be the portable path's, whose arithmetic is a sister of the peer's.
+            if verifier.path() == Path::Portable && !round.is_multiple_of(8) {
+                continue;
+            }
             let verdicts = verdicts(name, verifier, &items);
             for (index, (verdict, expected)) in verdicts.iter().zip(&expected).enumerate() {
                 assert_eq!(verdict, expected, "{name}, {index} of {length}: {:02x?}", cases[index]);

@@ -246,6 +246,11 @@ impl Source {
             }
             return RegisterAsset::plain(code, scale, Amount(self.number())).into();
         }
+        self.transfer()
+    }
+
+    #[expect(clippy::cast_possible_truncation, reason = "any number will do")]
+    fn transfer(&mut self) -> Operation {
         let owner = Address(self.array());
         let grant = (self.below(4) == 0).then_some(GrantName { owner, id: 5 });
         Operation::Transfer(Transfer {
@@ -266,10 +271,12 @@ impl Source {
             .lane(self.number() as u16)
             .sequence(self.number() as u64)
             .valid_until(Time(self.number() as u64));
-        let operations = if self.below(20) == 0 { 256 } else { 1 + self.below(6) };
-        for _ in 0..operations {
+        // As many as there may be have room only if they are short.
+        let most = self.below(20) == 0;
+        for _ in 0..if most { 256 } else { 1 + self.below(6) } {
             let source = people[self.below(people.len())];
-            builder = builder.operation(source, self.operation());
+            let operation = if most { self.transfer() } else { self.operation() };
+            builder = builder.operation(source, operation);
         }
         if self.below(4) == 0 {
             for _ in 0..=self.below(3) {
