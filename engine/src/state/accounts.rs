@@ -320,7 +320,7 @@ impl Accounts {
         }
     }
 
-    /// Reads an account back from the bytes that [`encode`](Self::encode) has made, and gives it the next slot.
+    /// Reads an account back from the bytes that digests are made of, and gives it the next slot.
     #[inline]
     pub(super) fn push_encoded(&mut self, reader: &mut Reader<'_>) -> Result<(Slot, Address), Unloadable> {
         let Decoded { address, mut account, further, lanes } = Decoded::read(reader)?;
