@@ -27,15 +27,19 @@ const WAYS: usize = 4;
 /// Words of a row that carry limbs.
 const ROW: usize = 15;
 
-/// A key and its two rows.
+/// A key and its two rows, in five lines of memory. Not aligned to lines: what is aligned to more than sixteen bytes doesn't come
+/// zeroed from the system but is written with zeros, all of it.
 #[derive(Debug, FromZeros)]
-#[repr(align(64))]
+#[repr(C)]
 struct Entry {
     /// Odd while the entry is written.
     version: AtomicU64,
     key: [AtomicU64; 4],
     rows: [[AtomicU64; ROW]; 2],
+    _reserved: [u64; 5],
 }
+
+const _: () = assert!(size_of::<Entry>() == 5 * 64 && align_of::<Entry>() <= 16);
 
 /// A bounded map from keys to rows, shared by threads without contention.
 #[derive(Debug)]
