@@ -50,7 +50,7 @@ pub struct EngineConfig {
     pub balance_proofs: bool,
     /// Signs headers that are asked for, so that proofs can be checked by whoever knows its address.
     pub header_key: Option<KeyPair>,
-    /// Memory for decoded keys of signers met before, which spares a part of verification; taken as keys are met. In [0, 64 GiB]; about 330
+    /// Memory for decoded keys of signers met before, which spares a part of verification; taken at once. In [0, 64 GiB]; about 330
     /// bytes a key.
     pub key_cache_bytes: usize,
     /// **Verifies no signature at all.** For measuring the rest, and for transactions whose signatures were verified before.
@@ -76,7 +76,7 @@ impl Default for EngineConfig {
             receipt_index: true,
             balance_proofs: false,
             header_key: None,
-            key_cache_bytes: 128 << 20,
+            key_cache_bytes: 48 << 20,
             trust_signatures: false,
         }
     }

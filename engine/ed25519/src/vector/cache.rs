@@ -27,19 +27,16 @@ const WAYS: usize = 4;
 /// Words of a row that carry limbs.
 const ROW: usize = 15;
 
-/// A key and its two rows, in five lines of memory. Not aligned to lines: what is aligned to more than sixteen bytes doesn't come
-/// zeroed from the system but is written with zeros, all of it.
+/// A key and its two rows, aligned to lines: so they are written with zeros when the cache is made. Pages that the system only gives
+/// when they are first used cost a virtual machine more than many a key is worth.
 #[derive(Debug, FromZeros)]
-#[repr(C)]
+#[repr(align(64))]
 struct Entry {
     /// Odd while the entry is written.
     version: AtomicU64,
     key: [AtomicU64; 4],
     rows: [[AtomicU64; ROW]; 2],
-    _reserved: [u64; 5],
 }
-
-const _: () = assert!(size_of::<Entry>() == 5 * 64 && align_of::<Entry>() <= 16);
 
 /// A bounded map from keys to rows, shared by threads without contention.
 #[derive(Debug)]
@@ -61,8 +58,6 @@ fn zeroed<T: FromZeros>(count: usize) -> Box<[T]> {
 
 impl KeyCache {
     /// A cache of at most so many bytes; none at all if they don't hold one set, or if there is no such memory.
-    ///
-    /// Memory comes zeroed from the system, which gives a page when it is first written: what isn't used costs nothing.
     pub(crate) fn new(bytes: usize) -> Self {
         let entries = bytes / ENTRY_BYTES / WAYS * WAYS;
         Self { tags: zeroed(entries), entries: zeroed(entries), met: zeroed(entries) }
