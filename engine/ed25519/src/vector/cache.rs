@@ -16,8 +16,6 @@
 
 use std::sync::atomic::{AtomicU16, AtomicU32, AtomicU64, Ordering, fence};
 
-use zerocopy::FromZeros;
-
 use super::signers::{Hashed, words};
 use super::{Machine, NielsRow};
 
@@ -29,7 +27,7 @@ const ROW: usize = 15;
 
 /// A key and its two rows, aligned to lines: so they are written with zeros when the cache is made. Pages that the system only gives
 /// when they are first used cost a virtual machine more than many a key is worth.
-#[derive(Debug, FromZeros)]
+#[derive(Debug, Default)]
 #[repr(align(64))]
 struct Entry {
     /// Odd while the entry is written.
@@ -52,8 +50,12 @@ pub(crate) struct KeyCache {
 const ENTRY_BYTES: usize = size_of::<Entry>() + size_of::<AtomicU32>() + size_of::<AtomicU16>();
 
 /// So many zeros, or none if there is no memory for them.
-fn zeroed<T: FromZeros>(count: usize) -> Box<[T]> {
-    T::new_vec_zeroed(count).unwrap_or_default().into_boxed_slice()
+fn zeroed<T: Default>(count: usize) -> Box<[T]> {
+    let mut zeros = Vec::new();
+    if zeros.try_reserve_exact(count).is_ok() {
+        zeros.resize_with(count, T::default);
+    }
+    zeros.into_boxed_slice()
 }
 
 impl KeyCache {
