@@ -30,15 +30,15 @@
 #![expect(unsafe_code, reason = "vector instructions, behind the proof that the processor has them")]
 
 use std::arch::x86_64::{
-    __m256d, __m256i, _MM_HINT_T0, _mm_prefetch, _mm256_add_pd, _mm256_and_pd, _mm256_and_si256, _mm256_blendv_pd,
-    _mm256_castpd_si256, _mm256_castsi256_pd, _mm256_cmpeq_epi64, _mm256_loadu_si256, _mm256_movemask_pd,
-    _mm256_or_si256, _mm256_permute2x128_si256, _mm256_set1_epi64x, _mm256_set1_pd, _mm256_setr_epi64x,
-    _mm256_setzero_pd, _mm256_setzero_si256, _mm256_slli_epi64, _mm256_srli_epi64, _mm256_storeu_pd,
-    _mm256_storeu_si256, _mm256_sub_pd, _mm256_unpackhi_epi64, _mm256_unpacklo_epi64, _mm256_xor_pd,
+    __m256d, __m256i, _mm256_add_pd, _mm256_and_pd, _mm256_and_si256, _mm256_blendv_pd, _mm256_castpd_si256,
+    _mm256_castsi256_pd, _mm256_cmpeq_epi64, _mm256_loadu_si256, _mm256_movemask_pd, _mm256_or_si256,
+    _mm256_permute2x128_si256, _mm256_set1_epi64x, _mm256_set1_pd, _mm256_setr_epi64x, _mm256_setzero_pd,
+    _mm256_setzero_si256, _mm256_slli_epi64, _mm256_srli_epi64, _mm256_storeu_pd, _mm256_storeu_si256, _mm256_sub_pd,
+    _mm256_unpackhi_epi64, _mm256_unpacklo_epi64, _mm256_xor_pd,
 };
 
 use super::element::Element;
-use super::{Field, LANES, LINE, Machine, NielsRow, PointRow, Work};
+use super::{Field, LANES, Machine, NielsRow, PointRow, Work};
 
 /// Proof that the processor has AVX2 and FMA.
 #[derive(Clone, Copy, Debug)]
@@ -56,15 +56,6 @@ impl Avx2 {
 impl Machine for Avx2 {
     type Field = Field4x2;
     type Words = Words4x2;
-
-    #[inline(always)]
-    fn prefetch<T>(self, item: &T) {
-        for line in 0..size_of::<T>().div_ceil(LINE) {
-            // SAFETY: the line begins within the item, and a prefetch reads nothing that the program could see. Every x86-64
-            // processor has the instruction.
-            unsafe { _mm_prefetch::<_MM_HINT_T0>(std::ptr::from_ref(item).cast::<i8>().add(line * LINE)) };
-        }
-    }
 
     #[inline]
     fn run<W: Work<Self>>(self, work: W) -> W::Output {

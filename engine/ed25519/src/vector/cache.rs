@@ -16,8 +16,9 @@
 
 use std::sync::atomic::{AtomicU16, AtomicU32, AtomicU64, Ordering, fence};
 
+use super::NielsRow;
+use super::prefetch::prefetch;
 use super::signers::{Hashed, words};
-use super::{Machine, NielsRow};
 
 /// Entries in which a key may be.
 const WAYS: usize = 4;
@@ -87,17 +88,17 @@ impl KeyCache {
 
     /// Asks for the tags that a hash leads to: the first of three steps, each some keys behind the one before, since all wait for memory.
     #[inline(always)]
-    pub(crate) fn look_ahead<M: Machine>(&self, machine: M, hash: u64) {
+    pub(crate) fn look_ahead(&self, hash: u64) {
         if let Some(tag) = self.tags.get(self.place(hash).0) {
-            machine.prefetch(tag);
+            prefetch(tag);
         }
     }
 
     /// Asks for the entry that a hash leads to: the second step.
     #[inline(always)]
-    pub(crate) fn look_closer<M: Machine>(&self, machine: M, hash: u64) {
+    pub(crate) fn look_closer(&self, hash: u64) {
         if let Some(entry) = self.likely(hash) {
-            machine.prefetch(entry);
+            prefetch(entry);
         }
     }
 

@@ -28,6 +28,7 @@ pub(crate) mod merged;
 pub(crate) mod multiscalar;
 pub(crate) mod nonces;
 pub(crate) mod point;
+pub(crate) mod prefetch;
 pub(crate) mod repeated;
 pub(crate) mod roster;
 pub(crate) mod signers;
@@ -52,9 +53,6 @@ use signers::KeyHash;
 /// Lanes of every machine.
 pub(crate) const LANES: usize = 8;
 
-/// Bytes that a processor fetches at a time.
-pub(crate) const LINE: usize = 64;
-
 /// Proof that the processor has a set of instructions.
 pub(crate) trait Machine: Copy + Send + Sync + 'static {
     /// Its arithmetic.
@@ -62,9 +60,6 @@ pub(crate) trait Machine: Copy + Send + Sync + 'static {
 
     /// Its words.
     type Words: Words<Machine = Self>;
-
-    /// Asks for every line of something that will be needed soon. Changes nothing but time.
-    fn prefetch<T>(self, item: &T);
 
     /// Runs a piece of work compiled for this machine.
     fn run<W: Work<Self>>(self, work: W) -> W::Output;

@@ -17,6 +17,7 @@
 #![expect(clippy::cast_possible_truncation, reason = "a batch has at most 2¹³ items, and rows for thrice as many")]
 
 use super::point::{Niels, Points};
+use super::prefetch::prefetch;
 use super::{Field, LANES, Machine, NielsRow, PointRow, Work};
 use crate::scalar::Scalar;
 
@@ -337,10 +338,10 @@ impl Scratch {
         for group in self.order.chunks(LANES) {
             let longest = group.first().and_then(|bucket| self.lengths.get(usize::from(*bucket))).copied().unwrap_or(0);
             let Some(first) = entries.next().filter(|_| longest > 0) else { break };
-            prefetch(machine, rows, coming.next());
+            prefetch_rows(rows, coming.next());
             let mut sum = Points::from_niels(machine, fetch::<M>(machine, rows, identity, first));
             for step in entries.by_ref().take(longest as usize - 1) {
-                prefetch(machine, rows, coming.next());
+                prefetch_rows(rows, coming.next());
                 sum = sum.plus_niels(fetch::<M>(machine, rows, identity, step));
             }
             for (bucket, row) in group.iter().zip(sum.store()) {
@@ -370,10 +371,10 @@ impl Scratch {
 
 /// Asks for the rows of eight entries.
 #[inline(always)]
-fn prefetch<M: Machine>(machine: M, rows: &[NielsRow], entries: Option<&[u32; LANES]>) {
+fn prefetch_rows(rows: &[NielsRow], entries: Option<&[u32; LANES]>) {
     for entry in entries.into_iter().flatten() {
         if let Some(row) = rows.get(*entry as usize >> 1) {
-            machine.prefetch(row);
+            prefetch(row);
         }
     }
 }

@@ -54,16 +54,16 @@ impl Roster {
         let rows = single.iter_mut().zip(doubled);
         let (mut ahead, mut closer) = (signers.each().skip(2 * AHEAD), signers.each().skip(AHEAD));
         for first in signers.each().take(AHEAD) {
-            verifier.cache.look_closer(verifier.machine, first.hash);
+            verifier.cache.look_closer(first.hash);
         }
         for ((number, keyed), (signer, (row, doubled))) in
             (0_u32..).zip(signers.each()).zip(self.signers.iter_mut().zip(rows))
         {
             if let Some(next) = ahead.next() {
-                verifier.cache.look_ahead(verifier.machine, next.hash);
+                verifier.cache.look_ahead(next.hash);
             }
             if let Some(next) = closer.next() {
-                verifier.cache.look_closer(verifier.machine, next.hash);
+                verifier.cache.look_closer(next.hash);
             }
             if verifier.cache.get(keyed, [&mut *row, &mut *doubled]) {
                 *signer = Signer { decoded: true, doubled: true, cached: true, admitted: false };
