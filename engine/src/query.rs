@@ -14,8 +14,8 @@ use crate::state::{
 };
 use crate::transaction::TransactionRef;
 use crate::types::{
-    Address, Amount, AssetCode, AssetId, AssetTerms, BlockHeader, Digest, Height, Holding, MarketId, Outcome,
-    RecordKind, Rejection, Side, Time, TransactionId,
+    Address, Amount, AssetCode, AssetId, AssetTerms, BlockHeader, Digest, EVENT_BYTES, Event, Height, Holding,
+    MarketId, Outcome, RecordKind, Rejection, Side, Time, TransactionId,
 };
 use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
@@ -236,12 +236,13 @@ pub struct BlockRef<'a> {
     body: &'a [u8],
     transactions: &'a [u8],
     rejections: Vec<(u32, Rejection)>,
+    events: &'a [u8],
 }
 
 impl<'a> BlockRef<'a> {
     pub(crate) fn new(header: BlockHeader, hash: Digest, body: &'a [u8]) -> Result<Self, ReplayError> {
-        let Body { transactions, rejections } = Body::decode(&header, body)?;
-        Ok(Self { header, hash, body, transactions, rejections })
+        let Body { transactions, rejections, events } = Body::decode(&header, body)?;
+        Ok(Self { header, hash, body, transactions, rejections, events })
     }
 
     /// Its header.
@@ -256,7 +257,7 @@ impl<'a> BlockRef<'a> {
         self.hash
     }
 
-    /// Its whole body: the transactions, then the rejections.
+    /// Its whole body: the transactions, then the rejections, then the events.
     pub(crate) const fn body(&self) -> &'a [u8] {
         self.body
     }
@@ -273,6 +274,12 @@ impl<'a> BlockRef<'a> {
             let rejection = rejections.next_if(|&&(place, _)| place == position);
             (transaction, rejection.map_or(Outcome::Applied, |&(_, rejection)| Outcome::Rejected(rejection)))
         })
+    }
+
+    /// What happened to accounts in it beside what its transactions say, in order: trades of orders that waited, money out of holds,
+    /// what came back because its time had come.
+    pub fn events(&self) -> impl Iterator<Item = Event> + use<'a> {
+        self.events.as_chunks::<EVENT_BYTES>().0.iter().filter_map(Event::decode)
     }
 
     /// The bytes of its transactions, back to back.

@@ -11,7 +11,7 @@ use crate::prepare::{Prepared, PreparedRun, prepare};
 use crate::roots::{Job, Roots, RootsBeside};
 use crate::state::State;
 use crate::transaction::TransactionRef;
-use crate::types::{BlockHeader, Digest, Height, REJECTION_BYTES, Rejection, RootInterval};
+use crate::types::{BlockHeader, Digest, EVENT_BYTES, Event, Height, REJECTION_BYTES, Rejection, RootInterval};
 
 /// A record that isn't what a ledger writes.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -29,10 +29,12 @@ pub(crate) struct Body<'a> {
     /// The transactions back to back.
     pub transactions: &'a [u8],
     pub rejections: Vec<(u32, Rejection)>,
+    /// The events, encoded, each of which was read.
+    pub events: &'a [u8],
 }
 
 impl<'a> Body<'a> {
-    /// Takes apart what the header says is there: every byte belongs to a transaction or a rejection.
+    /// Takes apart what the header says is there: every byte belongs to a transaction, a rejection or an event.
     pub(crate) fn decode(header: &BlockHeader, body: &'a [u8]) -> Result<Self, ReplayError> {
         let height = header.height;
         let mut rest = body;
@@ -47,11 +49,12 @@ impl<'a> Body<'a> {
         }
         let transactions = body.get(..body.len() - rest.len()).unwrap_or_default();
         let wrong = |expected: String, found: String| ReplayError { height, what: "rejections", expected, found };
-        let (entries, odd) = rest.as_chunks::<REJECTION_BYTES>();
-        if entries.len() != header.rejected as usize || !odd.is_empty() {
+        let bytes = (header.rejected as usize).checked_mul(REJECTION_BYTES);
+        let Some((own, events)) = bytes.and_then(|bytes| rest.split_at_checked(bytes)) else {
             let expected = format!("{} of {REJECTION_BYTES} bytes", header.rejected);
             return Err(wrong(expected, format!("{} bytes", rest.len())));
-        }
+        };
+        let (entries, _) = own.as_chunks::<REJECTION_BYTES>();
         let mut rejections: Vec<(u32, Rejection)> = Vec::with_capacity(entries.len());
         for entry in entries {
             let decoded = Rejection::decode(entry).filter(|&(position, _)| {
@@ -60,8 +63,30 @@ impl<'a> Body<'a> {
             let complaint = || wrong("a known code at an ascending position".to_owned(), format!("{entry:02x?}"));
             rejections.push(decoded.ok_or_else(complaint)?);
         }
-        Ok(Self { transactions, rejections })
+        check_events(header, events)?;
+        Ok(Self { transactions, rejections, events })
     }
+}
+
+/// Whether these are whole events, in the order in which they happened.
+fn check_events(header: &BlockHeader, events: &[u8]) -> Result<(), ReplayError> {
+    let wrong = |expected: &str, found: String| {
+        Err(ReplayError { height: header.height, what: "events", expected: expected.to_owned(), found })
+    };
+    let (entries, odd) = events.as_chunks::<EVENT_BYTES>();
+    if !odd.is_empty() {
+        return wrong("whole ones of 72 bytes", format!("{} bytes", events.len()));
+    }
+    let mut last = None;
+    for entry in entries {
+        let position = Event::decode(entry).map(|event| event.position);
+        let follows = position.is_some_and(|position| position >= last && position < Some(header.count));
+        match position {
+            Some(position) if follows => last = position,
+            _ => return wrong("a known one at an ascending position", format!("{entry:02x?}")),
+        }
+    }
+    Ok(())
 }
 
 /// A block on its way from whoever reads to whoever executes.
@@ -132,6 +157,11 @@ impl Replayer {
             let expected = format!("{own} at position {position}");
             let found = format!("{recorded} at position {other_position}");
             return Err(ReplayError { height, what: "a rejection", expected, found });
+        }
+        if settled.effects.events() != body.events {
+            let text = |events: &[u8]| format!("{} bytes of the hash {}", events.len(), blake3::hash(events));
+            let (expected, found) = (text(settled.effects.events()), text(body.events));
+            return Err(ReplayError { height, what: "events", expected, found });
         }
         let Settled { effects, .. } = settled;
         self.scratch.reuse(effects.into_buffer());

@@ -6,7 +6,7 @@ use crate::model::{Bug, Model};
 use crate::program::{Program, Step};
 use crate::random::Random;
 use crate::world::{config, open};
-use nostro::{Address, Asset, Digest, Engine, EngineConfig, Height, Holding, Outcome, Snapshot, Tickets, Time};
+use nostro::{Address, Asset, Digest, Engine, EngineConfig, Event, Height, Holding, Outcome, Snapshot, Tickets, Time};
 
 /// What can be seen of a ledger after a program.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -19,6 +19,9 @@ pub struct Observed {
     pub assets: Vec<Asset>,
     /// The state digest.
     pub digest: Digest,
+    /// What has happened to accounts beside what transactions say, each with the place of its transaction in the whole program, where it was
+    /// looked at.
+    pub events: Option<Vec<Event>>,
 }
 
 /// How an engine is made to run a program; none of it may show.
@@ -58,7 +61,8 @@ pub fn on_model(program: &Program, bug: Option<Bug>) -> Observed {
     let mut model = bug.map_or_else(Model::default, Model::with_bug);
     let outcomes = program.steps.iter().map(|step| model.apply(&step.transaction.as_ref(), step.time)).collect();
     let (accounts, assets, digest) = (model.accounts(), model.assets().to_vec(), model.digest());
-    Observed { outcomes, accounts, assets, digest }
+    let events = Some(model.events().to_vec());
+    Observed { outcomes, accounts, assets, digest, events }
 }
 
 /// What an engine makes of a program.
@@ -75,7 +79,7 @@ pub fn on_engine(program: &Program, shape: Shape) -> Observed {
         engine = open(directory.path(), shape.config());
     }
     let snapshot = engine.snapshot().expect("a snapshot");
-    let observed = observe(outcomes, &snapshot);
+    let observed = Observed { events: Some(events(&engine)), ..observe(outcomes, &snapshot) };
     engine.close().expect("a clean close");
     observed
 }
@@ -84,7 +88,19 @@ pub fn on_engine(program: &Program, shape: Shape) -> Observed {
 #[must_use]
 pub fn observe(outcomes: Vec<(Time, Outcome)>, snapshot: &Snapshot) -> Observed {
     let assets = snapshot.assets().map(|(_, asset)| asset).collect();
-    Observed { outcomes, accounts: snapshot.accounts().collect(), assets, digest: snapshot.digest() }
+    Observed { outcomes, accounts: snapshot.accounts().collect(), assets, digest: snapshot.digest(), events: None }
+}
+
+/// The events of all blocks, each with the place of its transaction among all.
+fn events(engine: &Engine) -> Vec<Event> {
+    let mut events = Vec::new();
+    for block in engine.blocks_from(Height(1)) {
+        let block = block.expect("a whole log");
+        let first = u32::try_from(block.header().first).expect("a short program");
+        let own = block.view().expect("a whole block").events();
+        events.extend(own.map(|event| Event { position: event.position.map(|place| first + place), ..event }));
+    }
+    events
 }
 
 /// Submits a program in random cuts; gives what became of it.
@@ -133,6 +149,11 @@ pub fn difference(program: &Program, model: &Observed, engine: &Observed) -> Opt
     }
     if model.accounts != engine.accounts {
         return Some(format!("accounts: the model has {:?}, the engine {:?}", model.accounts, engine.accounts));
+    }
+    if let (Some(said), Some(found)) = (&model.events, &engine.events)
+        && said != found
+    {
+        return Some(format!("events: the model has {said:?}, the engine {found:?}"));
     }
     if model.assets != engine.assets {
         return Some(format!("assets: the model has {:?}, the engine {:?}", model.assets, engine.assets));

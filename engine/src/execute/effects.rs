@@ -7,22 +7,31 @@ use crate::types::Digest;
 /// Records are brought closer so many ahead.
 const AHEAD: usize = 16;
 
-/// Every changed account by slot, a mark, then every changed asset by number; if entries have changed, another mark and then those by
-/// number.
+/// Every changed account by slot, a mark, then every changed asset by number; if entries have changed or there are events, another mark and
+/// then those by number; if there are events a third mark, and those in order.
 #[derive(Debug, Default)]
-pub(crate) struct Effects(Vec<u8>);
+pub(crate) struct Effects {
+    bytes: Vec<u8>,
+    /// Where the events begin.
+    events: usize,
+}
 
 impl Effects {
     /// BLAKE3 over it.
     pub(crate) fn digest(&self) -> Digest {
         let mut hasher = blake3::Hasher::new_derive_key("nostro 1 effects");
-        hasher.update(&self.0);
+        hasher.update(&self.bytes);
         Digest(hasher.finalize().into())
     }
 
     /// Its memory, for the effects of another block.
     pub(crate) fn into_buffer(self) -> Vec<u8> {
-        self.0
+        self.bytes
+    }
+
+    /// What has happened to accounts beside what transactions say, one after the other.
+    pub(crate) fn events(&self) -> &[u8] {
+        self.bytes.get(self.events..).unwrap_or_default()
     }
 
     /// Takes what has changed out of the scratch.
@@ -30,7 +39,7 @@ impl Effects {
         let Scratch { changes, spare, slots, unrooted, .. } = scratch;
         let mut bytes = spare.pop().unwrap_or_default();
         bytes.clear();
-        let Changes { accounts, balances, assets, entries, .. } = changes;
+        let Changes { accounts, balances, assets, entries, events: happened, .. } = changes;
         slots.clear();
         accounts.drain(|slot| slots.push(slot));
         for (place, &slot) in slots.iter().enumerate() {
@@ -54,6 +63,12 @@ impl Effects {
             unrooted[2].insert(group_of(number));
             state.encode_entry(number, &mut bytes);
         });
-        Self(bytes)
+        if !happened.is_empty() {
+            let marks = if has_entries { 1 } else { 2 };
+            (0..marks).for_each(|_| bytes.extend_from_slice(&u32::MAX.to_le_bytes()));
+        }
+        let events = bytes.len();
+        bytes.append(happened);
+        Self { bytes, events }
     }
 }

@@ -104,6 +104,7 @@ pub(crate) fn settle(block: &Block<'_>, state: &mut State, scratch: &mut Scratch
 /// Executes the transactions of a block; what has changed is left in the scratch.
 fn execute_all(block: &Block<'_>, state: &mut State, scratch: &mut Scratch) -> Vec<(u32, Rejection)> {
     if state.pass_time(block.time) {
+        scratch.changes.go_to(None);
         let mut context = Context::new(state, &mut scratch.changes, false);
         context.within(Scene { time: block.time, ..Scene::default() });
         sweep(&mut context);
@@ -146,6 +147,7 @@ fn execute_in_order(block: &Block<'_>, state: &mut State, scratch: &mut Scratch)
             if let Some(later) = run.prepared.get(place + 2 * AHEAD) {
                 prefetch(later);
             }
+            scratch.changes.go_to(Some(position));
             if let Err(rejection) = execute(prepared, run.bytes, block.time, state, &mut scratch.changes) {
                 rejections.push((position, rejection));
             }
@@ -203,6 +205,7 @@ fn apply(
     context.within(Scene { time, account: address, further: transaction.further_signers() });
     context.expect(prepared.payee());
     for (place, (source, operation)) in (0_u16..).zip(transaction.operations()) {
+        context.turn_to(place);
         let done = if source == 0 {
             operation.apply(Source { address: &address, slot: Some(slot) }, &mut context)
         } else {

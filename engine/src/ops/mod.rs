@@ -167,6 +167,43 @@ impl Operation {
         }
     }
 
+    /// Whom it names beside its source: payees, parties, subjects, owners of what it is about.
+    pub(crate) fn concerns(&self, see: &mut dyn FnMut(&Address)) {
+        match self {
+            Self::Transfer(order) => {
+                see(&order.payee);
+                order.grant.iter().for_each(|grant| see(&grant.owner));
+            }
+            Self::RegisterAsset(order) => order.terms.iter().for_each(|terms| see(&terms.fee_account)),
+            Self::ControlHolder(order) => see(&order.holder),
+            Self::Put(order) => order.subject.iter().chain(&order.owner).for_each(see),
+            Self::Hold(order) => {
+                order.payees.iter().for_each(|share| see(&share.payee));
+                order.arbiter.iter().for_each(see);
+            }
+            Self::Settle(order) => see(&order.owner),
+            Self::Grant(order) => order.terms.iter().for_each(|terms| {
+                see(&terms.to);
+                terms.payee.iter().for_each(&mut *see);
+            }),
+            Self::OpenMarket(order) => order.fee_account.iter().for_each(see),
+            Self::PlaceOrder(_) | Self::Amend(_) | Self::Authorize(_) | Self::Require(_) => {}
+        }
+    }
+
+    /// The most events that come of it by itself, and whether it meets orders.
+    pub(crate) const fn events_max(&self) -> (usize, bool) {
+        match self {
+            Self::Transfer(_) => (1, false),
+            // It may end one of the same id: that goes back, or on to four payees.
+            Self::Hold(_) => (5, false),
+            Self::Settle(_) => (4, false),
+            Self::PlaceOrder(_) => (1, true),
+            Self::Amend(_) => (0, true),
+            _ => (0, false),
+        }
+    }
+
     /// How much it takes to order it, its code, and whether recovery keys order it.
     pub(crate) fn class(&self) -> (Class, u8, bool) {
         let class = match self {

@@ -130,6 +130,9 @@ impl Transfer {
         if let Some((number, grant, ..)) = grant {
             context.spend(number, grant, amount);
         }
+        if self.up_to {
+            context.tell_sent(self.payee, self.asset, amount);
+        }
         Ok(())
     }
 

@@ -11,7 +11,7 @@ use super::facts::Scene;
 use super::slots::SlotSet;
 use super::{Asset, Slot, State};
 use crate::ops::{RegisterAsset, Source};
-use crate::types::{Address, Amount, AssetId, Rejection, RejectionCode};
+use crate::types::{Address, Amount, AssetId, Event, Happening, Rejection, RejectionCode};
 use std::sync::Arc;
 
 /// What a block has changed so far, and whether money was made of nothing.
@@ -21,6 +21,10 @@ pub(crate) struct Changes {
     pub assets: SlotSet,
     pub entries: SlotSet,
     pub balances: ChangedBalances,
+    /// What has happened to accounts beside what transactions say, encoded.
+    pub events: Vec<u8>,
+    /// The place in the block of the transaction at hand; `None` before the first.
+    position: Option<u32>,
     /// By asset: the sum of all changes of balances less the change of what is issued, modulo 2¹²⁸. Zero when money is conserved.
     drift: Vec<u128>,
     /// Assets whose drift was touched.
@@ -43,6 +47,12 @@ impl Changes {
             }
             Undo::Entry { number, .. } => self.entries.insert(*number),
         }
+    }
+
+    /// Goes on to the transaction at this place of the block, or before the first.
+    #[inline]
+    pub(crate) const fn go_to(&mut self, position: Option<u32>) {
+        self.position = position;
     }
 
     /// Enters that an account has paid.
@@ -127,13 +137,47 @@ pub(crate) struct Context<'a> {
     journal: Option<Vec<Undo>>,
     /// An account that will most likely be asked for: looked up ahead.
     expected: Option<Slot>,
+    /// Which operation of the transaction is at hand.
+    operation: u16,
+    /// Bytes of events there were before the transaction.
+    events_before: usize,
+    /// Orders that the transaction has met.
+    pub(super) met: usize,
 }
 
 impl<'a> Context<'a> {
     /// A context for one transaction. `journalled` when more than one operation is to come.
     #[inline]
     pub(crate) fn new(state: &'a mut State, changes: &'a mut Changes, journalled: bool) -> Self {
-        Self { state, changes, journal: journalled.then(Vec::new), expected: None, scene: Scene::default() }
+        let events_before = changes.events.len();
+        let journal = journalled.then(Vec::new);
+        Self { state, changes, journal, expected: None, scene: Scene::default(), operation: 0, events_before, met: 0 }
+    }
+
+    /// Goes on to the operation at this place of the transaction.
+    #[inline]
+    pub(crate) const fn turn_to(&mut self, operation: u16) {
+        self.operation = operation;
+    }
+
+    /// Tells what happens to an account.
+    pub(super) fn tell(&mut self, account: Address, what: Happening) {
+        let event = Event { position: self.changes.position, operation: self.operation, account, what };
+        self.changes.events.extend_from_slice(&event.encode());
+    }
+
+    /// Tells somebody how much they were paid where the transaction doesn't say it.
+    pub(crate) fn tell_sent(&mut self, payee: Address, asset: AssetId, amount: Amount) {
+        self.tell(payee, Happening::Sent { asset, amount });
+    }
+
+    /// Where the events are now, to go back to if what follows comes to nothing.
+    pub(super) const fn told(&self) -> usize {
+        self.changes.events.len()
+    }
+
+    pub(super) fn untell(&mut self, told: usize) {
+        self.changes.events.truncate(told);
     }
 
     /// Spares the search for an account that was looked up ahead.
@@ -260,7 +304,8 @@ impl<'a> Context<'a> {
 
     /// Undoes everything this transaction did.
     pub(crate) fn roll_back(self) {
-        let Self { state, changes, journal, .. } = self;
+        let Self { state, changes, journal, events_before, .. } = self;
+        changes.events.truncate(events_before);
         for undo in journal.into_iter().flatten().rev() {
             match undo {
                 Undo::Balance { slot, asset, before } => {

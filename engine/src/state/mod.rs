@@ -40,7 +40,7 @@ pub use asset::Asset;
 pub(crate) use changed::{ChangedBalances, ChangedPart};
 pub(crate) use context::{Changes, Context};
 pub use entries::{AuthorityState, GrantState, HoldState, HolderState, MarketState, OrderState, Record, Share};
-pub(crate) use facts::{Scene, sweep};
+pub(crate) use facts::{SWEEP_EVENTS_MAX, Scene, sweep};
 pub(crate) use index::{Resolver, Slot};
 pub(crate) use load::{StateLoader, decode_record};
 pub(crate) use markets::ORDERS_MET_MAX;

@@ -5,7 +5,7 @@ use super::context::Context;
 use super::entries::{Entry, GrantState, HoldState};
 use super::{Asset, Slot};
 use crate::ops::Source;
-use crate::types::{Address, Amount, AssetId, AssetPolicy, GrantKind, Rejection, RejectionCode};
+use crate::types::{Address, Amount, AssetId, AssetPolicy, GrantKind, Happening, Rejection, RejectionCode};
 
 impl Context<'_> {
     fn hold_at(&self, owner: &Address, id: u64) -> Option<(u32, &HoldState)> {
@@ -58,6 +58,8 @@ impl Context<'_> {
     pub(crate) fn refund(&mut self, number: u32, hold: &HoldState) {
         self.set_entry(number, None);
         self.give_back(&hold.owner, hold.asset, hold.amount);
+        let &HoldState { id, asset, amount, .. } = hold;
+        self.tell(hold.owner, Happening::HoldReturned { hold: id, asset, amount });
     }
 
     /// Gives some of a hold to its payees. Nothing remains of it if it is rejected, as far as the transaction is rolled back.
@@ -75,6 +77,9 @@ impl Context<'_> {
         let rest = (left != Amount::ZERO).then(|| HoldState { amount: left, ..hold.clone() }.into());
         for (payee, part) in hold.split(amount) {
             self.deliver(&asset, hold.asset, &hold.owner, &payee, part)?;
+            if part != Amount::ZERO {
+                self.tell(payee, Happening::Paid { hold: hold.id, asset: hold.asset, amount: part });
+            }
         }
         self.set_entry(number, rest);
         Ok(())
@@ -129,7 +134,14 @@ impl Context<'_> {
             Some(&Entry::Order(order)) => return self.end_order(number, &order),
             _ => return self.set_entry(number, None),
         };
-        if !hold.releases_at_expiry || !self.can_release(&hold) || self.release(number, &hold, hold.amount).is_err() {
+        let &HoldState { id, asset, amount, .. } = &hold;
+        if !hold.releases_at_expiry || !self.can_release(&hold) {
+            return self.refund(number, &hold);
+        }
+        let told = self.told();
+        self.tell(hold.owner, Happening::HoldReleased { hold: id, asset, amount });
+        if self.release(number, &hold, amount).is_err() {
+            self.untell(told);
             self.refund(number, &hold);
         }
     }

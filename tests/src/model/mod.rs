@@ -11,8 +11,8 @@ mod promises;
 
 use entries::Table;
 use nostro::{
-    Address, Amount, Asset, AssetId, AssetPolicy, Digest, Holding, Operation, Outcome, RegisterAsset, Rejection,
-    RejectionCode, Time, TransactionRef, Transfer,
+    Address, Amount, Asset, AssetId, AssetPolicy, Digest, Event, Happening, Holding, Operation, Outcome, RegisterAsset,
+    Rejection, RejectionCode, Time, TransactionRef, Transfer,
 };
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -97,6 +97,8 @@ struct State {
     accounts: BTreeMap<Address, Account>,
     assets: Vec<Asset>,
     table: Table,
+    /// What has happened to accounts beside what transactions say, with the place of the transaction in all of the ledger.
+    events: Vec<Event>,
 }
 
 impl State {
@@ -141,6 +143,12 @@ pub struct Model {
     time: Time,
     /// Who has signed the transaction at hand.
     signers: Vec<Address>,
+    /// How many transactions there were before it.
+    count: u32,
+    /// It, if it is reached, and its operation.
+    at: (Option<u32>, u16),
+    /// Orders that it has met.
+    met: usize,
     bug: Option<Bug>,
 }
 
@@ -167,9 +175,12 @@ impl Model {
     pub fn apply(&mut self, transaction: &TransactionRef<'_>, asked: Time) -> (Time, Outcome) {
         let before = self.time;
         self.time = if self.has(Bug::TimeGoesBackwards) { asked } else { self.time.max(asked) };
+        self.at = (None, 0);
         if self.time > before {
             self.sweep();
         }
+        (self.at, self.met) = ((Some(self.count), 0), 0);
+        self.count += 1;
         let outcome = match self.transact(transaction) {
             Ok(()) => Outcome::Applied,
             Err(rejection) => Outcome::Rejected(rejection),
@@ -196,6 +207,7 @@ impl Model {
         let signers: Vec<Address> = transaction.signers().collect();
         self.signers.clone_from(&signers);
         for (place, (source, operation)) in (0_u16..).zip(transaction.operations()) {
+            self.at.1 = place;
             let source = if self.has(Bug::FirstSignerPays) { 0 } else { usize::from(source) };
             if let Err(rejection) = self.operate(signers[source], &operation) {
                 self.roll_back(before, untouched);
@@ -270,6 +282,17 @@ impl Model {
             },
             other => panic!("the model knows no operation {other:?}"),
         }
+    }
+
+    fn tell(&mut self, account: Address, what: Happening) {
+        let (position, operation) = self.at;
+        self.state.events.push(Event { position, operation, account, what });
+    }
+
+    /// What has happened to accounts beside what transactions say, each with the place of its transaction in the whole program.
+    #[must_use]
+    pub fn events(&self) -> &[Event] {
+        &self.state.events
     }
 
     fn register(&mut self, issuer: Address, order: &RegisterAsset) -> Result<(), Rejection> {
@@ -356,6 +379,9 @@ impl Model {
         self.state.assets[place].issued = Amount(issued);
         if let Some((number, ..)) = grant {
             self.count_spent(number, amount);
+        }
+        if up_to {
+            self.tell(payee, Happening::Sent { asset: id, amount: Amount(amount) });
         }
         Ok(())
     }

@@ -3,8 +3,8 @@
 use super::entries::Entry;
 use super::{Model, detail, fee, no};
 use nostro::{
-    Address, Amount, AssetId, AssetPolicy, Grant, GrantAction, GrantKind, GrantName, GrantState, Hold, HoldState,
-    Rejection, RejectionCode, Settle, Time,
+    Address, Amount, AssetId, AssetPolicy, Grant, GrantAction, GrantKind, GrantName, GrantState, Happening, Hold,
+    HoldState, Rejection, RejectionCode, Settle, Time,
 };
 
 pub(super) fn encode_hold(hold: &HoldState, bytes: &mut Vec<u8>) {
@@ -66,6 +66,8 @@ impl Model {
         }
         if let Entry::Hold(hold) = self.state.table.entries[&number].clone() {
             let before = self.state.clone();
+            let released = Happening::HoldReleased { hold: hold.id, asset: hold.asset, amount: hold.amount };
+            self.tell(hold.owner, released);
             if hold.releases_at_expiry && self.release(number, &hold, hold.amount.0).is_ok() {
                 return;
             }
@@ -79,6 +81,7 @@ impl Model {
         let (owner, id, amount) = (hold.owner, hold.asset, hold.amount.0);
         self.state.set_held(owner, id, self.state.held(&owner, id) - amount);
         self.state.set_balance(owner, id, self.state.balance(&owner, id) + amount);
+        self.tell(owner, Happening::HoldReturned { hold: hold.id, asset: id, amount: hold.amount });
     }
 
     /// Gives a part of a hold to its payees.
@@ -98,6 +101,9 @@ impl Model {
         parts[0] += amount - parts.iter().sum::<u128>();
         for (share, part) in hold.payees.iter().zip(parts) {
             self.pay_held(owner, share.payee, id, part);
+            if part > 0 {
+                self.tell(share.payee, Happening::Paid { hold: hold.id, asset: id, amount: Amount(part) });
+            }
         }
         let left = hold.amount.0 - amount;
         if left == 0 {
