@@ -298,7 +298,8 @@ impl<'a> TransactionRef<'a> {
     #[inline]
     pub(crate) fn needs_journal(&self) -> bool {
         let operations = || self.bytes.get(self.operations_start()..).unwrap_or_default();
-        self.operation_count() > 1 || Operation::needs_journal(operations())
+        // What is done in another's place is measured when it has been done.
+        self.operation_count() > 1 || self.names_keys() || Operation::needs_journal(operations())
     }
 
     /// The payee of the first operation, if it has one: worth looking up ahead.

@@ -59,7 +59,13 @@ impl Shape {
 #[must_use]
 pub fn on_model(program: &Program, bug: Option<Bug>) -> Observed {
     let mut model = bug.map_or_else(Model::default, Model::with_bug);
-    let outcomes = program.steps.iter().map(|step| model.apply(&step.transaction.as_ref(), step.time)).collect();
+    let mut outcomes = Vec::with_capacity(program.steps.len());
+    for step in &program.steps {
+        outcomes.push(model.apply(&step.transaction.as_ref(), step.time));
+        if bug.is_none() {
+            model.assert_sound();
+        }
+    }
     let (accounts, assets, digest) = (model.accounts(), model.assets().to_vec(), model.digest());
     let events = Some(model.events().to_vec());
     Observed { outcomes, accounts, assets, digest, events }

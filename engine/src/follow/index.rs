@@ -134,8 +134,8 @@ impl Gathered {
     }
 
     fn find(&self, mark: Mark, from: u64) -> Option<(u64, u64)> {
-        let open = || (self.open_first < self.next && self.open.contains(&mark)).then_some(());
-        let open = || open().map(|()| (self.open_first, self.next.saturating_sub(1)));
+        let is_open = || self.open_first.max(from) < self.next && self.open.contains(&mark);
+        let open = || is_open().then(|| (self.open_first, self.next.saturating_sub(1)));
         run::find(&self.chunks, mark, from).or_else(open)
     }
 }

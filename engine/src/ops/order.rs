@@ -50,10 +50,7 @@ impl PlaceOrder {
         }
         let (_, _) = context.payer(source, asset, worst)?;
         context.check_expiry(self.expiry)?;
-        context.end_stale_order(source.address, self.id);
-        if let Some((number, _)) = context.order(source.address, self.id) {
-            return Err(Rejection::new(RejectionCode::OrderExists, u64::from(number)));
-        }
+        context.free_order(source.address, self.id)?;
         match self.lifetime {
             Lifetime::PostOnly => context.check_crosses_nothing(self.market, self.side, self.price)?,
             Lifetime::FillOrKill => self.check_is_filled(source, context)?,

@@ -6,13 +6,12 @@
 
 use super::account::Balance;
 use super::changed::{ChangedBalances, ChangedPart};
-use super::entries::Entry;
+use super::entries::Place;
 use super::facts::Scene;
 use super::slots::SlotSet;
 use super::{Asset, Slot, State};
 use crate::ops::{RegisterAsset, Source};
 use crate::types::{Address, Amount, AssetId, Event, Happening, Rejection, RejectionCode};
-use std::sync::Arc;
 
 /// What a block has changed so far, and whether money was made of nothing.
 #[derive(Debug, Default)]
@@ -25,6 +24,8 @@ pub(crate) struct Changes {
     pub events: Vec<u8>,
     /// The place in the block of the transaction at hand; `None` before the first.
     position: Option<u32>,
+    /// Memory of a journal.
+    journal: Vec<Undo>,
     /// By asset: the sum of all changes of balances less the change of what is issued, modulo 2¹²⁸. Zero when money is conserved.
     drift: Vec<u128>,
     /// Assets whose drift was touched.
@@ -126,7 +127,7 @@ pub(super) enum Undo {
     Account { address: Address, slot: Slot },
     Asset { asset: AssetId },
     AssetChange { asset: AssetId, before: Box<Asset> },
-    Entry { number: u32, before: Option<Arc<Entry>>, has_grown: bool },
+    Entry { number: u32, before: Place, has_grown: bool },
 }
 
 #[derive(Debug)]
@@ -150,7 +151,7 @@ impl<'a> Context<'a> {
     #[inline]
     pub(crate) fn new(state: &'a mut State, changes: &'a mut Changes, journalled: bool) -> Self {
         let events_before = changes.events.len();
-        let journal = journalled.then(Vec::new);
+        let journal = journalled.then(|| std::mem::take(&mut changes.journal));
         Self { state, changes, journal, expected: None, scene: Scene::default(), operation: 0, events_before, met: 0 }
     }
 
@@ -297,16 +298,17 @@ impl<'a> Context<'a> {
     /// Keeps everything this transaction did.
     #[inline]
     pub(crate) fn keep(self) {
-        for undo in self.journal.iter().flatten() {
-            self.changes.enter(undo);
-        }
+        let Some(mut journal) = self.journal else { return };
+        journal.drain(..).for_each(|undo| self.changes.enter(&undo));
+        self.changes.journal = journal;
     }
 
     /// Undoes everything this transaction did.
     pub(crate) fn roll_back(self) {
         let Self { state, changes, journal, events_before, .. } = self;
         changes.events.truncate(events_before);
-        for undo in journal.into_iter().flatten().rev() {
+        let mut journal = journal.unwrap_or_default();
+        for undo in journal.drain(..).rev() {
             match undo {
                 Undo::Balance { slot, asset, before } => {
                     let after = state.accounts.balance(slot, asset);
@@ -332,6 +334,9 @@ impl<'a> Context<'a> {
                     }
                 }
             }
+        }
+        if journal.capacity() > changes.journal.capacity() {
+            changes.journal = journal;
         }
     }
 }

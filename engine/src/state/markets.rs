@@ -58,12 +58,15 @@ impl Context<'_> {
         self.order_at(owner, id).filter(|(_, order)| !self.is_over(order.expiry))
     }
 
-    /// Ends an order that is over and still in its place, so that its id is free.
-    pub(crate) fn end_stale_order(&mut self, owner: &Address, id: u64) {
-        if let Some((number, order)) = self.order_at(owner, id)
-            && self.is_over(order.expiry)
-        {
-            self.end_order(number, &order);
+    /// Makes sure that an id is free: one that is over and still in its place is ended.
+    pub(crate) fn free_order(&mut self, owner: &Address, id: u64) -> Result<(), Rejection> {
+        match self.order_at(owner, id) {
+            Some((number, order)) if self.is_over(order.expiry) => {
+                self.end_order(number, &order);
+                Ok(())
+            }
+            Some((number, _)) => Err(Rejection::new(RejectionCode::OrderExists, u64::from(number))),
+            None => Ok(()),
         }
     }
 
@@ -108,8 +111,9 @@ impl Context<'_> {
 
     /// Some orders of an account in a market, by number.
     pub(crate) fn own_orders(&self, market: MarketId, owner: &Address, most: usize) -> Vec<(u32, OrderState)> {
-        let numbers = self.state.entries.owned(market, owner).take(most);
-        numbers.filter_map(|number| Some((number, self.order_numbered(number)?))).collect()
+        let orders = self.state.entries.owned(market, owner);
+        let orders = orders.filter_map(|number| Some((number, self.order_numbered(number)?)));
+        orders.filter(|(_, order)| order.owner == *owner).take(most).collect()
     }
 
     /// Whether an order that waits can trade now: it isn't over, and nothing stands against its owner trading.

@@ -13,6 +13,7 @@
 
 mod account;
 mod accounts;
+mod acting;
 mod addresses;
 mod asset;
 mod authorities;
@@ -39,7 +40,9 @@ pub(crate) use account::Balance;
 pub use asset::Asset;
 pub(crate) use changed::{ChangedBalances, ChangedPart};
 pub(crate) use context::{Changes, Context};
-pub use entries::{AuthorityState, GrantState, HoldState, HolderState, MarketState, OrderState, Record, Share};
+pub use entries::{
+    AuthorityState, Channel, GrantState, HoldState, HolderState, MarketState, OrderState, Record, Share,
+};
 pub(crate) use facts::{SWEEP_EVENTS_MAX, Scene, sweep};
 pub(crate) use index::{Resolver, Slot};
 pub(crate) use load::{StateLoader, decode_record};

@@ -3,8 +3,8 @@
 use super::entries::Entry;
 use super::{Model, detail, no};
 use nostro::{
-    Address, Amend, Amount, AssetId, AssetPolicy, Happening, Lifetime, MarketId, MarketState, OpenMarket, OrderState,
-    PlaceOrder, Rejection, RejectionCode, SelfTrade, Side,
+    Address, Amend, Amount, AssetId, AssetPolicy, Happening, Lifetime, MarketId, MarketState, OpenMarket, Operation,
+    OrderState, PlaceOrder, Rejection, RejectionCode, SelfTrade, Side,
 };
 
 /// How many orders those of a transaction meet at most.
@@ -139,6 +139,28 @@ impl Model {
         self.state.set_balance(owner, id, self.state.balance(&owner, id) + given);
         self.state.table.entries.remove(&number);
         (id, given)
+    }
+
+    /// The asset that an order takes of its source.
+    pub(super) fn taken(&self, source: Address, order: &Operation) -> Option<AssetId> {
+        let (market, side) = match order {
+            Operation::Transfer(order) => return Some(order.asset),
+            Operation::Hold(order) => return Some(order.asset),
+            Operation::PlaceOrder(order) => (order.market, order.side),
+            Operation::Amend(Amend::Change { id, .. }) => {
+                let (_, order) = self.order(source, *id).filter(|(_, order)| !self.is_over(order.expiry))?;
+                (order.market, order.side)
+            }
+            _ => return None,
+        };
+        let market = self.market(market).ok()?;
+        Some(if side == Side::Buy { market.quote } else { market.base })
+    }
+
+    pub(super) fn set_aside_by(&self, order: &OrderState) -> (Address, AssetId, u128) {
+        let market = self.market(order.market).expect("an order waits in a market");
+        let (id, given) = gives(&market, order.side, order.quantity, order.price);
+        (order.owner, id, given.expect("it was set aside"))
     }
 
     fn needs(&self, source: Address, id: AssetId, amount: u128) -> Result<(), Rejection> {

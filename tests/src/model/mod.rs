@@ -143,6 +143,8 @@ pub struct Model {
     time: Time,
     /// Who has signed the transaction at hand.
     signers: Vec<Address>,
+    /// The places of those in whose place its account acts.
+    acting: Vec<usize>,
     /// How many transactions there were before it.
     count: u32,
     /// It, if it is reached, and its operation.
@@ -189,7 +191,7 @@ impl Model {
     }
 
     fn transact(&mut self, transaction: &TransactionRef<'_>) -> Result<(), Rejection> {
-        self.check_signed(transaction)?;
+        self.acting = self.check_signed(transaction)?;
         self.state.open(transaction.account());
         let untouched = self.state.clone();
         let fresh = self.use_sequence(transaction.account(), transaction.lane(), transaction.sequence());
@@ -209,7 +211,12 @@ impl Model {
         for (place, (source, operation)) in (0_u16..).zip(transaction.operations()) {
             self.at.1 = place;
             let source = if self.has(Bug::FirstSignerPays) { 0 } else { usize::from(source) };
-            if let Err(rejection) = self.operate(signers[source], &operation) {
+            let done = if self.acting.contains(&source) {
+                self.act(signers[0], signers[source], &operation)
+            } else {
+                self.operate(signers[source], &operation)
+            };
+            if let Err(rejection) = done {
                 self.roll_back(before, untouched);
                 let off = u16::from(self.has(Bug::OperationOffByOne) && place > 0);
                 return Err(Rejection { operation: place + off, ..rejection });
@@ -263,7 +270,7 @@ impl Model {
         Ok(())
     }
 
-    fn operate(&mut self, source: Address, operation: &Operation) -> Result<(), Rejection> {
+    pub(super) fn operate(&mut self, source: Address, operation: &Operation) -> Result<(), Rejection> {
         match operation {
             Operation::Transfer(transfer) => self.pay(source, transfer),
             Operation::RegisterAsset(register) => self.register(source, register),
@@ -384,6 +391,27 @@ impl Model {
             self.tell(payee, Happening::Sent { asset: id, amount: Amount(amount) });
         }
         Ok(())
+    }
+
+    /// Compares what there is of each asset with what is issued, and what accounts have set aside with what their holds and orders say.
+    ///
+    /// # Panics
+    /// If they differ.
+    pub fn assert_sound(&self) {
+        let mut all = vec![0_u128; self.state.assets.len()];
+        let mut held = self.table_holds();
+        for (address, account) in &self.state.accounts {
+            for (&id, &amount) in account.balances.iter().chain(&account.held) {
+                all[usize::try_from(id.0).expect("32 bits")] += amount;
+            }
+            for (&id, &amount) in &account.held {
+                assert_eq!(held.remove(&(*address, id)), Some(amount), "what {address} has set aside of {id}");
+            }
+        }
+        assert!(held.is_empty(), "{held:?} is in holds and orders and nowhere set aside");
+        for (asset, sum) in self.state.assets.iter().zip(all) {
+            assert_eq!(asset.issued.0, sum, "{} of {}", asset.code, asset.issuer);
+        }
     }
 
     /// What an account can spend.
