@@ -46,7 +46,7 @@ impl Maker {
             Emphasis::Policies => (50, 70, 90),
             Emphasis::Promises => (5, 10, 97),
             Emphasis::Markets => (5, 8, 10),
-            Emphasis::Keys => (2, 12, 28),
+            Emphasis::Keys => (2, 12, 22),
             _ => (15, 60, 75),
         };
         Some(match self.random.below(100) {
@@ -184,7 +184,7 @@ impl Maker {
             asset,
             amount: Amount(self.amount(&address(source), asset)),
             payees,
-            release: self.predicate(2),
+            release: if self.random.chance(30) { Predicate::always() } else { self.predicate(2) },
             cancel: self.predicate(2),
             arbiter: self.random.chance(30).then(|| self.someone()),
             expiry,
@@ -199,6 +199,13 @@ impl Maker {
             Some(late) if !late.is_empty() && self.random.chance(90) => *self.random.pick(late),
             _ => (address(source), self.id()),
         };
+        // Mostly by somebody who is paid.
+        let is_its = |(owner, id): &&(Address, u64)| {
+            let hold = self.model.hold(*owner, *id);
+            hold.is_some_and(|(_, hold)| hold.payees.iter().any(|share| share.payee == address(source)))
+        };
+        let its = self.holds.iter().rev().find(is_its).copied();
+        let (owner, id) = its.filter(|_| self.random.chance(60)).unwrap_or((owner, id));
         let cancels = self.random.chance(30);
         let amount = Amount(if cancels { 0 } else { u128::from(self.random.below(9)) });
         let preimage = self.random.chance(40).then(|| vec![1; 1 + self.random.index(2)]);
