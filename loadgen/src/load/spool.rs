@@ -36,11 +36,6 @@ impl Spool {
         Ok(())
     }
 
-    /// How many bytes it holds.
-    pub(crate) const fn bytes(&self) -> usize {
-        self.bytes
-    }
-
     /// Everything in it; written to the disk first, so that the disk is the engine's alone when the clock runs.
     pub(crate) fn map(&self) -> Result<Mapped, Failure> {
         let synced = self.file.sync_data();
