@@ -188,6 +188,10 @@ pub(crate) enum Format {
     EthereumEtl,
     /// `token_transfers` of stellar-etl, JSON lines.
     StellarTransfers,
+    /// `trans.asc` of the Berka data set; each balance is checked by the ledger.
+    Berka,
+    /// Messages of LOBSTER; with --book the exchange's book is compared.
+    Lobster,
     /// Any CSV with a header, by --map.
     Csv,
 }
@@ -206,6 +210,9 @@ pub(crate) struct ImportArguments {
     /// Which columns of a CSV mean what: from=…,to=…,amount=… and, if there are any, asset=…,time=….
     #[arg(long, value_name = "MAP", required_if_eq("format", "csv"))]
     pub(crate) map: Option<String>,
+    /// The order book file that belongs to the messages of LOBSTER: says what waited before, and what has to wait after each message.
+    #[arg(long, value_name = "FILE")]
+    pub(crate) book: Option<PathBuf>,
     /// Leaves out up to so many rows that can't be read, and reports each.
     #[arg(long, value_name = "N", default_value_t = 0)]
     pub(crate) skip_bad: u64,

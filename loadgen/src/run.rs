@@ -174,7 +174,7 @@ fn fund(engine: &Engine, generator: &mut Generator<'_>, mix: Mix, show: &mut Sho
     Ok(())
 }
 
-/// Waits for a piece of a setup, of which everything must be applied.
+/// Waits for a piece of a load, of which everything must be applied.
 pub(crate) fn settled(tickets: nostro::Tickets) -> Result<(), Failure> {
     let receipts = tickets.wait().map_err(Failure::new)?;
     let (applied, count) = (receipts.applied(), receipts.len());
@@ -189,7 +189,7 @@ pub(crate) fn settled(tickets: nostro::Tickets) -> Result<(), Failure> {
         Err(refusal) => Some(refusal.to_string()),
     });
     let reason = reason.unwrap_or_default();
-    Err(Failure::new(format!("setup: expected {count} transactions to be applied, found {applied}: {reason}")))
+    Err(Failure::new(format!("expected all {count} transactions to be applied, found {applied}: {reason}")))
 }
 
 /// Generates and signs into the spool. `false` if it was interrupted.
