@@ -52,9 +52,9 @@ pub(super) fn settle(path: &Path, acts: &[Act], book: Option<&BookRows>, allowed
                 return Err(Failure::at(path, "interrupted before its digest was known; the load itself is complete"));
             }
             let until = u32::try_from(next.saturating_sub(done)).unwrap_or(BATCH).clamp(1, BATCH);
-            let (bytes, count) = cutter.take(until);
-            waiting.push_back(submitter.submit_encoded(bytes).map_err(Failure::new)?);
-            done += count as usize;
+            let piece = cutter.take(until);
+            waiting.push_back(submitter.submit_encoded(piece.bytes).map_err(Failure::new)?);
+            done += piece.count as usize;
             let is_compared = book.is_some() && (done >= next || done == acts.len());
             while waiting.len() > WAITING || is_compared && !waiting.is_empty() {
                 waiting.pop_front().map_or(Ok(()), settled)?;
