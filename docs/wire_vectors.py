@@ -3,6 +3,7 @@
 
     python3 docs/wire_vectors.py         encodes the fields of every transaction, compares body, id, message, signatures and encoding
     python3 docs/wire_vectors.py --fill  makes those of transactions that have none yet, and writes the file
+    python3 docs/wire_vectors.py --seeds DIRECTORY  writes every encoding to a file of its own: seeds for fuzzers
 
 Needs the packages blake3 and cryptography.
 """
@@ -242,6 +243,12 @@ def main():
         for name in MADE:
             assert vector[name] == made[name], f"{vector['name']}: {name}: expected {made[name]}, found {vector[name]}"
         checked += 1
+    if "--seeds" in sys.argv:
+        directory = pathlib.Path(sys.argv[sys.argv.index("--seeds") + 1])
+        directory.mkdir(parents=True, exist_ok=True)
+        for kind in ("transactions", "malformed", "signatures"):
+            for number, vector in enumerate(vectors[kind]):
+                (directory / f"{kind}-{number}").write_bytes(bytes.fromhex(vector["encoding"]))
     if filled:
         FILE.write_text(written(vectors))
     print(f"{checked} transactions: all as the fields say, {filled} of them new")

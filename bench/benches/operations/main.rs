@@ -123,11 +123,13 @@ fn mixes(is_test: bool) -> Result<(), Failure> {
     Ok(())
 }
 
+/// Prints a table; a small one if it is only to be seen that it can.
+type Table = fn(bool) -> Result<(), Failure>;
+
 fn main() -> Result<(), Failure> {
     let arguments: Vec<String> = std::env::args().skip(1).collect();
     let is_test = arguments.iter().any(|argument| argument == "--test");
-    let tables: [(&str, fn(bool) -> Result<(), Failure>); 3] =
-        [("mixes", mixes), ("book", book::print), ("alone", alone::print)];
+    let tables: [(&str, Table); 3] = [("mixes", mixes), ("book", book::print), ("alone", alone::print)];
     let picked = tables.iter().any(|(name, _)| arguments.iter().any(|argument| argument == name));
     for (name, table) in tables {
         if !picked || arguments.iter().any(|argument| argument == name) {
