@@ -206,16 +206,16 @@ fn commit<S: Storage>(
     Ok((log, bytes))
 }
 
-/// Fixes a block's bytes and hash: the transactions as received, then the rejections, then the events.
+/// Fixes a block's bytes and hash: the transactions as received, then the events, then the rejections.
 fn seal(executed: &Executed, previous: Digest, root: Digest, mut builder: FrameBuilder) -> Result<Sealed, LogFailure> {
     let Executed { settled, parts, .. } = executed;
     for part in parts {
         builder.extend(part.bytes())?;
     }
+    builder.extend(settled.effects.events())?;
     for (position, rejection) in &settled.rejections {
         builder.extend(&rejection.encode(*position))?;
     }
-    builder.extend(settled.effects.events())?;
     let tree = transaction_tree(parts.iter().flat_map(Part::ids), &settled.rejections);
     let header = BlockHeader {
         height: executed.height,

@@ -295,7 +295,7 @@ fn cut_evenly(batches: Vec<Batch>, count: usize) -> impl Iterator<Item = Vec<Bat
 struct BlockLimits {
     transactions: usize,
     bytes: usize,
-    /// Bytes of events, which stand behind the transactions and the rejections.
+    /// Bytes of events, which stand between the transactions and the rejections.
     events: usize,
 }
 
