@@ -4,9 +4,6 @@ use super::Scratch;
 use crate::state::{Changes, State, group_of};
 use crate::types::Digest;
 
-/// Records are brought closer so many ahead.
-const AHEAD: usize = 16;
-
 /// Every changed account by slot, a mark, then every changed asset by number; if entries have changed, another mark and then those by
 /// number.
 #[derive(Debug, Default)]
@@ -25,22 +22,18 @@ impl Effects {
         self.0
     }
 
-    /// Takes what has changed out of the scratch.
-    pub(super) fn take(state: &State, scratch: &mut Scratch) -> Self {
+    /// Takes what has changed out of the state and the scratch.
+    pub(super) fn take(state: &mut State, scratch: &mut Scratch) -> Self {
         let Scratch { changes, spare, slots, unrooted, .. } = scratch;
         let mut bytes = spare.pop().unwrap_or_default();
-        bytes.clear();
-        let Changes { accounts, balances, assets, entries, .. } = changes;
-        slots.clear();
-        accounts.drain(|slot| slots.push(slot));
-        for (place, &slot) in slots.iter().enumerate() {
-            if let Some(&ahead) = slots.get(place + AHEAD) {
-                state.prefetch_whole(ahead);
+        state.take_changed_accounts(slots, &mut bytes);
+        let mut last = None;
+        for group in slots.iter().map(|slot| group_of(slot.0)) {
+            if last.replace(group) != Some(group) {
+                unrooted[0].insert(group);
             }
-            unrooted[0].insert(group_of(slot));
-            state.encode_changed_account(slot, balances, &mut bytes);
         }
-        balances.clear();
+        let Changes { assets, entries, .. } = changes;
         bytes.extend_from_slice(&u32::MAX.to_le_bytes());
         assets.drain(|asset| {
             unrooted[1].insert(group_of(asset));

@@ -18,10 +18,11 @@
 //! Where accounts are was found out before, on all cores (see `prepare`). What is left of a plain payment is one cache line of each
 //! account, brought closer a dozen payments ahead.
 
-mod contended;
 mod effects;
+mod firsts;
 #[cfg(feature = "measure")]
 pub(crate) mod measure;
+mod phases;
 mod sharded;
 
 pub(crate) use effects::Effects;
@@ -63,7 +64,7 @@ pub(crate) struct Scratch {
     /// Memory of effects that were hashed.
     spare: Vec<Vec<u8>>,
     /// Changed accounts in order.
-    slots: Vec<u32>,
+    slots: Vec<Slot>,
     /// Groups of accounts, of assets and of entries that have changed since the last state root.
     unrooted: [SlotSet; 3],
     /// How blocks go by shards, if any does.
@@ -191,9 +192,6 @@ fn apply(
     };
     let expired = transaction.valid_until().is_some_and(|last| time > last);
     let used = state.use_sequence(slot, transaction.lane(), transaction.sequence());
-    if used.is_ok() {
-        changes.accounts.insert(slot.0);
-    }
     if expired {
         return Err(Rejection::new(RejectionCode::Expired, time.0));
     }
