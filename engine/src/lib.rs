@@ -69,7 +69,7 @@ pub use execute::{
 };
 pub use intake::{Submitter, Ticket, Tickets};
 pub use keys::{KeyPair, Signature};
-pub use ledger::{Ledger, LedgerNameError};
+pub use ledger::{Ledger, LedgerNameError, LedgerRules};
 #[cfg(feature = "measure")]
 #[doc(hidden)]
 pub use log::measure::MeasuredLog;

@@ -7,6 +7,7 @@
 use crate::block::Block;
 use crate::boundary::Tip;
 use crate::execute::{Scratch, Settled, settle};
+use crate::ledger::Rules;
 use crate::prepare::{Prepared, PreparedRun, prepare};
 use crate::roots::{Job, Roots, RootsBeside};
 use crate::state::State;
@@ -91,16 +92,17 @@ impl Replayer {
     ///
     /// # Errors
     /// If the operating system has no randomness for an index, or no thread.
-    pub(crate) fn new(roots: RootInterval) -> std::io::Result<Self> {
-        Self::on(State::new()?, Tip::default(), Roots::new(roots))
+    pub(crate) fn new(rules: Rules) -> std::io::Result<Self> {
+        Self::on(State::new()?, Tip::default(), Roots::new(rules.roots), rules)
     }
 
     /// Goes on from a state, such as that of a checkpoint.
     ///
     /// # Errors
     /// If the operating system has no thread.
-    pub(crate) fn on(mut state: State, tip: Tip, roots: Roots) -> std::io::Result<Self> {
+    pub(crate) fn on(mut state: State, tip: Tip, roots: Roots, rules: Rules) -> std::io::Result<Self> {
         state.set_time(tip.time);
+        state.limit_accounts(rules.accounts_max);
         let (interval, roots) = (roots.interval(), RootsBeside::start(roots)?);
         Ok(Self { state, tip, scratch: Scratch::default(), roots, interval, prepared: Vec::new() })
     }
@@ -165,7 +167,7 @@ mod tests {
 
     #[test]
     fn a_header_with_another_state_root_is_an_error_with_its_place() {
-        let interval = RootInterval::DEFAULT;
+        let (rules, interval) = (Rules::DEFAULT, RootInterval::DEFAULT);
         let carried = Roots::new(interval).carried(Height(64)).unwrap();
         for (height, right) in [(Height(1), Digest::default()), (Height(64), carried)] {
             let mut header = BlockHeader {
@@ -181,10 +183,10 @@ mod tests {
                 effects: Digest::default(),
                 state: Digest([1; 32]),
             };
-            let error = Replayer::new(interval).unwrap().block(&header, &[]).unwrap_err();
+            let error = Replayer::new(rules).unwrap().block(&header, &[]).unwrap_err();
             assert_eq!((error.height, error.what), (height, "state root"));
             header.state = right;
-            let error = Replayer::new(interval).unwrap().block(&header, &[]).unwrap_err();
+            let error = Replayer::new(rules).unwrap().block(&header, &[]).unwrap_err();
             assert_eq!(error.what, "outcomes");
         }
     }

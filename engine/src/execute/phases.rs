@@ -6,13 +6,16 @@ use super::sharded::PlantedOrder;
 use crate::block::Block;
 use crate::ops::Operation;
 use crate::prepare::{Prepared, PreparedRun};
-use crate::state::{Debited, Flows, Known, Layout, Moment, Shard, Slot};
+use crate::state::{Debited, Flows, Known, Layout, Moment, Shard, Slot, prefetch};
 use crate::types::Rejection;
 use std::ops::Range;
 use std::sync::OnceLock;
 
 /// Accounts that are brought closer ahead of the one that is at hand.
-const AHEAD: usize = 16;
+const AHEAD: usize = 64;
+
+/// The same for what was prepared.
+const PREPARED_AHEAD: u32 = 32;
 
 /// One side of a payment, or an account that is touched by something that isn't one.
 #[derive(Clone, Copy, Debug)]
@@ -112,6 +115,12 @@ impl<'a> Cursor<'a> {
             self.runs = &self.runs[1..];
         }
     }
+
+    /// What stands at a later position, if that is in the run at hand.
+    #[inline]
+    fn peek(&self, position: u32) -> Option<&'a Prepared> {
+        self.runs.first()?.prepared.get((position as usize).checked_sub(self.start)?)
+    }
 }
 
 /// What the phases have in common.
@@ -153,6 +162,9 @@ impl Phases<'_> {
         let mut cursor = Cursor::new(self.block);
         for position in range {
             let Some((prepared, run)) = cursor.at(position) else { return };
+            if let Some(later) = cursor.peek(position.saturating_add(PREPARED_AHEAD)) {
+                prefetch(later);
+            }
             match prepared.payment().filter(|payment| self.known.is_payment(payment)) {
                 Some(payment) => {
                     bucket.debits[self.portion(payment.payer)].push(Half { slot: payment.payer, position });

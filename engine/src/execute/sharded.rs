@@ -159,8 +159,8 @@ pub(super) fn execute_sharded(
         // Nobody else fills this one.
         let _ = buckets[place].set(bucket);
     };
-    let debit = |number: usize| phases.debit(number, &mut **shares.at(number));
-    let credit = |number: usize| phases.credit(number, &mut **shares.at(number));
+    let debit = |number: usize| phases.debit(number, &mut shares.at(number));
+    let credit = |number: usize| phases.credit(number, &mut shares.at(number));
     let (fill, debit, credit) = ((chunks, &fill as _), (uncertain.len(), &debit as _), (uncertain.len(), &credit as _));
     if phases.has(PlantedOrder::CreditBeforeBarrier) {
         crew.work(&[fill, credit, debit]);

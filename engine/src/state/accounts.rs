@@ -180,6 +180,8 @@ pub(super) struct Accounts {
     addresses: Arc<Addresses>,
     layout: Layout,
     len: u32,
+    /// How many there may be.
+    max: u32,
     /// The block in the making.
     block: BlockMark,
     arena: Arena,
@@ -189,11 +191,22 @@ impl Accounts {
     pub(super) fn new(layout: Layout, arena: Arena) -> Self {
         let shards = (0..layout.shards()).map(|_| Shard::new(layout)).collect();
         let addresses = Arc::new(Addresses::new(arena.clone()));
-        Self { shards, addresses, layout, len: 0, block: BlockMark::FIRST, arena }
+        Self { shards, addresses, layout, len: 0, max: u32::MAX, block: BlockMark::FIRST, arena }
     }
 
     pub(super) const fn len(&self) -> u32 {
         self.len
+    }
+
+    /// No more than so many come into being.
+    pub(super) const fn limit(&mut self, max: u32) {
+        self.max = max;
+    }
+
+    /// How many more may come into being.
+    pub(super) fn room(&self) -> u32 {
+        // The largest slot is the index's mark for a free place.
+        self.max.min(u32::MAX - 1).saturating_sub(self.len)
     }
 
     /// The shards, where an account lies in them, and the block in the making.
@@ -221,8 +234,10 @@ impl Accounts {
 
     pub(super) fn push(&mut self, address: &Address) -> Option<Slot> {
         let slot = Slot(self.len);
-        // The largest slot is the index's mark for a free place.
-        self.len = self.len.checked_add(1).filter(|&after| after < u32::MAX)?;
+        if self.room() == 0 {
+            return None;
+        }
+        self.len = self.len.checked_add(1)?;
         let place = self.layout.place(slot);
         let shard = &mut self.shards[place.shard];
         if shard.records.len() == place.page {

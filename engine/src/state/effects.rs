@@ -9,7 +9,7 @@ use super::prefetch::prefetch;
 use super::{Slot, State};
 
 /// Records are brought closer so many ahead.
-const AHEAD: usize = 16;
+const AHEAD: usize = 48;
 
 /// Bytes of most accounts: the slot and the record.
 const PLAIN: usize = 4 + PLAIN_BYTES;

@@ -32,7 +32,7 @@ const TABLES: usize = 256;
 const BUCKET_ENTRIES: usize = 8;
 
 /// No transaction opens as many accounts as this, so no more are ever taken back together.
-const TAKEN_BACK_MAX: u32 = 1024;
+pub(super) const TAKEN_BACK_MAX: u32 = 1024;
 
 /// Tag and slot of an entry in one word; zero where there is none.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

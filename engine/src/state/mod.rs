@@ -159,6 +159,17 @@ impl State {
         self.entries.encode(number, out);
     }
 
+    /// Says how many accounts there may be: a rule of the ledger.
+    pub(crate) const fn limit_accounts(&mut self, max: u32) {
+        self.accounts.limit(max);
+    }
+
+    /// Whether a transaction could open more accounts than there may be.
+    #[inline]
+    pub(crate) fn is_nearly_full(&self) -> bool {
+        self.accounts.room() < index::TAKEN_BACK_MAX
+    }
+
     /// The state stands at the time of its last block.
     pub(crate) const fn set_time(&mut self, time: Time) {
         self.time = time;
