@@ -24,7 +24,7 @@ use crate::completion::Budget;
 use crate::config::EngineConfig;
 use crate::crew::Crew;
 use crate::error::{Stop, StopError};
-use crate::execute::{Mode, Scratch, Sharding, settle};
+use crate::execute::{Mode, Scratch, ShardCounts, Sharding, settle};
 use crate::intake::Batch;
 use crate::log::Storage;
 use crate::prepare::{Prepared, prepare};
@@ -378,6 +378,8 @@ impl ExecuteThread {
             // Nobody takes it any more if the engine is stopping, which the commit thread tells.
             let _ = self.roots.send(Job { height, records, snapshot, changed });
         }
+        let ShardCounts { blocks, transactions, ordered, busiest } = self.scratch.take_shard_counts();
+        self.common.stats.record_shards([blocks, transactions, ordered, busiest]);
         self.common.stats.record(Stage::Execute, meter, count as usize);
         Executed { height, time, first, count, parts, settled }
     }

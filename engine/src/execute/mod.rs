@@ -28,7 +28,7 @@ mod sharded;
 pub(crate) use effects::Effects;
 #[cfg(feature = "measure")]
 pub use sharded::PlantedOrder;
-pub(crate) use sharded::{Mode, Sharding};
+pub(crate) use sharded::{Mode, ShardCounts, Sharding};
 
 use crate::block::Block;
 use crate::ops::{Class, Operation, Source};
@@ -85,6 +85,11 @@ impl Scratch {
         assets.drain(|group| changed.assets.push(group));
         entries.drain(|group| changed.entries.push(group));
         changed
+    }
+
+    /// How blocks have gone by shards since this was last asked.
+    pub(crate) fn take_shard_counts(&mut self) -> ShardCounts {
+        self.sharding.as_mut().map(|sharding| sharding.take_counts()).unwrap_or_default()
     }
 
     /// Takes memory back.

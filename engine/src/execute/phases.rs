@@ -52,8 +52,6 @@ impl Portion<'_> {
 pub(super) struct Bucket {
     debits: Vec<Vec<Half>>,
     credits: Vec<Vec<Half>>,
-    /// The chunk's place in the block.
-    range: Range<u32>,
     /// Positions of what isn't a payment.
     pub(super) ordered: Vec<u32>,
     /// The first position from which nothing is certain.
@@ -157,7 +155,6 @@ impl Phases<'_> {
         }
         bucket.ordered.clear();
         bucket.fence = None;
-        bucket.range = range.clone();
         let touches = !self.has(PlantedOrder::MissedContention);
         let mut cursor = Cursor::new(self.block);
         for position in range {
@@ -186,6 +183,16 @@ impl Phases<'_> {
         }
     }
 
+    /// How many halves of payments the portion with most of them has.
+    pub(super) fn busiest(&self) -> usize {
+        let of = |number: usize| {
+            let halves =
+                |bucket: &Bucket| [&bucket.debits, &bucket.credits].map(|all| all.get(number).map_or(0, Vec::len));
+            self.buckets().flat_map(halves).sum()
+        };
+        (0..self.uncertain.len()).map(of).max().unwrap_or(0)
+    }
+
     fn buckets(&self) -> impl Iterator<Item = &Bucket> {
         self.buckets.iter().filter_map(OnceLock::get)
     }
@@ -196,43 +203,43 @@ impl Phases<'_> {
         let fence = self.buckets().filter_map(|bucket| bucket.fence).min().unwrap_or(u32::MAX);
         let mut uncertain = Vec::new();
         let mut cursor = Cursor::new(self.block);
-        for halves in self.buckets().filter_map(|bucket| bucket.debits.get(number)) {
-            halves.iter().take(AHEAD).for_each(|half| portion.prefetch(self.layout, half.slot));
-            for (place, &Half { slot, position }) in halves.iter().enumerate() {
-                if let Some(ahead) = halves.get(place + AHEAD) {
-                    portion.prefetch(self.layout, ahead.slot);
-                }
-                if position & TOUCHED != 0 {
-                    portion.lane.contended.enter(slot, position & !TOUCHED);
-                    continue;
-                }
-                if position > fence || portion.lane.contended.of(slot).is_some() {
-                    portion.lane.ordered.push(position);
+        let halves = || self.buckets().filter_map(|bucket| bucket.debits.get(number)).flatten();
+        let mut ahead = halves();
+        ahead.by_ref().take(AHEAD).for_each(|half| portion.prefetch(self.layout, half.slot));
+        for &Half { slot, position } in halves() {
+            if let Some(ahead) = ahead.next() {
+                portion.prefetch(self.layout, ahead.slot);
+            }
+            if position & TOUCHED != 0 {
+                portion.lane.contended.enter(slot, position & !TOUCHED);
+                continue;
+            }
+            if position > fence || portion.lane.contended.of(slot).is_some() {
+                portion.lane.ordered.push(position);
+                uncertain.push(position);
+                continue;
+            }
+            let Some(payment) = cursor.at(position).and_then(|(prepared, _)| prepared.payment()) else { continue };
+            let payer = self.layout.place(slot);
+            let Portion { shards, first, lane } = portion;
+            let Some(shard) = shards.get_mut(payer.shard.wrapping_sub(*first)) else { continue };
+            match shard.debit(&payment, payer, self.moment) {
+                Some(Debited::Paid) => lane.flows.debited(payment.asset, payment.amount),
+                Some(Debited::Rejected(rejection)) => {
+                    lane.rejections.push((position, rejection));
                     uncertain.push(position);
-                    continue;
                 }
-                let Some(payment) = cursor.at(position).and_then(|(prepared, _)| prepared.payment()) else { continue };
-                let payer = self.layout.place(slot);
-                let Portion { shards, first, lane } = portion;
-                let Some(shard) = shards.get_mut(payer.shard.wrapping_sub(*first)) else { continue };
-                match shard.debit(&payment, payer, self.moment) {
-                    Some(Debited::Paid) => lane.flows.debited(payment.asset, payment.amount),
-                    Some(Debited::Rejected(rejection)) => {
+                Some(Debited::Uncovered(window, rejection)) => {
+                    if self.is_credited_before(number, lane, slot, position) {
+                        lane.contended.enter(slot, position);
+                        lane.ordered.push(position);
+                    } else {
+                        shard.use_up(payer, window);
                         lane.rejections.push((position, rejection));
-                        uncertain.push(position);
                     }
-                    Some(Debited::Uncovered(window, rejection)) => {
-                        if self.is_credited_before(number, lane, slot, position) {
-                            lane.contended.enter(slot, position);
-                            lane.ordered.push(position);
-                        } else {
-                            shard.use_up(payer, window);
-                            lane.rejections.push((position, rejection));
-                        }
-                        uncertain.push(position);
-                    }
-                    None => {}
+                    uncertain.push(position);
                 }
+                None => {}
             }
         }
         // Nobody else tells of this portion.
@@ -254,26 +261,26 @@ impl Phases<'_> {
         let defers = !self.has(PlantedOrder::UndeferredCredit);
         let skips = self.skip(&mut portion.lane.skipped);
         let mut cursor = Cursor::new(self.block);
-        for halves in self.buckets().filter_map(|bucket| bucket.credits.get(number)) {
-            halves.iter().take(AHEAD).for_each(|half| portion.prefetch(self.layout, half.slot));
-            for (place, &Half { slot, position }) in halves.iter().enumerate() {
-                if let Some(ahead) = halves.get(place + AHEAD) {
-                    portion.prefetch(self.layout, ahead.slot);
-                }
-                let Portion { shards, first, lane } = portion;
-                if skips && lane.skipped[position as usize / 64] >> (position % 64) & 1 == 1 {
-                    continue;
-                }
-                if defers && lane.contended.of(slot).is_some_and(|from| position > from) {
-                    lane.deferred.push(position);
-                    continue;
-                }
-                let Some(payment) = cursor.at(position).and_then(|(prepared, _)| prepared.payment()) else { continue };
-                let payee = self.layout.place(slot);
-                if let Some(shard) = shards.get_mut(payee.shard.wrapping_sub(*first)) {
-                    shard.credit(&payment, payee, self.moment.block);
-                    lane.flows.credited(payment.asset, payment.amount);
-                }
+        let halves = || self.buckets().filter_map(|bucket| bucket.credits.get(number)).flatten();
+        let mut ahead = halves();
+        ahead.by_ref().take(AHEAD).for_each(|half| portion.prefetch(self.layout, half.slot));
+        for &Half { slot, position } in halves() {
+            if let Some(ahead) = ahead.next() {
+                portion.prefetch(self.layout, ahead.slot);
+            }
+            let Portion { shards, first, lane } = portion;
+            if skips && lane.skipped[position as usize / 64] >> (position % 64) & 1 == 1 {
+                continue;
+            }
+            if defers && lane.contended.of(slot).is_some_and(|from| position > from) {
+                lane.deferred.push(position);
+                continue;
+            }
+            let Some(payment) = cursor.at(position).and_then(|(prepared, _)| prepared.payment()) else { continue };
+            let payee = self.layout.place(slot);
+            if let Some(shard) = shards.get_mut(payee.shard.wrapping_sub(*first)) {
+                shard.credit(&payment, payee, self.moment.block);
+                lane.flows.credited(payment.asset, payment.amount);
             }
         }
     }

@@ -69,12 +69,30 @@ pub(crate) struct Sharding {
     lanes: Vec<Lane>,
     /// What is left to be done in order: positions, and whether only the credit is.
     ordered: Vec<(u32, bool)>,
+    counts: ShardCounts,
+}
+
+/// How blocks have gone by shards.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) struct ShardCounts {
+    pub blocks: u64,
+    pub transactions: u64,
+    /// What was left to be done in order: transactions, and credits that had to wait.
+    pub ordered: u64,
+    /// Of every block what the busiest portion of the shards had to do, times the portions there are: as many halves of payments as there
+    /// would be if all had been as busy.
+    pub busiest: u64,
 }
 
 impl Sharding {
     pub(crate) fn new(crew: Crew, mode: Mode, planted: Option<PlantedOrder>) -> Self {
-        let (buckets, lanes, ordered) = Default::default();
-        Self { crew, mode, planted, buckets, lanes, ordered }
+        let (buckets, lanes, ordered, counts) = Default::default();
+        Self { crew, mode, planted, buckets, lanes, ordered, counts }
+    }
+
+    /// How blocks have gone since this was last asked.
+    pub(super) fn take_counts(&mut self) -> ShardCounts {
+        std::mem::take(&mut self.counts)
     }
 
     /// Whether this block is likely to be quicker by shards.
@@ -105,8 +123,8 @@ fn costs_less(count: usize, threads: usize) -> bool {
 }
 
 /// Shards are cut into so many portions per thread, and blocks into so many chunks, so that none has to wait for long.
-const PORTIONS: usize = 2;
-const CHUNKS: usize = 4;
+const PORTIONS: usize = 4;
+const CHUNKS: usize = 8;
 
 /// Transactions that one thread sorts at a time at least.
 const CHUNK_MIN: usize = 512;
@@ -120,7 +138,7 @@ pub(super) fn execute_sharded(
 ) -> Vec<(u32, Rejection)> {
     let layout = state.layout();
     let (count, threads) = (block.count as usize, sharding.crew.threads());
-    let Sharding { crew, planted, buckets: spare, lanes, .. } = sharding;
+    let Sharding { crew, planted, buckets: spare, lanes, counts, .. } = &mut *sharding;
 
     let pieces = if threads == 1 { 1 } else { threads.saturating_mul(PORTIONS).min(layout.shards()) };
     let width = layout.shards().div_ceil(pieces);
@@ -168,6 +186,9 @@ pub(super) fn execute_sharded(
         // A phase begins when the one before it has ended: all debits are decided before a credit is given.
         crew.work(&[fill, debit, credit]);
     }
+    counts.blocks += 1;
+    counts.transactions += u64::from(block.count);
+    counts.busiest += (phases.busiest() * uncertain.len()) as u64;
     for (place, bucket) in buckets.into_iter().enumerate() {
         **spare.at(place) = bucket.into_inner().unwrap_or_default();
     }
@@ -183,7 +204,7 @@ fn finish(
     scratch: &mut Scratch,
     sharding: &mut Sharding,
 ) -> Vec<(u32, Rejection)> {
-    let Sharding { planted, buckets, lanes, ordered, .. } = sharding;
+    let Sharding { planted, buckets, lanes, ordered, counts, .. } = sharding;
     let mut rejections = Vec::new();
     ordered.clear();
     let unlike = buckets.iter().take(chunks).flat_map(|bucket| &bucket.ordered);
@@ -200,6 +221,7 @@ fn finish(
     if is_backwards {
         ordered.reverse();
     }
+    counts.ordered += ordered.len() as u64;
     let mut cursor = Cursor::new(block);
     for &(position, is_credit) in ordered.iter() {
         if is_backwards {

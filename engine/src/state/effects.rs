@@ -20,7 +20,7 @@ impl State {
     pub(crate) fn take_changed_accounts(&mut self, slots: &mut Vec<Slot>, out: &mut Vec<u8>) {
         slots.clear();
         self.accounts.drain_changed(|slot| slots.push(slot));
-        let mut writer = Writer { out, end: 0 };
+        let mut writer = Writer { out, end: 0, long: Vec::new() };
         let (mut here, mut ahead) = (Reading::new(&self.accounts), Reading::new(&self.accounts));
         let mut further: Option<Vec<ChangedBalance>> = None;
         for (place, &slot) in slots.iter().enumerate() {
@@ -88,16 +88,14 @@ impl<'a> Reading<'a> {
 struct Writer<'a> {
     out: &'a mut Vec<u8>,
     end: usize,
+    /// An account that isn't what most are, before it has a place.
+    long: Vec<u8>,
 }
 
 impl Writer<'_> {
     #[inline]
     fn plain(&mut self, slot: Slot, account: &Account, address: &Cell) {
-        /// Accounts that room is made for at once.
-        const ROOM: usize = 1024 * PLAIN;
-        if self.out.len() - self.end < PLAIN {
-            self.out.resize(self.end.saturating_add(ROOM), 0);
-        }
+        self.make_room(PLAIN);
         let bytes = self.out.get_mut(self.end..).and_then(<[u8]>::first_chunk_mut::<PLAIN>);
         let Some((head, record)) = bytes.and_then(|bytes| bytes.split_first_chunk_mut::<4>()) else { return };
         *head = slot.0.to_le_bytes();
@@ -107,11 +105,25 @@ impl Writer<'_> {
         self.end += PLAIN;
     }
 
-    #[cold]
     fn long(&mut self, write: impl FnOnce(&mut Vec<u8>)) {
-        self.out.truncate(self.end);
-        write(self.out);
-        self.end = self.out.len();
+        self.long.clear();
+        write(&mut self.long);
+        self.make_room(self.long.len());
+        let end = self.end.saturating_add(self.long.len());
+        if let Some(bytes) = self.out.get_mut(self.end..end) {
+            bytes.copy_from_slice(&self.long);
+            self.end = end;
+        }
+    }
+
+    #[inline]
+    fn make_room(&mut self, bytes: usize) {
+        /// Accounts that room is made for at once.
+        const ROOM: usize = 1024 * PLAIN;
+        let end = self.end.saturating_add(bytes);
+        if self.out.len() < end {
+            self.out.resize(end.saturating_add(ROOM), 0);
+        }
     }
 }
 

@@ -55,7 +55,7 @@ pub(crate) struct Moment {
     pub block: BlockMark,
 }
 
-#[inline]
+#[inline(always)]
 fn judge(own: Window, available: Amount, payment: &Payment, time: Time) -> Judged {
     let sequence = payment.sequence;
     let used = match own.check(sequence) {
@@ -83,7 +83,7 @@ fn judge(own: Window, available: Amount, payment: &Payment, time: Time) -> Judge
 /// The halves of payments, for whoever has the shard to itself.
 impl Shard {
     /// The payer's half, if it can be paid whatever else happens in the block.
-    #[inline]
+    #[inline(always)]
     pub(crate) fn debit(&mut self, payment: &Payment, payer: Place, moment: Moment) -> Option<Debited> {
         let account = self.get_mut(payer)?;
         if account.asset != payment.asset {
@@ -135,7 +135,7 @@ impl Shard {
     }
 
     /// The payee's half: adds to what the account can spend. Can't overflow, since all balances together are at most the maximum supply.
-    #[inline]
+    #[inline(always)]
     pub(crate) fn credit(&mut self, payment: &Payment, payee: Place, block: BlockMark) {
         let Some(account) = self.get_mut(payee) else { return };
         if account.asset != payment.asset {
