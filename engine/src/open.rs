@@ -6,9 +6,9 @@ use crate::error::{OpenError, ReadError};
 use crate::ledger::{Ledger, Rules};
 use crate::log::{self, CheckedLog, Checkpoint, LockedLog, LogConfig, LogReader, SegmentLog, Storage};
 use crate::query::Blocks;
-use crate::replay::{BLOCKS_AHEAD, Recorded, ReplayError, Replayer};
+use crate::replay::{BLOCKS_AHEAD, Ready, Recorded, ReplayError, Replayer, Spare};
 use crate::roots::Roots;
-use crate::types::{BlockHeader, Digest, Height};
+use crate::types::{Digest, Height};
 use crossbeam::channel::{Receiver, Sender, bounded};
 use std::path::Path;
 
@@ -109,8 +109,8 @@ enum Failed {
     Log(log::OpenError),
 }
 
-/// Opens the log above a checkpoint, or all of it. One thread reads the log and checks it, one loads the checkpoint, this one executes, and
-/// the replay's own makes the roots. Nothing is changed on the disk before all blocks were executed.
+/// Opens the log above a checkpoint, or all of it. One thread reads the log and checks it, one takes blocks apart and finds their accounts, this
+/// one loads the checkpoint and executes, and the replay's own makes the roots. Nothing is changed on the disk before all blocks were executed.
 fn open_above<S: Storage>(
     storage: &S,
     locked: LockedLog<S>,
@@ -122,11 +122,23 @@ fn open_above<S: Storage>(
     (done.checkpoint, done.bytes) = place.map_or_else(Default::default, |(place, bytes)| (place.height, bytes));
     progress(done);
     let (blocks_in, blocks_out) = bounded(BLOCKS_AHEAD);
-    let (empty_in, empty_out) = bounded(BLOCKS_AHEAD);
+    let (ready_in, ready_out) = bounded(BLOCKS_AHEAD);
+    let (spare_in, spare_out) = bounded(2 * BLOCKS_AHEAD);
     let (executed, checked) = std::thread::scope(|scope| {
-        let reading = scope.spawn(move || read(locked, place.map(|(place, _)| place), &blocks_in, &empty_out));
-        let executed = replayer_above(storage, directory, rules, place.map(|(place, _)| place))
-            .and_then(|replayer| execute(replayer, blocks_out, &empty_in, &mut done, progress));
+        let reading = scope.spawn(move || read(locked, place.map(|(place, _)| place), &blocks_in, &spare_out));
+        let replayer = replayer_above(storage, directory, rules, place.map(|(place, _)| place));
+        let executed = match replayer {
+            Ok(replayer) => {
+                let finder = replayer.finder();
+                scope.spawn(move || finder.run(&blocks_out, &ready_in));
+                execute(replayer, ready_out, &spare_in, &mut done, progress)
+            }
+            Err(failed) => {
+                // Whoever reads learns from this that nobody wants more.
+                drop(blocks_out);
+                Err(failed)
+            }
+        };
         (executed, reading.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic)))
     });
     // What is wrong with the checkpoint or with a block comes first: the rest may only be its consequence.
@@ -139,18 +151,13 @@ fn open_above<S: Storage>(
 fn read<S: Storage>(
     locked: LockedLog<S>,
     place: Option<Place>,
-    blocks: &Sender<Recorded>,
-    empty: &Receiver<Vec<u8>>,
+    blocks: &Sender<(Recorded, Spare)>,
+    spare: &Receiver<Spare>,
 ) -> Result<CheckedLog<S>, log::OpenError> {
     let from = place.map(|place| Checkpoint { height: place.height.0, hash: place.hash.0 });
     locked.read(from, &mut |record| {
-        let stored = record.header;
-        let header = BlockHeader::from_log(stored.height, stored.previous, stored.body_hash, &stored.meta);
-        let mut body: Vec<u8> = empty.try_recv().unwrap_or_default();
-        body.clear();
-        body.extend_from_slice(record.body);
         // Whoever executes tells why they want no more.
-        let sent = blocks.send(Recorded { header, hash: Digest(*record.hash), body });
+        let sent = blocks.send(Recorded::copy(&record, spare.try_recv().unwrap_or_default()));
         Ok(sent.map_err(|_| "the blocks before can't be executed")?)
     })
 }
@@ -173,24 +180,26 @@ fn replayer_above<S: Storage>(
     replayer.map_err(|fault| Failed::Checkpoint(height, fault))
 }
 
-#[expect(clippy::needless_pass_by_value, reason = "when it goes, the thread that reads knows that nobody wants more")]
+#[expect(clippy::needless_pass_by_value, reason = "when it goes, the threads before know that nobody wants more")]
 fn execute(
     mut replayer: Replayer,
-    blocks: Receiver<Recorded>,
-    empty: &Sender<Vec<u8>>,
+    blocks: Receiver<Result<Ready, ReplayError>>,
+    spare: &Sender<Spare>,
     done: &mut OpenProgress,
     progress: &mut dyn FnMut(OpenProgress),
 ) -> Result<Replayer, Failed> {
-    for Recorded { header, body, .. } in &blocks {
-        let height = header.height.0;
-        let executed = replayer.block(&header, &body);
-        executed.map_err(|error| Failed::Log(log::OpenError::Visit { source: error.into(), height }))?;
+    for ready in &blocks {
+        let executed = ready.and_then(|ready| replayer.execute(&ready).map(|()| ready));
+        let ready = executed.map_err(|error| {
+            let height = error.height.0;
+            Failed::Log(log::OpenError::Visit { source: error.into(), height })
+        })?;
         done.blocks = done.blocks.saturating_add(1);
-        done.transactions = done.transactions.saturating_add(header.count.into());
-        done.bytes = done.bytes.saturating_add(body.len() as u64);
+        done.transactions = done.transactions.saturating_add(ready.header().count.into());
+        done.bytes = done.bytes.saturating_add(ready.body_bytes());
         progress(*done);
         // A buffer more or less is no loss.
-        let _ = empty.try_send(body);
+        let _ = spare.try_send(ready.into_spare());
     }
     Ok(replayer)
 }
@@ -243,8 +252,9 @@ pub(crate) fn replay_durable<S: Storage>(
     };
     for block in Blocks::new(reader.clone(), replayer.tip.height.next()) {
         let block = block?;
-        let replayed = replayer.block(block.header(), block.body());
-        replayed.map_err(|error| failed(block.header().height, error.to_string()))?;
+        let header = *block.header();
+        let recorded = Recorded { header, hash: block.hash(), body: block.body().to_vec() };
+        replayer.block(recorded).map_err(|error| failed(header.height, error.to_string()))?;
     }
     Ok(replayer)
 }

@@ -86,6 +86,9 @@ pub(crate) struct DriveArguments {
     /// Transactions per submission at most.
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=65_536))]
     pub(crate) batch: Option<u32>,
+    /// Sends a hint beside every signature, made before the clock starts as one who signs would make it: spares a square root.
+    #[arg(long, conflicts_with = "trust_signatures")]
+    pub(crate) hints: bool,
 }
 
 impl DriveArguments {

@@ -47,8 +47,8 @@ pub(crate) fn record(arguments: &RecordArguments) -> Result<(), Failure> {
             };
             let mut cutter = Cutter::new(&run.bytes);
             while !cutter.is_empty() {
-                let (bytes, count) = cutter.take(1);
-                writer.transactions(bytes, u64::from(count), dues.next().unwrap_or(u64::MAX), None)?;
+                let piece = cutter.take(1);
+                writer.transactions(piece.bytes, u64::from(piece.count), dues.next().unwrap_or(u64::MAX), None)?;
             }
         }
         show.step("recording", generator.made(), count);

@@ -9,9 +9,9 @@ use crate::arguments::{RunArguments, Speed};
 use crate::directory::Directory;
 use crate::drive::{Driven, Limits, drive};
 use crate::failure::Failure;
-use crate::generate::Generator;
+use crate::generate::{Generator, Run};
 use crate::interrupt;
-use crate::load::{Load, Spool};
+use crate::load::{Cutter, Hints, Load, Spool};
 use crate::machine::{self, Machine};
 use crate::outcome::{EngineSetup, HeldBack, Outcome, SCHEMA};
 use crate::replay::replay_load;
@@ -71,6 +71,7 @@ pub(crate) fn run(arguments: &RunArguments) -> Result<(), Failure> {
         machine: Machine::this(),
         engine: EngineSetup::new(&config, &engine.stats()),
         trust_signatures: spec.trust_signatures,
+        hints: arguments.drive.hints,
         ..Outcome::default()
     };
     fund(&engine, &generator, &mut show)?;
@@ -190,7 +191,7 @@ pub(crate) fn settled(tickets: nostro::Tickets) -> Result<(), Failure> {
 /// Generates and signs into the spool. `false` if it was interrupted.
 fn sign(
     generator: &mut Generator<'_>,
-    spool: &mut Spool,
+    signed: &mut Signed,
     count: u64,
     show: &mut Show,
     what: &str,
@@ -203,7 +204,7 @@ fn sign(
         }
         let round = ROUND.min(count - done);
         for run in generator.next(round)? {
-            spool.append(&run.bytes)?;
+            signed.add(&run)?;
         }
         done += round;
         show.step(what, done, count);
@@ -223,14 +224,14 @@ fn run_count(
     show: &mut Show,
     count: u64,
 ) -> Result<(Option<Driven>, u64), Failure> {
-    let mut spool = Spool::new()?;
-    if !sign(&mut generator, &mut spool, count, show, signing(arguments))? {
+    let mut signed = Signed::new(arguments)?;
+    if !sign(&mut generator, &mut signed, count, show, signing(arguments))? {
         return Ok((None, generator.made()));
     }
     // The keys of all accounts would count as memory of the run.
     drop(generator);
     show.expected = Some(count);
-    Ok((Some(measure(arguments, engine, &spool, 0, None, show)?), count))
+    Ok((Some(measure(arguments, engine, &signed, 0, None, show)?), count))
 }
 
 fn run_duration(
@@ -241,7 +242,7 @@ fn run_duration(
     notes: &mut Vec<String>,
 ) -> Result<(Option<Driven>, u64), Failure> {
     let duration = Duration::from_secs(u64::from(arguments.duration.unwrap_or(DURATION_DEFAULT)));
-    let mut spool = Spool::new()?;
+    let mut signed = Signed::new(arguments)?;
     let trusted = arguments.spec.trust_signatures;
     let expected = |rate: u64, time: Duration| {
         // A given rate is kept, give or take; a trial is short, so two fifths more than it says, and the queue on top.
@@ -253,24 +254,23 @@ fn run_duration(
         (rate, 0)
     } else {
         let most = if trusted { WARM_UP_TRUSTED } else { WARM_UP_SIGNED };
-        if !sign(&mut generator, &mut spool, most, show, "preparing a trial")? {
+        if !sign(&mut generator, &mut signed, most, show, "preparing a trial")? {
             return Ok((None, generator.made()));
         }
-        let trial = measure(arguments, engine, &spool, 0, Some(WARM_UP), show)?;
+        let trial = measure(arguments, engine, &signed, 0, Some(WARM_UP), show)?;
         let rate = per_second(trial.submitted, Duration::from_secs_f64(trial.seconds));
         notes.push(format!("warmed up with {} transactions, not counted", grouped(trial.submitted)));
         (rate, trial.submitted)
     };
-    let start = usize::try_from(start).unwrap_or(usize::MAX).saturating_mul(TRANSFER_BYTES);
-    let needed = expected(rate, duration).saturating_sub((spool.bytes().saturating_sub(start) / TRANSFER_BYTES) as u64);
-    if !sign(&mut generator, &mut spool, needed, show, signing(arguments))? {
+    let needed = expected(rate, duration).saturating_sub(signed.count.saturating_sub(start));
+    if !sign(&mut generator, &mut signed, needed, show, signing(arguments))? {
         return Ok((None, generator.made()));
     }
     let generated = generator.made();
     drop(generator);
     show.expected = None;
-    let driven = measure(arguments, engine, &spool, start, Some(duration), show)?;
-    let given = (spool.bytes().saturating_sub(start) / TRANSFER_BYTES) as u64;
+    let driven = measure(arguments, engine, &signed, start, Some(duration), show)?;
+    let given = signed.count.saturating_sub(start);
     if driven.submitted == given && !interrupt::is_set() {
         notes.push(format!("the {} transactions signed ran out before the time did", grouped(given)));
     }
@@ -280,17 +280,42 @@ fn run_duration(
 /// Bytes of every transfer that is generated.
 const TRANSFER_BYTES: usize = 192;
 
-/// Drives the engine with the spool from an offset on.
+/// What was generated before the clock starts.
+#[derive(Debug)]
+struct Signed {
+    transactions: Spool,
+    hints: Option<Hints>,
+    count: u64,
+}
+
+impl Signed {
+    fn new(arguments: &RunArguments) -> Result<Self, Failure> {
+        let hints = arguments.drive.hints.then(Hints::new).transpose()?;
+        Ok(Self { transactions: Spool::new("load")?, hints, count: 0 })
+    }
+
+    fn add(&mut self, run: &Run) -> Result<(), Failure> {
+        self.count = self.count.saturating_add(run.count);
+        if let Some(hints) = &mut self.hints {
+            hints.add(&run.bytes)?;
+        }
+        self.transactions.append(&run.bytes)
+    }
+}
+
+/// Drives the engine with what was generated, but for so many at its beginning.
 fn measure(
     arguments: &RunArguments,
     engine: &Engine,
-    spool: &Spool,
-    start: usize,
+    signed: &Signed,
+    start: u64,
     duration: Option<Duration>,
     show: &mut Show,
 ) -> Result<Driven, Failure> {
-    let mapped = spool.map()?;
-    let bytes = mapped.get(start..).unwrap_or_default();
+    let transactions = signed.transactions.map()?;
+    let hints = signed.hints.as_ref().map(Hints::map).transpose()?;
+    let mut cutter = Cutter::with_hints(&transactions, hints.as_deref().unwrap_or_default());
+    cutter.take(u32::try_from(start).unwrap_or(u32::MAX));
     let batch = arguments.drive.batch.unwrap_or_else(|| {
         arguments.in_flight.map_or(BATCH_DEFAULT, |in_flight| (in_flight / 4).clamp(1, BATCH_DEFAULT))
     });
@@ -301,7 +326,7 @@ fn measure(
     let arrivals = arguments.spec.arrivals;
     let schedule = arguments.spec.rate.map(|rate| Schedule::new(arrivals, rate, arguments.spec.seed));
     drive(engine, limits, show, |sending| match schedule {
-        Some(mut dues) => sending.send_due(bytes, batch, &mut dues),
-        None => sending.send_all(bytes, batch),
+        Some(mut dues) => sending.send_due(cutter, batch, &mut dues),
+        None => sending.send_all(cutter, batch),
     })
 }
