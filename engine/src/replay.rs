@@ -9,7 +9,7 @@
 
 use crate::block::Block;
 use crate::boundary::Tip;
-use crate::execute::{Scratch, Settled, settle};
+use crate::execute::{Scratch, settle};
 use crate::ledger::Rules;
 use crate::log::RecordRef;
 use crate::prepare::{Prepared, PreparedRun, prepare};
@@ -249,8 +249,7 @@ impl Replayer {
             let found = format!("{recorded} at position {other_position}");
             return Err(ReplayError { height, what: "a rejection", expected, found });
         }
-        let Settled { effects, .. } = settled;
-        self.scratch.reuse(effects.into_buffer());
+        self.scratch.reuse(settled.effects);
         let transactions = header.first.saturating_add(u64::from(header.count));
         self.tip = Tip { height, time: header.time, transactions };
         let generation = self.state.resolver_generation();

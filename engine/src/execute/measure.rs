@@ -131,7 +131,7 @@ impl MeasuredExecution {
 
     /// Takes memory back for the next block.
     pub fn reuse(&mut self, settled: SettledBlock) {
-        self.scratch.reuse(settled.0.effects.into_buffer());
+        self.scratch.reuse(settled.0.effects);
     }
 
     /// The state digest.

@@ -62,7 +62,7 @@ impl Settled {
 pub(crate) struct Scratch {
     changes: Changes,
     /// Memory of effects that were hashed.
-    spare: Vec<Vec<u8>>,
+    spare: Vec<Effects>,
     /// Changed accounts in order.
     slots: Vec<Slot>,
     /// Groups of accounts, of assets and of entries that have changed since the last state root.
@@ -93,8 +93,8 @@ impl Scratch {
     }
 
     /// Takes memory back.
-    pub(crate) fn reuse(&mut self, buffer: Vec<u8>) {
-        self.spare.push(buffer);
+    pub(crate) fn reuse(&mut self, effects: Effects) {
+        self.spare.push(effects);
     }
 }
 

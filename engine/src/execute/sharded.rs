@@ -90,6 +90,11 @@ impl Sharding {
         Self { crew, mode, planted, buckets, lanes, ordered, counts }
     }
 
+    /// Those who work side by side.
+    pub(super) const fn crew(&self) -> &Crew {
+        &self.crew
+    }
+
     /// How blocks have gone since this was last asked.
     pub(super) fn take_counts(&mut self) -> ShardCounts {
         std::mem::take(&mut self.counts)

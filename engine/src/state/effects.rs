@@ -15,11 +15,19 @@ const AHEAD: usize = 48;
 const PLAIN: usize = 4 + PLAIN_BYTES;
 
 impl State {
-    /// Writes every account that the block has changed into `out`, whatever was there before: slot, then record, ascending. The
-    /// slots are left in `slots`. The next block begins.
-    pub(crate) fn take_changed_accounts(&mut self, slots: &mut Vec<Slot>, out: &mut Vec<u8>) {
+    /// Gives the accounts that the block has changed, ascending, whatever was in `slots` before, and forgets them.
+    pub(crate) fn drain_changed_accounts(&mut self, slots: &mut Vec<Slot>) {
         slots.clear();
         self.accounts.drain_changed(|slot| slots.push(slot));
+    }
+
+    /// Ends a block: what it has changed has been told.
+    pub(crate) fn end_block(&mut self) {
+        self.accounts.end_block();
+    }
+
+    /// Writes some of those accounts into `out`, whatever was there before: slot, then record.
+    pub(crate) fn encode_changed_accounts(&self, slots: &[Slot], out: &mut Vec<u8>) {
         let mut writer = Writer { out, end: 0, long: Vec::new() };
         let (mut here, mut ahead) = (Reading::new(&self.accounts), Reading::new(&self.accounts));
         let mut further: Option<Vec<ChangedBalance>> = None;
@@ -45,7 +53,6 @@ impl State {
         }
         let end = writer.end;
         out.truncate(end);
-        self.accounts.end_block();
     }
 }
 
@@ -143,7 +150,9 @@ mod tests {
             state.accounts.mark_balance(slot, AssetId(asset));
         }
         let (mut slots, mut effects) = (Vec::new(), vec![0xff; 50]);
-        state.take_changed_accounts(&mut slots, &mut effects);
+        state.drain_changed_accounts(&mut slots);
+        state.encode_changed_accounts(&slots, &mut effects);
+        state.end_block();
         assert_eq!(slots, [slot]);
         effects
     }
@@ -196,7 +205,9 @@ mod tests {
                 expected.extend_from_slice(&slot.0.to_le_bytes());
                 state.accounts.encode(slot, &mut expected);
             }
-            state.take_changed_accounts(&mut found, &mut effects);
+            state.drain_changed_accounts(&mut found);
+            state.encode_changed_accounts(&found, &mut effects);
+            state.end_block();
             assert!(effects == expected, "round {round}: {} bytes", effects.len());
             effects.extend_from_slice(&[0xff; 300_000]);
         }
