@@ -253,7 +253,7 @@ fn a_whole_engine_that_goes_by_shards_gives_the_serial_result() {
         };
         let engine = open(directory.path(), config.clone());
         let submitter = engine.submitter().waiting().at(Time(1_000));
-        submitter.submit_batch(std::slice::from_ref(&register)).unwrap().wait().unwrap();
+        let _ = submitter.submit_batch(std::slice::from_ref(&register)).unwrap().wait().unwrap();
         let (before, after) = orders.split_at(20_000);
         let outcomes =
             |receipts: nostro::Receipts| receipts.iter().map(|receipt| receipt.unwrap().outcome).collect::<Vec<_>>();

@@ -17,7 +17,9 @@ impl Effects {
     /// BLAKE3 over it.
     pub(crate) fn digest(&self) -> Digest {
         let mut hasher = blake3::Hasher::new_derive_key("nostro 1 effects");
-        self.0.iter().for_each(|piece| drop(hasher.update(piece)));
+        for piece in &self.0 {
+            hasher.update(piece);
+        }
         Digest(hasher.finalize().into())
     }
 
