@@ -209,11 +209,10 @@ fn summary(name: &str, world: &mut World) {
             *best = (best.0.min(each(executing)), best.1.min(each(finishing)));
         }
     }
+    let digest = world.digest();
     println!(
         "{name}: best of {ROUNDS} in turns, ns per transfer; effects {:.1} more; {:.0} bytes per account; state {}",
-        best[0].1,
-        world.account_bytes,
-        world.digest()
+        best[0].1, world.account_bytes, digest
     );
     for ((shape, _), (executing, _)) in SHAPES.iter().zip(best) {
         println!("  {shape:10} {executing:6.1}   {:.2} of serial", executing / best[0].0);

@@ -158,7 +158,8 @@ mod tests {
     }
 
     fn assets(effects: &[u8]) -> Vec<u32> {
-        let holdings = effects[HEAD + 4..].chunks(36);
+        // Behind the number of all holdings that of those which follow.
+        let holdings = effects[HEAD + 8..].chunks(36);
         holdings.map(|holding| u32::from_le_bytes(*holding.first_chunk().unwrap())).collect()
     }
 
