@@ -129,7 +129,7 @@ impl Engine {
     ) -> Result<Self, OpenError> {
         let directory = directory.to_path_buf();
         config.check()?;
-        let ledger = Ledger::with_root_interval(&config.ledger, config.root_interval)?;
+        let ledger = Ledger::with_rules(&config.ledger, config.rules())?;
         let system = |what| move |source| OpenError::System { what, source };
         let log_config = LogConfig {
             segment_bytes: config.segment_bytes,
@@ -327,11 +327,12 @@ impl Engine {
     /// What became of a transaction, by its id, with the height and the position of its first use; `None` if that isn't in the blocks that
     /// are still here. So whoever doesn't know whether a transaction arrived may submit it again blindly: rejected as
     /// [`Duplicate`](crate::RejectionCode::Duplicate), it is found here with what became of it the first time. (Unless another
-    /// transaction used its sequence first: then its own rejection is found; and where blocks were retired, nothing, since its first
-    /// use may have been in one of them.)
+    /// transaction used its sequence first: then its own rejection is found.) A rejection that left its sequence fresh is found only as long
+    /// as there is nothing else. Where blocks were retired, nothing is said of a transaction whose first use may have been in one of them:
+    /// one that was rejected for its sequence, its time or its keys, or since its account is closed.
     ///
-    /// Costs some page reads per segment of the log and a hash of the block; the first call after opening may have to index the newest
-    /// segment.
+    /// Costs some page reads per segment of the log and a step over the transactions in front of it; the first call after opening may have to
+    /// index the newest segment.
     ///
     /// # Errors
     /// [`ReadError`] if the log can't be read.

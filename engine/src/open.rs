@@ -3,12 +3,12 @@
 use crate::boundary::Tip;
 use crate::checkpoint::{self, CheckpointFault, Loaded, Place};
 use crate::error::{OpenError, ReadError};
-use crate::ledger::Ledger;
+use crate::ledger::{Ledger, Rules};
 use crate::log::{self, CheckedLog, Checkpoint, LockedLog, LogConfig, LogReader, SegmentLog, Storage};
 use crate::query::Blocks;
-use crate::replay::{BLOCKS_AHEAD, Recorded, ReplayError, Replayer};
+use crate::replay::{BLOCKS_AHEAD, Ready, Recorded, ReplayError, Replayer, Spare};
 use crate::roots::Roots;
-use crate::types::{BlockHeader, Digest, Height, RootInterval};
+use crate::types::{Digest, Height};
 use crossbeam::channel::{Receiver, Sender, bounded};
 use std::path::Path;
 
@@ -58,7 +58,7 @@ pub(crate) fn open<S: Storage + Clone>(
                 return Ok(Opened {
                     log: log.map_err(complain)?,
                     hash: Digest(id),
-                    replayer: Replayer::new(ledger.roots()).map_err(no_system)?,
+                    replayer: Replayer::new(ledger.rules()).map_err(no_system)?,
                     progress: OpenProgress::default(),
                     log_bytes: 0,
                     kept: Vec::new(),
@@ -70,7 +70,7 @@ pub(crate) fn open<S: Storage + Clone>(
         };
         let newest = checkpoint::newest(locked.storage(), directory, &id, &mut damaged);
         let (place, kept) = newest.map_err(|fault| unusable(directory, fault))?;
-        match open_above(storage, locked, directory, (ledger.roots(), place), progress) {
+        match open_above(storage, locked, directory, (ledger.rules(), place), progress) {
             Ok((log, hash, replayer, progress)) => {
                 let log_bytes = progress.bytes.saturating_sub(place.map_or(0, |(_, bytes)| bytes));
                 return Ok(Opened { log, hash, replayer, progress, log_bytes, kept, damaged });
@@ -95,7 +95,9 @@ fn another<S: Storage>(storage: &S, directory: &Path, ledger: &Ledger) -> OpenEr
     let genesis = log::genesis(storage, directory).ok();
     let found = genesis.and_then(|genesis| Ledger::from_genesis(&genesis).ok());
     let say = |ledger: &Ledger| {
-        format!("{:?} with a root every {} blocks ({})", ledger.name(), ledger.root_interval(), ledger.id())
+        let limit = Some(ledger.accounts_max()).filter(|&max| max != u32::MAX);
+        let limit = limit.map(|max| format!(" and at most {max} accounts")).unwrap_or_default();
+        format!("{:?} with a root every {} blocks{limit} ({})", ledger.name(), ledger.root_interval(), ledger.id())
     };
     let found = found.map_or_else(|| "one of unknown genesis".to_owned(), |found| say(&found));
     OpenError::Log(format!("{}: LEDGER: expected the ledger {}, found {found}", directory.display(), say(ledger)))
@@ -107,24 +109,36 @@ enum Failed {
     Log(log::OpenError),
 }
 
-/// Opens the log above a checkpoint, or all of it. One thread reads the log and checks it, one loads the checkpoint, this one executes, and
-/// the replay's own makes the roots. Nothing is changed on the disk before all blocks were executed.
+/// Opens the log above a checkpoint, or all of it. One thread reads the log and checks it, one takes blocks apart and finds their accounts, this
+/// one loads the checkpoint and executes, and the replay's own makes the roots. Nothing is changed on the disk before all blocks were executed.
 fn open_above<S: Storage>(
     storage: &S,
     locked: LockedLog<S>,
     directory: &Path,
-    (roots, place): (RootInterval, Option<(Place, u64)>),
+    (rules, place): (Rules, Option<(Place, u64)>),
     progress: &mut dyn FnMut(OpenProgress),
 ) -> Result<(SegmentLog<S>, Digest, Replayer, OpenProgress), Failed> {
     let mut done = OpenProgress::default();
     (done.checkpoint, done.bytes) = place.map_or_else(Default::default, |(place, bytes)| (place.height, bytes));
     progress(done);
     let (blocks_in, blocks_out) = bounded(BLOCKS_AHEAD);
-    let (empty_in, empty_out) = bounded(BLOCKS_AHEAD);
+    let (ready_in, ready_out) = bounded(BLOCKS_AHEAD);
+    let (spare_in, spare_out) = bounded(2 * BLOCKS_AHEAD);
     let (executed, checked) = std::thread::scope(|scope| {
-        let reading = scope.spawn(move || read(locked, place.map(|(place, _)| place), &blocks_in, &empty_out));
-        let executed = replayer_above(storage, directory, roots, place.map(|(place, _)| place))
-            .and_then(|replayer| execute(replayer, blocks_out, &empty_in, &mut done, progress));
+        let reading = scope.spawn(move || read(locked, place.map(|(place, _)| place), &blocks_in, &spare_out));
+        let replayer = replayer_above(storage, directory, rules, place.map(|(place, _)| place));
+        let executed = match replayer {
+            Ok(replayer) => {
+                let finder = replayer.finder();
+                scope.spawn(move || finder.run(&blocks_out, &ready_in));
+                execute(replayer, ready_out, &spare_in, &mut done, progress)
+            }
+            Err(failed) => {
+                // Whoever reads learns from this that nobody wants more.
+                drop(blocks_out);
+                Err(failed)
+            }
+        };
         (executed, reading.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic)))
     });
     // What is wrong with the checkpoint or with a block comes first: the rest may only be its consequence.
@@ -137,18 +151,13 @@ fn open_above<S: Storage>(
 fn read<S: Storage>(
     locked: LockedLog<S>,
     place: Option<Place>,
-    blocks: &Sender<Recorded>,
-    empty: &Receiver<Vec<u8>>,
+    blocks: &Sender<(Recorded, Spare)>,
+    spare: &Receiver<Spare>,
 ) -> Result<CheckedLog<S>, log::OpenError> {
     let from = place.map(|place| Checkpoint { height: place.height.0, hash: place.hash.0 });
     locked.read(from, &mut |record| {
-        let stored = record.header;
-        let header = BlockHeader::from_log(stored.height, stored.previous, stored.body_hash, &stored.meta);
-        let mut body: Vec<u8> = empty.try_recv().unwrap_or_default();
-        body.clear();
-        body.extend_from_slice(record.body);
         // Whoever executes tells why they want no more.
-        let sent = blocks.send(Recorded { header, hash: Digest(*record.hash), body });
+        let sent = blocks.send(Recorded::copy(&record, spare.try_recv().unwrap_or_default()));
         Ok(sent.map_err(|_| "the blocks before can't be executed")?)
     })
 }
@@ -157,47 +166,49 @@ fn read<S: Storage>(
 fn replayer_above<S: Storage>(
     storage: &S,
     directory: &Path,
-    roots: RootInterval,
+    rules: Rules,
     place: Option<Place>,
 ) -> Result<Replayer, Failed> {
     let height = place.map(|place| place.height).unwrap_or_default();
     let replayer = match place {
-        None => Replayer::new(roots).map_err(CheckpointFault::System),
+        None => Replayer::new(rules).map_err(CheckpointFault::System),
         Some(place) => {
             let loaded = checkpoint::load(storage, directory, height, &place.ledger);
-            loaded.and_then(|loaded| replayer_of(loaded, roots))
+            loaded.and_then(|loaded| replayer_of(loaded, rules))
         }
     };
     replayer.map_err(|fault| Failed::Checkpoint(height, fault))
 }
 
-#[expect(clippy::needless_pass_by_value, reason = "when it goes, the thread that reads knows that nobody wants more")]
+#[expect(clippy::needless_pass_by_value, reason = "when it goes, the threads before know that nobody wants more")]
 fn execute(
     mut replayer: Replayer,
-    blocks: Receiver<Recorded>,
-    empty: &Sender<Vec<u8>>,
+    blocks: Receiver<Result<Ready, ReplayError>>,
+    spare: &Sender<Spare>,
     done: &mut OpenProgress,
     progress: &mut dyn FnMut(OpenProgress),
 ) -> Result<Replayer, Failed> {
-    for Recorded { header, body, .. } in &blocks {
-        let height = header.height.0;
-        let executed = replayer.block(&header, &body);
-        executed.map_err(|error| Failed::Log(log::OpenError::Visit { source: error.into(), height }))?;
+    for ready in &blocks {
+        let executed = ready.and_then(|ready| replayer.execute(&ready).map(|()| ready));
+        let ready = executed.map_err(|error| {
+            let height = error.height.0;
+            Failed::Log(log::OpenError::Visit { source: error.into(), height })
+        })?;
         done.blocks = done.blocks.saturating_add(1);
-        done.transactions = done.transactions.saturating_add(header.count.into());
-        done.bytes = done.bytes.saturating_add(body.len() as u64);
+        done.transactions = done.transactions.saturating_add(ready.header().count.into());
+        done.bytes = done.bytes.saturating_add(ready.body_bytes());
         progress(*done);
         // A buffer more or less is no loss.
-        let _ = empty.try_send(body);
+        let _ = spare.try_send(ready.into_spare());
     }
     Ok(replayer)
 }
 
 /// Goes on from a checkpoint.
-pub(crate) fn replayer_of(loaded: Loaded, interval: RootInterval) -> Result<Replayer, CheckpointFault> {
+pub(crate) fn replayer_of(loaded: Loaded, rules: Rules) -> Result<Replayer, CheckpointFault> {
     let Loaded { place: Place { height, time, transactions, roots, .. }, state, .. } = loaded;
     let tip = Tip { height, time, transactions };
-    Replayer::on(state, tip, Roots::at(interval, height, roots)).map_err(CheckpointFault::System)
+    Replayer::on(state, tip, Roots::at(rules.roots, height, roots), rules).map_err(CheckpointFault::System)
 }
 
 fn no_system(source: std::io::Error) -> OpenError {
@@ -236,13 +247,14 @@ pub(crate) fn replay_durable<S: Storage>(
     let found = checkpoint::load_newest(storage, directory, &ledger.id().0);
     let loaded = found.map_err(|fault| failed(Height(0), fault.to_string()))?.loaded;
     let mut replayer = match loaded {
-        Some(loaded) => replayer_of(loaded, ledger.roots()).map_err(|fault| failed(Height(0), fault.to_string()))?,
-        None => Replayer::new(ledger.roots()).map_err(|error| failed(Height(0), error.to_string()))?,
+        Some(loaded) => replayer_of(loaded, ledger.rules()).map_err(|fault| failed(Height(0), fault.to_string()))?,
+        None => Replayer::new(ledger.rules()).map_err(|error| failed(Height(0), error.to_string()))?,
     };
     for block in Blocks::new(reader.clone(), replayer.tip.height.next()) {
         let block = block?;
-        let replayed = replayer.block(block.header(), block.body());
-        replayed.map_err(|error| failed(block.header().height, error.to_string()))?;
+        let header = *block.header();
+        let recorded = Recorded { header, hash: block.hash(), body: block.body().to_vec() };
+        replayer.block(recorded).map_err(|error| failed(header.height, error.to_string()))?;
     }
     Ok(replayer)
 }

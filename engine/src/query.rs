@@ -3,11 +3,12 @@
 use crate::block::Transactions;
 use crate::boundary::Executing;
 use crate::error::ReadError;
+use crate::execute::outcomes_digest;
 use crate::ledger::Ledger;
 use crate::log::{LogReader, Record, Records};
 use crate::merkle::Levels;
 use crate::proof::{TransactionProof, transaction_tree};
-use crate::replay::{Body, ReplayError};
+use crate::replay::{Body, ReplayError, decode_rejections};
 use crate::state::{
     Asset, AuthorityState, Balance, GrantState, HoldState, HolderState, MarketState, OrderState, Record as PutRecord,
     StateSnapshot,
@@ -15,7 +16,7 @@ use crate::state::{
 use crate::transaction::TransactionRef;
 use crate::types::{
     Address, Amount, AssetCode, AssetId, AssetTerms, BlockHeader, Digest, Height, Holding, MarketId, Outcome,
-    RecordKind, Rejection, Side, Time, TransactionId,
+    REJECTION_BYTES, RecordKind, Rejection, Side, Time, TransactionId,
 };
 use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
@@ -233,7 +234,6 @@ fn holdings(balances: Vec<(AssetId, Balance)>) -> Vec<Holding> {
 pub struct BlockRef<'a> {
     header: BlockHeader,
     hash: Digest,
-    body: &'a [u8],
     transactions: &'a [u8],
     rejections: Vec<(u32, Rejection)>,
 }
@@ -241,7 +241,7 @@ pub struct BlockRef<'a> {
 impl<'a> BlockRef<'a> {
     pub(crate) fn new(header: BlockHeader, hash: Digest, body: &'a [u8]) -> Result<Self, ReplayError> {
         let Body { transactions, rejections } = Body::decode(&header, body)?;
-        Ok(Self { header, hash, body, transactions, rejections })
+        Ok(Self { header, hash, transactions, rejections })
     }
 
     /// Its header.
@@ -254,11 +254,6 @@ impl<'a> BlockRef<'a> {
     #[must_use]
     pub const fn hash(&self) -> Digest {
         self.hash
-    }
-
-    /// Its whole body: the transactions, then the rejections.
-    pub(crate) const fn body(&self) -> &'a [u8] {
-        self.body
     }
 
     /// Its rejections by ascending position.
@@ -320,6 +315,29 @@ impl StoredBlock {
 
     pub(crate) fn body(&self) -> &[u8] {
         self.record.body()
+    }
+
+    /// The transactions at ascending positions, with what became of each, of a block whose body nobody has hashed. The outcomes are as the header
+    /// says; whether a transaction is the one that was meant tells its id. `None` if anything isn't as it was written. Costs a step to each
+    /// transaction and a hash of the rejections.
+    pub(crate) fn pick(&self, positions: &[u32]) -> Option<Vec<(TransactionRef<'_>, Outcome)>> {
+        let Self { header, .. } = self;
+        let rejected = (header.rejected as usize).checked_mul(REJECTION_BYTES)?;
+        let (transactions, rejections) = self.body().split_at_checked(self.body().len().checked_sub(rejected)?)?;
+        let rejections = decode_rejections(header, rejections).ok()?;
+        if outcomes_digest(header.count, &rejections) != header.outcomes {
+            return None;
+        }
+        let (mut rest, mut next) = (Transactions(transactions), 0);
+        let mut picked = Vec::with_capacity(positions.len());
+        for &position in positions {
+            let transaction = rest.nth(position.checked_sub(next)? as usize)?;
+            next = position.checked_add(1).filter(|&next| next <= header.count)?;
+            let rejection = rejections.binary_search_by_key(&position, |&(place, _)| place).ok();
+            let rejection = rejection.and_then(|place| rejections.get(place));
+            picked.push((transaction, rejection.map_or(Outcome::Applied, |&(_, no)| Outcome::Rejected(no))));
+        }
+        Some(picked)
     }
 
     /// Prepares proofs for the block's transactions. Costs a hash of each.

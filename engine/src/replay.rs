@@ -3,15 +3,23 @@
 //! Signatures aren't verified again: they were before the block was sealed, and the hash chain proves that nothing has changed
 //! since. What a block gives when it is executed again is compared with what its header says; a difference is an error with its
 //! place, never a silent repair.
+//!
+//! Where many blocks are replayed, one thread reads them, a second takes them apart and finds their accounts, as the threads that verify
+//! do live, and a third executes; roots are made by a fourth.
 
 use crate::block::Block;
 use crate::boundary::Tip;
-use crate::execute::{Scratch, Settled, settle};
+use crate::execute::{Scratch, settle};
+use crate::ledger::Rules;
+use crate::log::RecordRef;
 use crate::prepare::{Prepared, PreparedRun, prepare};
 use crate::roots::{Job, Roots, RootsBeside};
-use crate::state::State;
+use crate::state::{Resolver, State};
 use crate::transaction::TransactionRef;
 use crate::types::{BlockHeader, Digest, Height, REJECTION_BYTES, Rejection, RootInterval};
+use crossbeam::channel::{Receiver, Sender};
+use parking_lot::RwLock;
+use std::sync::Arc;
 
 /// A record that isn't what a ledger writes.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -46,25 +54,32 @@ impl<'a> Body<'a> {
             rest = after;
         }
         let transactions = body.get(..body.len() - rest.len()).unwrap_or_default();
-        let wrong = |expected: String, found: String| ReplayError { height, what: "rejections", expected, found };
-        let (entries, odd) = rest.as_chunks::<REJECTION_BYTES>();
-        if entries.len() != header.rejected as usize || !odd.is_empty() {
-            let expected = format!("{} of {REJECTION_BYTES} bytes", header.rejected);
-            return Err(wrong(expected, format!("{} bytes", rest.len())));
-        }
-        let mut rejections: Vec<(u32, Rejection)> = Vec::with_capacity(entries.len());
-        for entry in entries {
-            let decoded = Rejection::decode(entry).filter(|&(position, _)| {
-                position < header.count && rejections.last().is_none_or(|&(last, _)| last < position)
-            });
-            let complaint = || wrong("a known code at an ascending position".to_owned(), format!("{entry:02x?}"));
-            rejections.push(decoded.ok_or_else(complaint)?);
-        }
+        let rejections = decode_rejections(header, rest)?;
         Ok(Self { transactions, rejections })
     }
 }
 
-/// A block on its way from whoever reads to whoever executes.
+/// Reads the rejections of a block: a known code each, at ascending positions.
+pub(crate) fn decode_rejections(header: &BlockHeader, bytes: &[u8]) -> Result<Vec<(u32, Rejection)>, ReplayError> {
+    let height = header.height;
+    let wrong = |expected: String, found: String| ReplayError { height, what: "rejections", expected, found };
+    let (entries, odd) = bytes.as_chunks::<REJECTION_BYTES>();
+    if entries.len() != header.rejected as usize || !odd.is_empty() {
+        let expected = format!("{} of {REJECTION_BYTES} bytes", header.rejected);
+        return Err(wrong(expected, format!("{} bytes", bytes.len())));
+    }
+    let mut rejections: Vec<(u32, Rejection)> = Vec::with_capacity(entries.len());
+    for entry in entries {
+        let decoded = Rejection::decode(entry).filter(|&(position, _)| {
+            position < header.count && rejections.last().is_none_or(|&(last, _)| last < position)
+        });
+        let complaint = || wrong("a known code at an ascending position".to_owned(), format!("{entry:02x?}"));
+        rejections.push(decoded.ok_or_else(complaint)?);
+    }
+    Ok(rejections)
+}
+
+/// A block on its way from whoever reads to whoever takes it apart.
 #[derive(Debug)]
 pub(crate) struct Recorded {
     pub header: BlockHeader,
@@ -72,8 +87,95 @@ pub(crate) struct Recorded {
     pub body: Vec<u8>,
 }
 
-/// Blocks that were read and not yet executed, at most: each may take 64 MiB.
-pub(crate) const BLOCKS_AHEAD: usize = 3;
+impl Recorded {
+    /// Copies a record of the log, into memory of another one.
+    pub(crate) fn copy(record: &RecordRef<'_>, spare: Spare) -> (Self, Spare) {
+        let stored = record.header;
+        let header = BlockHeader::from_log(stored.height, stored.previous, stored.body_hash, &stored.meta);
+        let Spare { mut body, prepared } = spare;
+        body.clear();
+        body.extend_from_slice(record.body);
+        (Self { header, hash: Digest(*record.hash), body }, Spare { body: Vec::new(), prepared })
+    }
+}
+
+/// A block on its way to whoever executes: taken apart, its accounts found as far as they have come to stay.
+#[derive(Debug)]
+pub(crate) struct Ready {
+    recorded: Recorded,
+    /// How much of the body is transactions.
+    transactions: usize,
+    rejections: Vec<(u32, Rejection)>,
+    prepared: Vec<Prepared>,
+}
+
+impl Ready {
+    pub(crate) const fn header(&self) -> &BlockHeader {
+        &self.recorded.header
+    }
+
+    pub(crate) const fn hash(&self) -> Digest {
+        self.recorded.hash
+    }
+
+    /// The bytes of its transactions, back to back.
+    pub(crate) fn transactions(&self) -> &[u8] {
+        self.recorded.body.get(..self.transactions).unwrap_or_default()
+    }
+
+    /// Its rejections by ascending position.
+    pub(crate) fn rejections(&self) -> &[(u32, Rejection)] {
+        &self.rejections
+    }
+
+    pub(crate) const fn body_bytes(&self) -> u64 {
+        self.recorded.body.len() as u64
+    }
+
+    /// Its memory, for another block.
+    pub(crate) fn into_spare(self) -> Spare {
+        Spare { body: self.recorded.body, prepared: self.prepared }
+    }
+}
+
+/// Memory of a block that was executed.
+#[derive(Debug, Default)]
+pub(crate) struct Spare {
+    body: Vec<u8>,
+    prepared: Vec<Prepared>,
+}
+
+/// The newest means to find accounts, given by whoever executes. An older one would do, and find less.
+#[derive(Clone, Debug)]
+pub(crate) struct Finder(Arc<RwLock<Arc<Resolver>>>);
+
+impl Finder {
+    /// Takes a block apart and finds its accounts.
+    pub(crate) fn ready(&self, recorded: Recorded, spare: Spare) -> Result<Ready, ReplayError> {
+        let Spare { mut prepared, .. } = spare;
+        let Body { transactions, rejections } = Body::decode(&recorded.header, &recorded.body)?;
+        let resolver = self.0.read().clone();
+        prepared.clear();
+        prepared.reserve(recorded.header.count as usize);
+        prepare(&resolver, transactions, &mut prepared);
+        let transactions = transactions.len();
+        Ok(Ready { recorded, transactions, rejections, prepared })
+    }
+
+    /// The thread: makes blocks ready as they come, until one can't be or nobody wants more.
+    pub(crate) fn run(&self, blocks: &Receiver<(Recorded, Spare)>, ready: &Sender<Result<Ready, ReplayError>>) {
+        for (recorded, spare) in blocks {
+            let done = self.ready(recorded, spare);
+            let was_last = done.is_err();
+            if ready.send(done).is_err() || was_last {
+                return;
+            }
+        }
+    }
+}
+
+/// Blocks that were read and not yet taken apart, and again those that weren't yet executed, at most: each may take 64 MiB.
+pub(crate) const BLOCKS_AHEAD: usize = 2;
 
 /// Executes recorded blocks on a state, in order; roots are made beside.
 #[derive(Debug)]
@@ -83,7 +185,9 @@ pub(crate) struct Replayer {
     pub scratch: Scratch,
     pub roots: RootsBeside,
     interval: RootInterval,
-    prepared: Vec<Prepared>,
+    finder: Finder,
+    /// The generation of the finder's resolver.
+    generation: u64,
 }
 
 impl Replayer {
@@ -91,22 +195,37 @@ impl Replayer {
     ///
     /// # Errors
     /// If the operating system has no randomness for an index, or no thread.
-    pub(crate) fn new(roots: RootInterval) -> std::io::Result<Self> {
-        Self::on(State::new()?, Tip::default(), Roots::new(roots))
+    pub(crate) fn new(rules: Rules) -> std::io::Result<Self> {
+        Self::on(State::new()?, Tip::default(), Roots::new(rules.roots), rules)
     }
 
     /// Goes on from a state, such as that of a checkpoint.
     ///
     /// # Errors
     /// If the operating system has no thread.
-    pub(crate) fn on(mut state: State, tip: Tip, roots: Roots) -> std::io::Result<Self> {
+    pub(crate) fn on(mut state: State, tip: Tip, roots: Roots, rules: Rules) -> std::io::Result<Self> {
         state.set_time(tip.time);
+        state.limit_accounts(rules.accounts_max);
         let (interval, roots) = (roots.interval(), RootsBeside::start(roots)?);
-        Ok(Self { state, tip, scratch: Scratch::default(), roots, interval, prepared: Vec::new() })
+        let finder = Finder(Arc::new(RwLock::new(Arc::new(state.resolver()))));
+        let generation = state.resolver_generation();
+        Ok(Self { state, tip, scratch: Scratch::default(), roots, interval, finder, generation })
+    }
+
+    /// What makes blocks ready for it.
+    pub(crate) fn finder(&self) -> Finder {
+        self.finder.clone()
+    }
+
+    /// Takes the next block apart and executes it.
+    pub(crate) fn block(&mut self, recorded: Recorded) -> Result<(), ReplayError> {
+        let ready = self.finder.ready(recorded, Spare::default())?;
+        self.execute(&ready)
     }
 
     /// Executes the next block.
-    pub(crate) fn block(&mut self, header: &BlockHeader, body: &[u8]) -> Result<(), ReplayError> {
+    pub(crate) fn execute(&mut self, ready: &Ready) -> Result<(), ReplayError> {
+        let header = ready.header();
         let height = header.height;
         compare(height, "number of transactions before it", &self.tip.transactions, &header.first)?;
         if header.time < self.tip.time {
@@ -119,24 +238,25 @@ impl Replayer {
         });
         let root = known?;
         compare(height, "state root", &root, &header.state)?;
-        let body = Body::decode(header, body)?;
-        self.prepared.clear();
-        prepare(&self.state.resolver(), body.transactions, &mut self.prepared);
-        let run = PreparedRun { bytes: body.transactions, prepared: &self.prepared };
+        let run = PreparedRun { bytes: ready.transactions(), prepared: &ready.prepared };
         let block = Block::assemble(header.time, header.count, vec![run]);
         let settled = settle(&block, &mut self.state, &mut self.scratch);
         compare(height, "outcomes", &settled.outcomes(), &header.outcomes)?;
         compare(height, "effects", &settled.effects.digest(), &header.effects)?;
-        let differs = settled.rejections.iter().zip(&body.rejections).find(|(own, recorded)| own != recorded);
+        let differs = settled.rejections.iter().zip(&ready.rejections).find(|(own, recorded)| own != recorded);
         if let Some(((position, own), (other_position, recorded))) = differs {
             let expected = format!("{own} at position {position}");
             let found = format!("{recorded} at position {other_position}");
             return Err(ReplayError { height, what: "a rejection", expected, found });
         }
-        let Settled { effects, .. } = settled;
-        self.scratch.reuse(effects.into_buffer());
+        self.scratch.reuse(settled.effects);
         let transactions = header.first.saturating_add(u64::from(header.count));
         self.tip = Tip { height, time: header.time, transactions };
+        let generation = self.state.resolver_generation();
+        if generation != self.generation {
+            *self.finder.0.write() = Arc::new(self.state.resolver());
+            self.generation = generation;
+        }
         if self.interval.is_due(height) {
             let (records, changed) = (self.state.share_records(), self.scratch.take_changed());
             self.roots.give(Job { height, records, snapshot: None, changed });
@@ -165,7 +285,7 @@ mod tests {
 
     #[test]
     fn a_header_with_another_state_root_is_an_error_with_its_place() {
-        let interval = RootInterval::DEFAULT;
+        let (rules, interval) = (Rules::DEFAULT, RootInterval::DEFAULT);
         let carried = Roots::new(interval).carried(Height(64)).unwrap();
         for (height, right) in [(Height(1), Digest::default()), (Height(64), carried)] {
             let mut header = BlockHeader {
@@ -181,10 +301,11 @@ mod tests {
                 effects: Digest::default(),
                 state: Digest([1; 32]),
             };
-            let error = Replayer::new(interval).unwrap().block(&header, &[]).unwrap_err();
+            let empty = |header| Recorded { header, hash: Digest::default(), body: Vec::new() };
+            let error = Replayer::new(rules).unwrap().block(empty(header)).unwrap_err();
             assert_eq!((error.height, error.what), (height, "state root"));
             header.state = right;
-            let error = Replayer::new(interval).unwrap().block(&header, &[]).unwrap_err();
+            let error = Replayer::new(rules).unwrap().block(empty(header)).unwrap_err();
             assert_eq!(error.what, "outcomes");
         }
     }

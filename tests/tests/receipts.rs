@@ -2,10 +2,14 @@
 
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a test fails by panicking")]
 
-use nostro::{Engine, EngineConfig, Height, Outcome, Receipt, RejectionCode, Retention, Transaction, TransactionId};
+use nostro::{
+    AuthorityKey, AuthorityRules, Authorize, Engine, EngineConfig, Height, Operation, Outcome, Receipt, RejectionCode,
+    Retention, Time, Transaction, TransactionId,
+};
+use nostro_tests::case::pay;
 use nostro_tests::directory::Directory;
 use nostro_tests::language::program;
-use nostro_tests::world::{ledger, open, trusting};
+use nostro_tests::world::{ledger, named, open, trusting, unsigned};
 use std::fs;
 use std::path::{Path, PathBuf};
 
@@ -171,4 +175,150 @@ fn what_was_retired_is_not_found_and_all_else_is() {
     let newest = receipts.last().unwrap();
     assert_eq!(engine.receipt(&newest.transaction).unwrap(), Some(*newest));
     assert!(runs(directory.path()).len() < before, "a run goes with its segment");
+}
+
+/// An order of an account of one letter, signed by keys of others; without any by its own.
+fn ordered(account: char, keys: &str, sequence: u64, order: impl Into<Operation>) -> Transaction {
+    let builder = Transaction::builder(named(account)).sequence(sequence);
+    let builder = keys.chars().fold(builder, |builder, key| builder.signed_by(named(account), named(key)));
+    unsigned(builder.operation(named(account), order.into()).build().unwrap())
+}
+
+fn rules(letters: &str, medium: u8, is_closed: bool) -> Operation {
+    let key = |letter| AuthorityKey { key: named(letter), weight: 1, scope: 0, expiry: None };
+    let mut keys: Vec<AuthorityKey> = letters.chars().map(key).collect();
+    keys.sort_by_key(|key| key.key);
+    Authorize::Set(AuthorityRules { keys, low: 1, medium, high: medium, is_closed, ..AuthorityRules::default() }).into()
+}
+
+const LAST: Time = Time(1 << 50);
+
+/// An order of A that is over after [`LAST`].
+fn short(sequence: u64) -> Transaction {
+    let builder = Transaction::builder(named('A')).sequence(sequence).valid_until(LAST);
+    unsigned(builder.operation(named('A'), pay('B', 1, 0).into()).build().unwrap())
+}
+
+/// The number of a rejection; 0 is applied.
+fn number(receipt: &Receipt) -> u16 {
+    match receipt.outcome {
+        Outcome::Applied => 0,
+        Outcome::Rejected(no) => no.code.number(),
+    }
+}
+
+/// A history in which transactions are rejected without a trace, many times over, and some of them are applied later. Gives for each the
+/// numbers that came of it in their order, and the receipt that counts.
+fn traceless_history(engine: &Engine) -> Vec<(Vec<u16>, Receipt)> {
+    let mut told: Vec<(Transaction, Vec<Receipt>)> = Vec::new();
+    let mut submit = |order: &Transaction, times: usize| {
+        let orders = vec![order.clone(); times];
+        let receipts = engine.submit_batch(&orders).unwrap().wait().unwrap();
+        let receipts = receipts.iter().map(|receipt| receipt.unwrap());
+        match told.iter_mut().find(|(known, _)| known == order) {
+            Some((_, all)) => all.extend(receipts),
+            None => told.push((order.clone(), receipts.collect())),
+        }
+    };
+    for order in transactions("I*EUR:max I>A:1000 I>B:1000 I>C:1000") {
+        submit(&order, 1);
+    }
+    // A key that A doesn't know yet, more often than entries alike are read at first; then it does, and then no more.
+    let by_key = ordered('A', "K", 1, pay('B', 1, 0));
+    submit(&by_key, 20);
+    submit(&ordered('A', "", 0, rules("AK", 1, false)), 1);
+    submit(&by_key, 2);
+    submit(&ordered('A', "", 2, rules("A", 1, false)), 1);
+    submit(&by_key, 20);
+    // Too few keys, until fewer do.
+    let by_few = ordered('B', "", 1, pay('C', 1, 0));
+    submit(&ordered('B', "", 0, rules("BK", 2, false)), 1);
+    submit(&by_few, 1);
+    submit(&ordered('B', "BK", 2, rules("BK", 1, false)), 1);
+    submit(&by_few, 1);
+    // Closed and opened again.
+    let by_closed = ordered('D', "", 1, pay('C', 1, 0));
+    submit(&ordered('D', "", 0, rules("D", 1, true)), 1);
+    submit(&by_closed, 3);
+    submit(&ordered('D', "", 2, rules("D", 1, false)), 1);
+    submit(&ordered('I', "", 100, pay('D', 5, 0)), 1);
+    submit(&by_closed, 1);
+    // Never allowed; and one whose sequence another takes.
+    submit(&ordered('C', "K", 5, pay('A', 1, 0)), 2);
+    let overtaken = ordered('C', "K", 6, pay('A', 2, 0));
+    submit(&overtaken, 1);
+    submit(&ordered('C', "", 6, pay('A', 3, 0)), 1);
+    submit(&ordered('C', "", 7, rules("CK", 1, false)), 1);
+    submit(&overtaken, 1);
+    // Applied, then too late.
+    submit(&short(9), 1);
+    let late = engine.submitter().at(Time(LAST.0 + 1)).submit(&short(9)).unwrap().wait().unwrap();
+    assert_eq!(number(&late), 301);
+    told.into_iter()
+        .map(|(_, receipts)| {
+            let numbers: Vec<u16> = receipts.iter().map(number).collect();
+            let used = |no: u16| !matches!(no, 201 | 202 | 303 | 416);
+            let place = numbers.iter().position(|&no| used(no)).or_else(|| numbers.iter().position(|&no| no == 303));
+            (numbers, receipts[place.unwrap_or(0)])
+        })
+        .collect()
+}
+
+#[test]
+fn a_rejection_that_left_no_trace_counts_only_as_long_as_there_is_nothing_else() {
+    for block_transactions_max in [1, 1_000] {
+        let directory = Directory::in_memory();
+        let config = || EngineConfig { block_transactions_max, ..trusting() };
+        let engine = open(directory.path(), config());
+        let history = traceless_history(&engine);
+        let all: Vec<&[u16]> = history.iter().map(|(numbers, _)| numbers.as_slice()).collect();
+        let (many, few) = ([vec![201; 20], vec![0, 303], vec![201; 20]].concat(), [202, 0]);
+        for expected in [many.as_slice(), &few, &[416, 416, 416, 0], &[201, 201], &[201, 303]] {
+            assert!(all.contains(&expected), "the history has {expected:?}: {all:?}");
+        }
+        let check = |engine: &Engine| {
+            for (numbers, counts) in &history {
+                assert_eq!(engine.receipt(&counts.transaction).unwrap(), Some(*counts), "of {numbers:?}");
+            }
+        };
+        check(&engine);
+        // So that all of it is in full segments, of which there are runs.
+        self::history(&engine);
+        check(&engine);
+        engine.close().unwrap();
+        assert!(runs(directory.path()).len() >= 2);
+        for _ in 0..2 {
+            let engine = open(directory.path(), config());
+            check(&engine);
+            engine.close().unwrap();
+            runs(directory.path()).iter().for_each(|path| fs::remove_file(path).unwrap());
+        }
+    }
+}
+
+#[test]
+fn where_blocks_were_retired_a_rejection_without_a_trace_says_nothing() {
+    let directory = Directory::in_memory();
+    let engine = open(directory.path(), EngineConfig { retention: Retention::Recycle, ..trusting() });
+    let applied = ordered('A', "K", 1, pay('B', 1, 0));
+    for order in transactions("I*EUR:max I>A:10000000") {
+        engine.submit(&order).unwrap().wait().unwrap();
+    }
+    engine.submit(&ordered('A', "", 0, rules("AK", 1, false))).unwrap().wait().unwrap();
+    assert!(engine.submit(&applied).unwrap().wait().unwrap().outcome.is_applied());
+    engine.submit(&ordered('A', "", 2, rules("A", 1, false))).unwrap().wait().unwrap();
+    assert!(engine.submit(&short(3)).unwrap().wait().unwrap().outcome.is_applied());
+    history(&engine);
+    for n in 0..2 {
+        engine.checkpoint().unwrap();
+        engine.submit(&ordered('A', "", 90_000 + n, pay('B', 1, 0))).unwrap().wait().unwrap();
+    }
+    engine.checkpoint().unwrap();
+    assert!(engine.blocks_from(Height(1)).next().unwrap().is_err(), "the first blocks are gone");
+    let again = engine.submitter().at(Time(LAST.0 + 1));
+    for (order, expected) in [(&applied, 201), (&short(3), 301)] {
+        let again = again.submit(order).unwrap().wait().unwrap();
+        assert_eq!(number(&again), expected);
+        assert_eq!(engine.receipt(&again.transaction).unwrap(), None, "it was applied in a block that is gone");
+    }
 }

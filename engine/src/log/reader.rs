@@ -135,6 +135,18 @@ impl LogReader {
         }
     }
 
+    /// The same without a hash of its body: whoever takes something from that has to know by other means whether it is as it was written.
+    ///
+    /// # Errors
+    ///
+    /// [`ReadError::Damaged`] if the record's header is not as it was written, [`ReadError::Disk`] if it can't be mapped.
+    pub(crate) fn read_unhashed(&self, height: u64) -> Result<Option<Record>, ReadError> {
+        match self.seek(height) {
+            Some(mut cursor) => self.find(&mut cursor, height),
+            None => Ok(None),
+        }
+    }
+
     /// The records from a height up to the watermark, none if that height was retired; at the end the iterator may be asked again when more is durable.
     pub(crate) fn records_from(&self, height: u64) -> Records {
         Records { reader: self.clone(), height: height.max(1), cursor: None, failed: false }
@@ -173,8 +185,21 @@ impl LogReader {
         Some(Cursor { segment, height, offset })
     }
 
-    /// Follows the frames from the cursor to the record of `height`, and leaves the cursor behind it.
+    /// Follows the frames from the cursor to the record of `height`, checks it, and leaves the cursor behind it.
     fn next(&self, cursor: &mut Cursor, height: u64) -> Result<Option<Record>, ReadError> {
+        let Some(record) = self.find(cursor, height)? else { return Ok(None) };
+        let found = blake3::hash(record.body());
+        if *found.as_bytes() != record.header.body_hash {
+            let expected = format!("a body of the hash {}", super::recovery::hex(&record.header.body_hash));
+            return Err(damage(cursor, expected, format!("the hash {found}")));
+        }
+        cursor.height = cursor.height.saturating_add(1);
+        cursor.offset = cursor.offset.saturating_add(frame_bytes(record.body_bytes as u64));
+        Ok(Some(record))
+    }
+
+    /// Follows the frames from the cursor to the record of `height`, and leaves the cursor there.
+    fn find(&self, cursor: &mut Cursor, height: u64) -> Result<Option<Record>, ReadError> {
         loop {
             let Some(page) = self.slice(cursor, FRAME_HEADER_BYTES as u64)? else { return Ok(None) };
             let header = page.first_chunk().map(|bytes| FrameHeader::decode(bytes, self.shared.crc));
@@ -199,15 +224,7 @@ impl LogReader {
             }
             let Some(frame) = self.slice(cursor, bytes)? else { return Ok(None) };
             let body_bytes = header.body_bytes as usize;
-            let record = Record { frame, body_bytes, hash: header.record.hash(), header: header.record };
-            let found = blake3::hash(record.body());
-            if *found.as_bytes() != record.header.body_hash {
-                let expected = format!("a body of the hash {}", super::recovery::hex(&record.header.body_hash));
-                return Err(damage(cursor, expected, format!("the hash {found}")));
-            }
-            cursor.height = cursor.height.saturating_add(1);
-            cursor.offset = cursor.offset.saturating_add(bytes);
-            return Ok(Some(record));
+            return Ok(Some(Record { frame, body_bytes, hash: header.record.hash(), header: header.record }));
         }
     }
 

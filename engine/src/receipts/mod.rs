@@ -2,12 +2,17 @@
 //!
 //! For each segment of the log that is full there is a run: a file of entries sorted by the first eight bytes of the id, with height and
 //! position (`run.rs`). What came since is indexed in memory when somebody asks. An entry is a hint and no more: what it points to is
-//! read from the log, checked there, and compared with the whole id; so the worst that an index could do is to miss something, and
-//! against that each of its pages has a checksum. A run that is missing, damaged or another log's is made again from its segment.
+//! read from the log, compared with the whole id, and the outcomes of its block with their hash in the header; so the worst that an index could
+//! do is to miss something, and against that each of its pages has a checksum. A run that is missing, damaged or another log's is made
+//! again from its segment. Where a hint and the log differ, the whole block is hashed to tell whose fault that is.
+//!
+//! A transaction may be in several blocks: submitted again, or rejected without a trace and applied later. [`Says`] tells which of its
+//! receipts counts.
 //!
 //! # Cost
 //!
-//! A run costs some 0.1 µs per transaction, beside the work; an answer some page reads per segment and the block it points to.
+//! A run costs some 0.1 µs per transaction, beside the work; an answer some page reads per segment, and a step to each transaction in
+//! front of it in its block.
 
 mod run;
 #[cfg(test)]
@@ -18,7 +23,7 @@ use crate::ledger::Ledger;
 use crate::log::{LogReader, Storage};
 use crate::query::StoredBlock;
 use crate::transaction::TransactionRef;
-use crate::types::{Height, Outcome, Receipt, RejectionCode, TransactionId};
+use crate::types::{BlockHeader, Height, Outcome, Receipt, RejectionCode, TransactionId};
 use parking_lot::Mutex;
 use run::{Entry, Origin, Run};
 use std::collections::BTreeMap;
@@ -66,10 +71,35 @@ struct Full {
     last: u64,
 }
 
-/// Whether it was rejected because its sequence had been used: by itself most likely.
-const fn is_again(receipt: &Receipt) -> bool {
-    matches!(receipt.outcome, Outcome::Rejected(no) if matches!(no.code, RejectionCode::Duplicate | RejectionCode::OutOfWindow))
+/// What a receipt tells of a transaction's first use, the most first. Of several the lowest one of those that tell most counts.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+enum Says {
+    /// This is it: the sequence was fresh, or will never be used. No other receipt tells as much.
+    First,
+    /// It may have had a first use before: it was too late, or the account was closed.
+    Late,
+    /// Its sequence had been used: by itself most likely.
+    Again,
+    /// Whoever signed might not act for the account: no sequence was used, so it may have had a first use before and may have one later.
+    NoTrace,
 }
+
+impl Says {
+    const fn of(outcome: Outcome) -> Self {
+        let Outcome::Rejected(no) = outcome else { return Self::First };
+        match no.code {
+            RejectionCode::UnknownKey | RejectionCode::ThresholdUnmet => Self::NoTrace,
+            RejectionCode::Duplicate | RejectionCode::OutOfWindow => Self::Again,
+            RejectionCode::Expired => Self::Late,
+            // Of the first operation's payee, which uses the sequence up, or of the signer, which doesn't.
+            RejectionCode::AccountClosed if no.operation == 0 => Self::Late,
+            _ => Self::First,
+        }
+    }
+}
+
+/// The receipt that counts so far.
+type Best = Option<(Says, Receipt)>;
 
 impl<S: Storage> ReceiptIndex<S> {
     pub(crate) fn new(storage: Arc<S>, directory: PathBuf, ledger: Ledger, reader: LogReader) -> Self {
@@ -77,21 +107,27 @@ impl<S: Storage> ReceiptIndex<S> {
         Self { storage, directory, ledger, reader, indexed: Mutex::new(indexed) }
     }
 
-    /// The receipt of a transaction's first use; `None` if that isn't in the blocks that are still there. If blocks were retired and the
-    /// first of those that are left holds it as a duplicate, its first use may have been in one of them.
+    /// The receipt of a transaction's first use; `None` if that isn't in the blocks that are still there. If blocks were retired and those
+    /// that are left don't say for certain that a first use was in one of them, it may have been in those that are gone.
     pub(crate) fn receipt(&self, id: &TransactionId) -> Result<Option<Receipt>, ReadError> {
+        let mut best: Best = None;
         for most in [HINTS, usize::MAX] {
             let (hints, are_all) = self.hints(run::prefix(id), most)?;
-            for (height, position) in hints {
-                if let Some(receipt) = self.look(id, height, position)? {
-                    return Ok(Some(receipt).filter(|receipt| self.reader.first_height() == 1 || !is_again(receipt)));
+            best = None;
+            for block in hints.chunk_by(|one, other| one.0 == other.0) {
+                let Some(&(height, _)) = block.first() else { continue };
+                let positions: Vec<u32> = block.iter().map(|&(_, position)| position).collect();
+                best = self.look(id, height, &positions, best)?;
+                if best.is_some_and(|(says, _)| says == Says::First) {
+                    break;
                 }
             }
-            if are_all {
+            if are_all || best.is_some_and(|(says, _)| says == Says::First) {
                 break;
             }
         }
-        Ok(None)
+        let is_told = |says| says == Says::First || self.reader.first_height() == 1;
+        Ok(best.filter(|&(says, _)| is_told(says)).map(|(_, receipt)| receipt))
     }
 
     /// Where ids with a prefix are, from the lowest place up; of each part of the index at most so many, and whether those are all.
@@ -119,18 +155,50 @@ impl<S: Storage> ReceiptIndex<S> {
         Ok((hints, are_all))
     }
 
-    /// What a hint points to, if it is that transaction.
-    fn look(&self, id: &TransactionId, height: u64, position: u32) -> Result<Option<Receipt>, ReadError> {
-        let failed = |reason: String| ReadError { height: Height(height), reason };
-        let Some(record) = self.reader.read(height).map_err(|error| failed(error.to_string()))? else {
-            return Ok(None);
-        };
+    /// What hints into one block point to, as far as it is that transaction and says more than what is known.
+    fn look(&self, id: &TransactionId, height: u64, positions: &[u32], best: Best) -> Result<Best, ReadError> {
+        let failed = |error: crate::log::ReadError| ReadError { height: Height(height), reason: error.to_string() };
+        let Some(record) = self.reader.read_unhashed(height).map_err(failed)? else { return Ok(best) };
+        let block = StoredBlock::new(record);
+        if let Some(picked) = block.pick(positions) {
+            let (better, are_alike) = self.better(id, block.header(), positions, &picked, best);
+            if are_alike {
+                return Ok(better);
+            }
+        }
+        // Either only the beginning of the id is the same, or the block isn't as it was written.
+        let Some(record) = self.reader.read(height).map_err(failed)? else { return Ok(best) };
         let block = StoredBlock::new(record);
         let view = block.view()?;
-        let found =
-            view.transactions().nth(position as usize).filter(|(transaction, _)| transaction.id(&self.ledger) == *id);
-        let time = view.header().time;
-        Ok(found.map(|(_, outcome)| Receipt { transaction: *id, height: Height(height), position, time, outcome }))
+        let all: Vec<(TransactionRef<'_>, Outcome)> = view.transactions().collect();
+        let there: Vec<u32> = positions.iter().copied().filter(|&place| (place as usize) < all.len()).collect();
+        let some: Vec<_> = there.iter().filter_map(|&place| all.get(place as usize).copied()).collect();
+        Ok(self.better(id, view.header(), &there, &some, best).0)
+    }
+
+    /// The best of what is known and of some transactions of a block; and whether those that were compared all have this id.
+    fn better(
+        &self,
+        id: &TransactionId,
+        header: &BlockHeader,
+        positions: &[u32],
+        some: &[(TransactionRef<'_>, Outcome)],
+        mut best: Best,
+    ) -> (Best, bool) {
+        let mut are_alike = true;
+        for (&position, (transaction, outcome)) in positions.iter().zip(some) {
+            let says = Says::of(*outcome);
+            if best.is_some_and(|(known, _)| known <= says) {
+                continue;
+            }
+            if transaction.id(&self.ledger) == *id {
+                let BlockHeader { height, time, .. } = *header;
+                best = Some((says, Receipt { transaction: *id, height, position, time, outcome: *outcome }));
+            } else {
+                are_alike = false;
+            }
+        }
+        (best, are_alike)
     }
 
     /// The thread: makes runs as segments fill, until the engine closes.

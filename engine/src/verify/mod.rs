@@ -3,13 +3,16 @@
 //! The verdict on a signature is a function of its own transaction alone (one cofactored rule, ZIP-215; see `nostro-ed25519`),
 //! so it doesn't matter what is verified together. What isn't validly signed is refused here and leaves no trace.
 
+mod signatures;
+
 use crate::block::Transactions;
 use crate::completion::Delivery;
 use crate::intake::Batch;
 use crate::ledger::Ledger;
 use crate::transaction::{SignedMessage, TransactionRef, signed_message};
 use crate::types::{Address, Refusal, Span, Time, TransactionId};
-use nostro_ed25519::{Item, Path, Verifier, VerifierConfig};
+use nostro_ed25519::{Path, Verifier, VerifierConfig};
+use signatures::Signatures;
 use std::sync::Arc;
 
 /// A batch of transactions whose signers signed exactly these bytes for this ledger. Only this module makes one.
@@ -83,6 +86,24 @@ impl SignatureCheck {
         all
     }
 
+    /// The first signature that isn't valid of transactions with their ids, with the place of its transaction and of its signer; or how many
+    /// there are.
+    pub(crate) fn first_invalid(
+        &self,
+        transactions: &[(TransactionRef<'_>, &TransactionId)],
+    ) -> Result<usize, (usize, u8)> {
+        let messages: Vec<SignedMessage> = transactions.iter().map(|(_, id)| signed_message(id)).collect();
+        let keys: Vec<Address> = transactions.iter().flat_map(|(transaction, _)| transaction.keys()).collect();
+        let mut signatures = Signatures::default();
+        signatures.reserve(keys.len());
+        let mut keys = keys.iter();
+        for (place, ((transaction, _), message)) in transactions.iter().zip(&messages).enumerate() {
+            signatures.gather(*transaction, place, message, &mut keys, &mut std::iter::empty());
+        }
+        let invalid = signatures.check(|signatures, verdicts| self.verifier.verify_batch(&signatures.items, verdicts));
+        invalid.first().map_or(Ok(signatures.items.len()), |first| Err(*first))
+    }
+
     /// Places of the transactions that aren't validly signed, ascending.
     fn refusals(&self, batches: &[Batch], ids: &[TransactionId]) -> Vec<(usize, Refusal)> {
         let messages: Vec<SignedMessage> = ids.iter().map(signed_message).collect();
@@ -98,9 +119,7 @@ impl SignatureCheck {
             signatures.reserve(batch.signatures as usize);
             let mut hints = batch.hints.as_chunks::<32>().0.iter();
             for (transaction, (place, message)) in Transactions(&batch.bytes).zip(messages.by_ref()) {
-                for (signer, (signature, key)) in (0_u8..).zip(transaction.signatures().zip(keys.by_ref())) {
-                    signatures.push(Item { key: &key.0, message, signature }, hints.next(), place, signer);
-                }
+                signatures.gather(transaction, place, message, &mut keys, &mut hints);
             }
         }
         let mut invalid = merged.check(|signatures, verdicts| {
@@ -111,36 +130,6 @@ impl SignatureCheck {
         // The first of a transaction's invalid signatures is told.
         invalid.dedup_by_key(|&mut (place, _)| place);
         invalid.into_iter().map(|(place, signer)| (place, Refusal::BadSignature { signer })).collect()
-    }
-}
-
-/// Signatures to be checked together, each with the place of its transaction and of its signer.
-#[derive(Default)]
-struct Signatures<'a> {
-    items: Vec<Item<'a>>,
-    hints: Vec<Option<&'a [u8; 32]>>,
-    places: Vec<(usize, u8)>,
-}
-
-impl<'a> Signatures<'a> {
-    fn reserve(&mut self, count: usize) {
-        self.items.reserve(count);
-        self.hints.reserve(count);
-        self.places.reserve(count);
-    }
-
-    #[inline]
-    fn push(&mut self, item: Item<'a>, hint: Option<&'a [u8; 32]>, place: usize, signer: u8) {
-        self.items.push(item);
-        self.hints.push(hint);
-        self.places.push((place, signer));
-    }
-
-    /// Those that aren't valid.
-    fn check(&self, verify: impl FnOnce(&Self, &mut [bool])) -> Vec<(usize, u8)> {
-        let mut verdicts = vec![false; self.items.len()];
-        verify(self, &mut verdicts);
-        self.places.iter().zip(&verdicts).filter(|&(_, &valid)| !valid).map(|(&place, _)| place).collect()
     }
 }
 
