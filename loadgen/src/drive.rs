@@ -23,6 +23,8 @@ pub(crate) struct Limits {
     pub(crate) duration: Option<Duration>,
     /// Keeps at most so many transactions in flight.
     pub(crate) in_flight_max: Option<u32>,
+    /// The block time asked for where nothing else is.
+    pub(crate) time: Option<Time>,
 }
 
 /// What a drive has done.
@@ -105,7 +107,7 @@ impl Sending<'_> {
             return Ok(false);
         }
         let sent_ns = self.now_ns();
-        let submitted = match time {
+        let submitted = match time.or(self.limits.time) {
             Some(time) => self.submitter.clone().at(time).submit_hinted(bytes, hints),
             None => self.submitter.submit_hinted(bytes, hints),
         };

@@ -4,7 +4,7 @@ use crate::drive::Driven;
 use crate::failure::Failure;
 use crate::machine::{self, Machine};
 use crate::measure::Percentiles;
-use crate::show::{grouped, microseconds};
+use crate::show::{grouped, microseconds, percent};
 use nostro::{EngineConfig, EngineStats, Stage, StageStats};
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
@@ -298,7 +298,8 @@ impl Outcome {
             grouped(self.transactions_refused)
         )?;
         for (reason, count) in &self.reasons {
-            writeln!(out, "{:>12} {reason}", grouped(*count))?;
+            let all = self.transactions_settled + self.transactions_rejected + self.transactions_refused;
+            writeln!(out, "{:>12} {reason} ({} %)", grouped(*count), percent(*count, all))?;
         }
         Ok(())
     }

@@ -142,7 +142,7 @@ const fn held_back(timed: bool) -> HeldBack {
 }
 
 /// Settles the setup of a load.
-fn set_up(engine: &Engine, load: &Load, show: &mut Show) -> Result<(), Failure> {
+pub(crate) fn set_up(engine: &Engine, load: &Load, show: &mut Show) -> Result<(), Failure> {
     let submitter = engine.submitter().waiting();
     // At the time of the first block, so that later ones don't come too late for a clock that is ahead of them.
     let submitter = match load.entries().find_map(|entry| entry.time) {

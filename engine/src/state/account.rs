@@ -1,7 +1,7 @@
 //! An account's record, the side entries of what few accounts have, and their canonical bytes.
 
 use super::addresses::Cell;
-use super::chunks::Chunks;
+use super::further::FurtherBalances;
 use super::load::Unloadable;
 use super::window::{Use, Window};
 use crate::types::{Address, Amount, AssetId};
@@ -109,22 +109,6 @@ const FURTHER_LANES_MAX: usize = 63;
 /// in a million assets would make every later block with that account slow.
 const EFFECTS_HOLDINGS_MAX: u32 = 64;
 
-/// What an account holds beside its first asset. Anyone can pay it in any number of them.
-#[derive(Clone, Debug, Default)]
-pub(super) struct FurtherBalances {
-    pub(super) balances: Chunks<AssetId, Balance>,
-    /// How many of them aren't zero.
-    filled: u32,
-}
-
-impl FurtherBalances {
-    pub(super) fn set(&mut self, asset: AssetId, balance: Balance) {
-        let before = self.balances.insert(asset, balance).unwrap_or_default();
-        let is_filled = |balance| u32::from(balance != Balance::ZERO);
-        self.filled = self.filled.saturating_add(is_filled(balance)).saturating_sub(is_filled(before));
-    }
-}
-
 /// Windows of further lanes, by ascending lane.
 pub(super) type FurtherLanes = Vec<(u16, Window)>;
 
@@ -145,14 +129,14 @@ impl<'a> Record<'a> {
         if self.account.asset == asset {
             return self.account.balance;
         }
-        self.further.and_then(|further| further.balances.get(asset)).copied().unwrap_or_default()
+        self.further.map(|further| further.get(asset)).unwrap_or_default()
     }
 
     /// What the account holds by ascending asset, zeros left out.
     pub(super) fn holdings(&self) -> impl Iterator<Item = (AssetId, Balance)> + use<'a> {
         let first = (self.account.asset, self.account.balance);
         let further = self.further;
-        let rest = move || further.into_iter().flat_map(|further| further.balances.iter());
+        let rest = move || further.into_iter().flat_map(FurtherBalances::iter);
         let is_before = move |&(asset, _): &(AssetId, Balance)| asset < first.0;
         let all = rest().take_while(is_before).chain([first]).chain(rest().skip_while(is_before));
         all.filter(|&(_, balance)| balance != Balance::ZERO)
@@ -207,7 +191,7 @@ impl<'a> Record<'a> {
 
     /// How many holdings it has.
     pub(super) fn filled(&self) -> u32 {
-        let further = self.further.map_or(0, |further| further.filled);
+        let further = self.further.map_or(0, FurtherBalances::filled);
         further.saturating_add(u32::from(self.account.balance != Balance::ZERO))
     }
 

@@ -6,11 +6,10 @@
 //!
 //! Addresses, which never change, stand apart for everybody to read.
 
-use super::account::{
-    Account, Balance, BlockMark, Decoded, FurtherBalances, FurtherLanes, LanesFull, NO_ASSET, Record,
-};
+use super::account::{Account, Balance, BlockMark, Decoded, FurtherLanes, LanesFull, NO_ASSET, Record};
 use super::addresses::Addresses;
 use super::changed::{Changed, ChangedBalance, balances_of};
+use super::further::FurtherBalances;
 use super::index::Slot;
 use super::layout::{Layout, Place};
 use super::load::Unloadable;

@@ -22,6 +22,7 @@ mod context;
 mod effects;
 mod entries;
 mod facts;
+mod further;
 mod index;
 mod layout;
 mod load;
