@@ -16,7 +16,7 @@ pub struct EngineConfig {
     /// ledger is created; an existing one must have the same name.
     pub ledger: String,
     /// Blocks between two state roots. In [1, 65,536]. Part of the ledger's genesis: with another value it is another ledger, so an existing
-    /// one isn't opened.
+    /// one isn't opened. Up to 16 it takes 64 bytes of memory per account instead of eight.
     pub root_interval: u32,
     /// Threads that verify. In [0, 1024]; 0 takes one per core.
     pub threads: usize,

@@ -1,7 +1,8 @@
 //! What a block has changed, as bytes: made from the state when the block has been executed, hashed by whoever has time.
 
 use super::Scratch;
-use crate::state::{Changes, State, group_of};
+use super::unrooted::Kind;
+use crate::state::{Changes, State};
 use crate::types::Digest;
 
 /// Records are brought closer so many ahead.
@@ -37,23 +38,35 @@ impl Effects {
             if let Some(&ahead) = slots.get(place + AHEAD) {
                 state.prefetch_whole(ahead);
             }
-            unrooted[0].insert(group_of(slot));
-            state.encode_changed_account(slot, balances, &mut bytes);
+            let start = bytes.len();
+            if state.encode_changed_account(slot, balances, &mut bytes) {
+                unrooted.enter(Kind::Account, slot, behind_number(&bytes, start));
+            } else {
+                unrooted.enter_long_account(slot, state);
+            }
         }
         balances.clear();
         bytes.extend_from_slice(&u32::MAX.to_le_bytes());
         assets.drain(|asset| {
-            unrooted[1].insert(group_of(asset));
+            let start = bytes.len();
             state.encode_asset(asset, &mut bytes);
+            unrooted.enter(Kind::Asset, asset, behind_number(&bytes, start));
         });
         let mut has_entries = false;
         entries.drain(|number| {
             if !std::mem::replace(&mut has_entries, true) {
                 bytes.extend_from_slice(&u32::MAX.to_le_bytes());
             }
-            unrooted[2].insert(group_of(number));
+            let start = bytes.len();
             state.encode_entry(number, &mut bytes);
+            unrooted.enter(Kind::Entry, number, behind_number(&bytes, start));
         });
         Self(bytes)
     }
+}
+
+/// The canonical bytes of a record that was written from `start` on, behind its number.
+#[inline]
+fn behind_number(bytes: &[u8], start: usize) -> &[u8] {
+    bytes.get(start.saturating_add(4)..).unwrap_or_default()
 }

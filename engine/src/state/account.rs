@@ -181,21 +181,23 @@ impl<'a> Record<'a> {
     }
 
     /// What the effects of a block say of an account it changed: its canonical bytes; of one with many holdings their number, then
-    /// those alone that the block changed, zeros included.
+    /// those alone that the block changed, zeros included. Gives whether that is all of it.
     #[inline]
     pub(super) fn encode_changed<I: Iterator<Item = AssetId>>(
         &self,
         address: &Cell,
         changed: impl FnOnce() -> I,
         out: &mut Vec<u8>,
-    ) {
+    ) -> bool {
         let filled = self.filled();
         if filled <= EFFECTS_HOLDINGS_MAX {
-            return self.encode(address, out);
+            self.encode(address, out);
+            return true;
         }
         self.encode_windows(address, out);
         out.extend_from_slice(&filled.to_le_bytes());
         encode_holdings(changed().map(|asset| (asset, self.balance(asset))), out);
+        false
     }
 
     fn encode_windows(&self, address: &Cell, out: &mut Vec<u8>) {

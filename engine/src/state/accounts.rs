@@ -300,7 +300,6 @@ impl Accounts {
     }
 
     /// Canonical bytes of an account, appended: what the digests are made of.
-    #[cfg(test)]
     pub(super) fn encode(&self, slot: Slot, out: &mut Vec<u8>) {
         if let (Some(record), Some(address)) = (self.record(slot), self.addresses.cell(slot)) {
             record.encode(address, out);
@@ -312,11 +311,12 @@ impl Accounts {
         self.record(slot).is_some_and(|record| record.filled() > 0)
     }
 
-    /// What the effects of a block say of an account it changed.
+    /// What the effects of a block say of an account it changed, and whether that is all of it.
     #[inline]
-    pub(super) fn encode_changed(&self, slot: Slot, changed: &mut ChangedBalances, out: &mut Vec<u8>) {
-        if let (Some(record), Some(address)) = (self.record(slot), self.addresses.cell(slot)) {
-            record.encode_changed(address, || changed.of(slot), out);
+    pub(super) fn encode_changed(&self, slot: Slot, changed: &mut ChangedBalances, out: &mut Vec<u8>) -> bool {
+        match (self.record(slot), self.addresses.cell(slot)) {
+            (Some(record), Some(address)) => record.encode_changed(address, || changed.of(slot), out),
+            _ => true,
         }
     }
 
@@ -398,6 +398,15 @@ impl SharedAccounts {
         let shard = self.shards.get(place.shard)?;
         let account = shard.records.get(place.page)?.get(place.offset)?;
         Some(record(account, |place| shard.balances.get(place), |place| shard.lanes.get(place)))
+    }
+
+    /// Brings a record and its address closer.
+    #[inline]
+    pub(super) fn prefetch(&self, slot: Slot) {
+        if let Some(record) = self.record(slot) {
+            prefetch(record.account);
+        }
+        self.addresses.prefetch(slot);
     }
 
     pub(super) fn balance(&self, slot: Slot, asset: AssetId) -> Balance {

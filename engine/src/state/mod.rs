@@ -22,6 +22,7 @@ mod context;
 mod entries;
 mod facts;
 mod index;
+mod leaves;
 mod load;
 mod markets;
 mod pages;
@@ -42,12 +43,13 @@ pub(crate) use context::{Changes, Context};
 pub use entries::{AuthorityState, GrantState, HoldState, HolderState, MarketState, OrderState, Record, Share};
 pub(crate) use facts::{Scene, sweep};
 pub(crate) use index::{Resolver, Slot};
+pub(crate) use leaves::Leaves;
 pub(crate) use load::{StateLoader, decode_record};
 pub(crate) use markets::ORDERS_MET_MAX;
 pub(crate) use records::{StateHasher, StateRecords};
 pub(crate) use slots::SlotSet;
 pub(crate) use snapshot::StateSnapshot;
-pub(crate) use tree::{ChangedGroups, Keys, RootParts, StateTree, group_of, levels_above};
+pub(crate) use tree::{ChangedNodes, Kept, Keys, RootParts, StateTree, levels_above};
 
 use crate::arena::Arena;
 use crate::types::{Address, Amount, AssetId, Rejection, RejectionCode, Time};
@@ -152,10 +154,20 @@ impl State {
     }
 
     /// What the effects of a block say of an account it changed: slot, then the record, of which only the changed holdings if there
-    /// are many.
-    pub(crate) fn encode_changed_account(&self, slot: u32, changed: &mut ChangedBalances, out: &mut Vec<u8>) {
+    /// are many. Gives whether that is all of it.
+    pub(crate) fn encode_changed_account(&self, slot: u32, changed: &mut ChangedBalances, out: &mut Vec<u8>) -> bool {
         out.extend_from_slice(&slot.to_le_bytes());
-        self.accounts.encode_changed(Slot(slot), changed, out);
+        self.accounts.encode_changed(Slot(slot), changed, out)
+    }
+
+    /// Canonical bytes of an account.
+    pub(crate) fn encode_account(&self, slot: u32, out: &mut Vec<u8>) {
+        self.accounts.encode(Slot(slot), out);
+    }
+
+    /// How many accounts, assets and places for entries there are.
+    pub(crate) const fn counts(&self) -> [u32; 3] {
+        [self.accounts.len(), self.assets.len(), self.entries.len()]
     }
 
     /// Canonical bytes of a changed asset: number, then the record.
