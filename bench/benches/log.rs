@@ -112,7 +112,7 @@ fn main() {
 }
 
 fn verify(is_test: bool) {
-    let (payments, signed) = if is_test { (2_000, 400) } else { (2_000_000, 400_000) };
+    let (payments, signed) = if is_test { (2_000, 400) } else { (2_000_000, 1_000_000) };
     verifying(payments, signed);
 }
 

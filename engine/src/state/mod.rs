@@ -23,6 +23,7 @@ mod entries;
 mod facts;
 mod index;
 mod leaves;
+mod level;
 mod load;
 mod markets;
 mod pages;

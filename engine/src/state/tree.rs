@@ -22,7 +22,8 @@
 
 use super::StateRecords;
 use super::leaves::{LEAF_BYTES, LeafRun, Leaves, leaf};
-use super::prefetch::prefetch;
+use super::level::Level;
+use crate::arena::Arena;
 use crate::merkle::{self, Hash, MISSING, depth};
 use crate::types::Digest;
 use blake3::hazmat::{ContextKey, hash_derive_key_context};
@@ -178,7 +179,8 @@ pub(crate) struct StateTree {
 
 impl StateTree {
     pub(crate) fn new(kept: Kept) -> Self {
-        let tree = || Tree::new(kept);
+        let arena = Arena::default();
+        let tree = || Tree::new(kept, arena.clone());
         Self { keys: Keys::new(), accounts: tree(), assets: tree(), entries: tree() }
     }
 
@@ -229,9 +231,7 @@ impl StateTree {
         }
         let node = node as usize;
         for (up, level) in self.accounts.levels.iter().enumerate() {
-            if let Some(sibling) = level.get(node >> up ^ 1) {
-                prefetch(sibling);
-            }
+            level.prefetch(node >> up);
         }
     }
 
@@ -251,16 +251,17 @@ struct Tree {
     kept: Kept,
     len: u32,
     /// From the lowest nodes that are kept up to the root.
-    levels: Vec<Vec<Hash>>,
+    levels: Vec<Level>,
+    arena: Arena,
 }
 
 impl Tree {
-    const fn new(kept: Kept) -> Self {
-        Self { kept, len: 0, levels: Vec::new() }
+    const fn new(kept: Kept, arena: Arena) -> Self {
+        Self { kept, len: 0, levels: Vec::new(), arena }
     }
 
     fn root(&self) -> Hash {
-        self.levels.last().and_then(|top| top.first()).copied().unwrap_or(MISSING)
+        self.levels.last().map_or(MISSING, |top| top.get(0))
     }
 
     /// Makes room for so many records. A level has half as many nodes as the one below it, the last one.
@@ -268,9 +269,9 @@ impl Tree {
         self.len = len;
         let lowest = self.kept.bits();
         let count = if len == 0 { 0 } else { levels_above(len).saturating_sub(lowest as usize).saturating_add(1) };
-        self.levels.resize_with(count, Vec::new);
+        self.levels.resize_with(count, || Level::new(self.arena.clone()));
         for (up, level) in (lowest..).zip(self.levels.iter_mut()) {
-            level.resize(usize::try_from(u64::from(len).div_ceil(1 << up)).unwrap_or(usize::MAX), MISSING);
+            level.reserve(usize::try_from(u64::from(len).div_ceil(1 << up)).unwrap_or(usize::MAX));
         }
     }
 
@@ -286,9 +287,10 @@ impl Tree {
         let kept = self.kept;
         let Some(lowest) = self.levels.first_mut() else { return };
         let changed = if is_new { (0..=kept.node_of(len.saturating_sub(1))).collect() } else { changed.to_vec() };
-        for batch in changed.chunks(BATCH) {
+        for (n, batch) in changed.chunks(BATCH).enumerate() {
+            prefetch(lowest, &changed, n);
             let nodes = hash_groups([leaf_key, node_key], len, (batch, kept), &mut encode);
-            put(lowest, batch, &nodes);
+            lowest.put(batch, &nodes);
         }
         self.climb(node_key, changed);
     }
@@ -299,10 +301,11 @@ impl Tree {
         self.resize(len);
         let Some(lowest) = self.levels.first_mut() else { return };
         let mut hashes = Vec::with_capacity(BATCH);
-        for (batch, leaves) in changed.numbers.chunks(BATCH).zip(changed.leaves.chunks(BATCH)) {
+        for (n, (batch, leaves)) in changed.numbers.chunks(BATCH).zip(changed.leaves.chunks(BATCH)).enumerate() {
+            prefetch(lowest, &changed.numbers, n);
             hashes.clear();
             merkle::leaves(leaf_key, leaves, &mut hashes);
-            put(lowest, batch, &hashes);
+            lowest.put(batch, &hashes);
         }
         self.climb(node_key, changed.numbers.clone());
     }
@@ -310,21 +313,19 @@ impl Tree {
     /// Makes the nodes above some of the lowest, which are given by ascending number.
     fn climb(&mut self, node_key: &ContextKey, mut changed: Vec<u32>) {
         let Some((lowest, mut upper)) = self.levels.split_first_mut() else { return };
-        let mut below: &[Hash] = lowest;
+        let mut below: &Level = lowest;
         let mut children = Vec::with_capacity(2 * BATCH);
         let mut nodes = Vec::with_capacity(BATCH);
         while let Some((level, rest)) = upper.split_first_mut() {
             changed.iter_mut().for_each(|node| *node >>= 1);
             changed.dedup();
-            for batch in changed.chunks(BATCH) {
+            for (n, batch) in changed.chunks(BATCH).enumerate() {
+                prefetch(level, &changed, n);
                 children.clear();
                 nodes.clear();
-                for &node in batch {
-                    let left = node as usize * 2;
-                    children.extend([left, left + 1].map(|child| below.get(child).copied().unwrap_or(MISSING)));
-                }
+                batch.iter().for_each(|&node| children.extend(below.pair(node as usize)));
                 merkle::parents(node_key, &children, &mut nodes);
-                put(level, batch, &nodes);
+                level.put(batch, &nodes);
             }
             (below, upper) = (level, rest);
         }
@@ -343,8 +344,7 @@ impl Tree {
         }
         let (node, below) = (self.kept.node_of(place) as usize, self.levels.split_last());
         let below = below.map(|(_, below)| below).unwrap_or_default();
-        let sibling = |(up, level): (usize, &Vec<Hash>)| level.get(node >> up ^ 1).copied();
-        path.extend(below.iter().enumerate().map(|at| sibling(at).unwrap_or(MISSING)));
+        path.extend(below.iter().enumerate().map(|(up, level)| level.get(node >> up ^ 1)));
         path
     }
 
@@ -383,12 +383,11 @@ impl Tree {
     }
 }
 
-fn put(level: &mut [Hash], places: &[u32], nodes: &[Hash]) {
-    for (&place, hash) in places.iter().zip(nodes) {
-        if let Some(node) = level.get_mut(place as usize) {
-            *node = *hash;
-        }
-    }
+/// Brings closer the nodes of the batch after the next one.
+#[inline]
+fn prefetch(level: &Level, changed: &[u32], batch: usize) {
+    let ahead = changed.get(batch.saturating_add(2).saturating_mul(BATCH)..).unwrap_or_default();
+    ahead.iter().take(BATCH).for_each(|&node| level.prefetch(node as usize));
 }
 
 /// Some of the lowest kept nodes, with all records below them, missing ones included.
