@@ -164,8 +164,8 @@ pub fn audit_ledger(
     let checkpoints = checkpoint::find(&OsStorage, directory).map_err(|error| wrong(&error))?;
     let load = |height| checkpoint::load(&OsStorage, directory, height, &ledger.id().0);
     let replayer = match beginning(directory)? {
-        None => Replayer::new(ledger.roots()).map_err(CheckpointFault::System),
-        Some(place) => load(place.height).and_then(|loaded| open::replayer_of(loaded, ledger.roots())),
+        None => Replayer::new(ledger.rules()).map_err(CheckpointFault::System),
+        Some(place) => load(place.height).and_then(|loaded| open::replayer_of(loaded, ledger.rules())),
     };
     let replayer = replayer.map_err(|fault| wrong(&fault))?;
     let (mut rejected, mut transactions) = (0_u64, replayer.tip.transactions);

@@ -69,7 +69,7 @@ pub use execute::{
 };
 pub use intake::{Submitter, Ticket, Tickets};
 pub use keys::{KeyPair, Signature};
-pub use ledger::{Ledger, LedgerNameError};
+pub use ledger::{Ledger, LedgerNameError, LedgerRules};
 #[cfg(feature = "measure")]
 #[doc(hidden)]
 pub use log::measure::MeasuredLog;
@@ -86,7 +86,7 @@ pub use proof::{BalanceProof, ProofError, SignedHeader, TransactionProof};
 pub use query::{BlockProver, BlockRef, Blocks, Snapshot, StoredBlock};
 pub use repair::{RepairError, Truncation, truncate_ledger};
 pub use state::{Asset, AuthorityState, GrantState, HoldState, HolderState, MarketState, OrderState, Record, Share};
-pub use stats::{EngineStats, Stage, StageStats};
+pub use stats::{EngineStats, ShardStats, Stage, StageStats};
 pub use transaction::{
     SignError, SignedMessage, TRANSACTION_BYTES_MAX, Transaction, TransactionBuilder, TransactionRef,
     UnsignedTransaction,

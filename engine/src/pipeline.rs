@@ -24,7 +24,7 @@ use crate::completion::Budget;
 use crate::config::EngineConfig;
 use crate::crew::Crew;
 use crate::error::{Stop, StopError};
-use crate::execute::{Mode, Scratch, Sharding, settle};
+use crate::execute::{Effects, Mode, Scratch, ShardCounts, Sharding, settle};
 use crate::intake::Batch;
 use crate::log::Storage;
 use crate::prepare::{Prepared, prepare};
@@ -88,7 +88,7 @@ pub(crate) struct Start<S: Storage> {
     pub keeper: Keeper<S>,
     pub commands: Receiver<Command>,
     /// Memory of effects that were hashed.
-    pub spare: Receiver<Vec<u8>>,
+    pub spare: Receiver<Effects>,
 }
 
 /// Starts the threads. They end, one after the other, when the intake closes.
@@ -290,7 +290,7 @@ struct ExecuteThread {
     tip: Tip,
     limits: BlockLimits,
     scratch: Scratch,
-    spare: Receiver<Vec<u8>>,
+    spare: Receiver<Effects>,
     resolver: SharedResolver,
     /// What was known when the resolver was made that the others have.
     published: u64,
@@ -368,7 +368,7 @@ impl ExecuteThread {
         let time = asked.unwrap_or_else(clock::now).max(self.tip.time);
         let (height, first) = (self.tip.height.next(), self.tip.transactions);
         let block = Block::assemble(time, count, parts.iter().map(Part::run).collect());
-        self.spare.try_iter().for_each(|buffer| self.scratch.reuse(buffer));
+        self.spare.try_iter().for_each(|effects| self.scratch.reuse(effects));
         let settled = settle(&block, &mut self.state, &mut self.scratch);
         if self.published != self.state.resolver_generation() {
             self.published = self.state.resolver_generation();
@@ -384,6 +384,8 @@ impl ExecuteThread {
             // Nobody takes it any more if the engine is stopping, which the commit thread tells.
             let _ = self.roots.send(Job { height, changed, snapshot });
         }
+        let ShardCounts { blocks, transactions, ordered, busiest } = self.scratch.take_shard_counts();
+        self.common.stats.record_shards([blocks, transactions, ordered, busiest]);
         self.common.stats.record(Stage::Execute, meter, count as usize);
         Executed { height, time, first, count, parts, settled }
     }

@@ -9,7 +9,8 @@
 
 use crate::block::Block;
 use crate::boundary::Tip;
-use crate::execute::{Scratch, Settled, settle};
+use crate::execute::{Scratch, settle};
+use crate::ledger::Rules;
 use crate::log::RecordRef;
 use crate::prepare::{Prepared, PreparedRun, prepare};
 use crate::roots::{Job, Roots, RootsBeside};
@@ -194,16 +195,17 @@ impl Replayer {
     ///
     /// # Errors
     /// If the operating system has no randomness for an index, or no thread.
-    pub(crate) fn new(roots: RootInterval) -> std::io::Result<Self> {
-        Self::on(State::new()?, Tip::default(), Roots::new(roots))
+    pub(crate) fn new(rules: Rules) -> std::io::Result<Self> {
+        Self::on(State::new()?, Tip::default(), Roots::new(rules.roots), rules)
     }
 
     /// Goes on from a state, such as that of a checkpoint.
     ///
     /// # Errors
     /// If the operating system has no thread.
-    pub(crate) fn on(mut state: State, tip: Tip, roots: Roots) -> std::io::Result<Self> {
+    pub(crate) fn on(mut state: State, tip: Tip, roots: Roots, rules: Rules) -> std::io::Result<Self> {
         state.set_time(tip.time);
+        state.limit_accounts(rules.accounts_max);
         let (interval, roots) = (roots.interval(), RootsBeside::start(roots)?);
         let finder = Finder(Arc::new(RwLock::new(Arc::new(state.resolver()))));
         let generation = state.resolver_generation();
@@ -248,8 +250,7 @@ impl Replayer {
             let found = format!("{recorded} at position {other_position}");
             return Err(ReplayError { height, what: "a rejection", expected, found });
         }
-        let Settled { effects, .. } = settled;
-        self.scratch.reuse(effects.into_buffer());
+        self.scratch.reuse(settled.effects);
         let transactions = header.first.saturating_add(u64::from(header.count));
         self.tip = Tip { height, time: header.time, transactions };
         let generation = self.state.resolver_generation();
@@ -288,7 +289,7 @@ mod tests {
 
     #[test]
     fn a_header_with_another_state_root_is_an_error_with_its_place() {
-        let interval = RootInterval::DEFAULT;
+        let (rules, interval) = (Rules::DEFAULT, RootInterval::DEFAULT);
         let carried = Roots::new(interval).carried(Height(64)).unwrap();
         for (height, right) in [(Height(1), Digest::default()), (Height(64), carried)] {
             let mut header = BlockHeader {
@@ -305,10 +306,10 @@ mod tests {
                 state: Digest([1; 32]),
             };
             let empty = |header| Recorded { header, hash: Digest::default(), body: Vec::new() };
-            let error = Replayer::new(interval).unwrap().block(empty(header)).unwrap_err();
+            let error = Replayer::new(rules).unwrap().block(empty(header)).unwrap_err();
             assert_eq!((error.height, error.what), (height, "state root"));
             header.state = right;
-            let error = Replayer::new(interval).unwrap().block(empty(header)).unwrap_err();
+            let error = Replayer::new(rules).unwrap().block(empty(header)).unwrap_err();
             assert_eq!(error.what, "outcomes");
         }
     }

@@ -1,6 +1,7 @@
 //! The command line.
 
 use crate::failure::Failure;
+use crate::mix::Mix;
 use crate::spec::{Arrivals, Distribution};
 use clap::{Args, Parser, Subcommand};
 use std::path::PathBuf;
@@ -57,6 +58,9 @@ pub(crate) struct SpecArguments {
     /// The same seed gives the same load and the same final digest.
     #[arg(long, value_name = "N", default_value_t = 1)]
     pub(crate) seed: u64,
+    /// What the transactions are: payments, or operations in the shares of some trade.
+    #[arg(long, value_name = "NAME", default_value = "payments")]
+    pub(crate) mix: Mix,
     /// Who pays and is paid: uniform, zipf:θ, or hot:k:p (k accounts take the share p).
     #[arg(long, value_name = "KIND", default_value = "uniform")]
     pub(crate) distribution: Distribution,
@@ -86,6 +90,9 @@ pub(crate) struct DriveArguments {
     /// Transactions per submission at most.
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=65_536))]
     pub(crate) batch: Option<u32>,
+    /// Sends a hint beside every signature, made before the clock starts as one who signs would make it: spares a square root.
+    #[arg(long, conflicts_with = "trust_signatures")]
+    pub(crate) hints: bool,
 }
 
 impl DriveArguments {
@@ -113,7 +120,7 @@ pub(crate) struct RunArguments {
     #[arg(long, value_name = "N", conflicts_with = "rate", value_parser = clap::value_parser!(u32).range(1..=65_536))]
     pub(crate) in_flight: Option<u32>,
     /// Runs a recorded load instead of generating one.
-    #[arg(long, value_name = "FILE", conflicts_with_all = ["transactions", "duration", "rate", "in_flight", "seed", "distribution", "accounts"])]
+    #[arg(long, value_name = "FILE", conflicts_with_all = ["transactions", "duration", "rate", "in_flight", "seed", "mix", "distribution", "accounts"])]
     pub(crate) load: Option<PathBuf>,
 }
 
@@ -184,6 +191,10 @@ pub(crate) enum Format {
     EthereumEtl,
     /// `token_transfers` of stellar-etl, JSON lines.
     StellarTransfers,
+    /// `trans.asc` of the Berka data set; each balance is checked by the ledger.
+    Berka,
+    /// Messages of LOBSTER; with --book the exchange's book is compared.
+    Lobster,
     /// Any CSV with a header, by --map.
     Csv,
 }
@@ -202,6 +213,9 @@ pub(crate) struct ImportArguments {
     /// Which columns of a CSV mean what: from=…,to=…,amount=… and, if there are any, asset=…,time=….
     #[arg(long, value_name = "MAP", required_if_eq("format", "csv"))]
     pub(crate) map: Option<String>,
+    /// The order book file that belongs to the messages of LOBSTER: says what waited before, and what has to wait after each message.
+    #[arg(long, value_name = "FILE")]
+    pub(crate) book: Option<PathBuf>,
     /// Leaves out up to so many rows that can't be read, and reports each.
     #[arg(long, value_name = "N", default_value_t = 0)]
     pub(crate) skip_bad: u64,

@@ -4,7 +4,7 @@
 
 use crate::failure::Failure;
 use crate::interrupt;
-use crate::load::Cutter;
+use crate::load::{Cutter, Piece};
 use crate::measure::{Dues, Measured};
 use crate::show::Show;
 use nostro::{Engine, EngineStats, Submitter, Tickets, Time};
@@ -23,6 +23,8 @@ pub(crate) struct Limits {
     pub(crate) duration: Option<Duration>,
     /// Keeps at most so many transactions in flight.
     pub(crate) in_flight_max: Option<u32>,
+    /// The block time asked for where nothing else is.
+    pub(crate) time: Option<Time>,
 }
 
 /// What a drive has done.
@@ -89,7 +91,8 @@ impl Sending<'_> {
     }
 
     /// Submits transactions that lie back to back; waits for room. `false` if nothing more should be submitted.
-    pub(crate) fn send(&mut self, bytes: &[u8], count: u32, dues: Dues, time: Option<Time>) -> Result<bool, Failure> {
+    pub(crate) fn send(&mut self, piece: Piece<'_>, dues: Dues, time: Option<Time>) -> Result<bool, Failure> {
+        let Piece { bytes, count, hints } = piece;
         if let Some(max) = self.limits.in_flight_max {
             let mut in_flight = self.shared.in_flight.lock();
             while *in_flight > 0 && in_flight.saturating_add(count) > max {
@@ -104,9 +107,9 @@ impl Sending<'_> {
             return Ok(false);
         }
         let sent_ns = self.now_ns();
-        let submitted = match time {
-            Some(time) => self.submitter.clone().at(time).submit_encoded(bytes),
-            None => self.submitter.submit_encoded(bytes),
+        let submitted = match time.or(self.limits.time) {
+            Some(time) => self.submitter.clone().at(time).submit_hinted(bytes, hints),
+            None => self.submitter.submit_hinted(bytes, hints),
         };
         let tickets =
             submitted.map_err(|error| Failure::new(format!("after {} transactions: {error}", self.submitted)))?;
@@ -117,11 +120,9 @@ impl Sending<'_> {
     }
 
     /// Submits everything as fast as there is room.
-    pub(crate) fn send_all(&mut self, bytes: &[u8], batch: u32) -> Result<(), Failure> {
-        let mut cutter = Cutter::new(bytes);
+    pub(crate) fn send_all(&mut self, mut cutter: Cutter<'_>, batch: u32) -> Result<(), Failure> {
         while !cutter.is_empty() {
-            let (bytes, count) = cutter.take(batch);
-            if !self.send(bytes, count, Dues::WhenSent, None)? {
+            if !self.send(cutter.take(batch), Dues::WhenSent, None)? {
                 break;
             }
         }
@@ -131,11 +132,10 @@ impl Sending<'_> {
     /// Submits each transaction when it is due, and those that are overdue together.
     pub(crate) fn send_due(
         &mut self,
-        bytes: &[u8],
+        mut cutter: Cutter<'_>,
         batch: u32,
         dues: &mut impl Iterator<Item = u64>,
     ) -> Result<(), Failure> {
-        let mut cutter = Cutter::new(bytes);
         let mut dues = dues.peekable();
         while !cutter.is_empty() {
             let Some(first) = dues.next() else { break };
@@ -149,9 +149,9 @@ impl Sending<'_> {
             {
                 due.push(next);
             }
-            let (bytes, count) = cutter.take(u32::try_from(due.len()).unwrap_or(batch));
-            due.truncate(count as usize);
-            if !self.send(bytes, count, Dues::Each(due), None)? {
+            let piece = cutter.take(u32::try_from(due.len()).unwrap_or(batch));
+            due.truncate(piece.count as usize);
+            if !self.send(piece, Dues::Each(due), None)? {
                 break;
             }
         }

@@ -1,6 +1,6 @@
 //! Why a command didn't do what it was asked: one line that names place, expectation and finding.
 
-use std::fmt::Display;
+use std::fmt::{self, Display};
 use std::path::Path;
 use std::process::ExitCode;
 
@@ -26,11 +26,18 @@ impl Failure {
 
     /// Says it on standard error, in one line; gives the exit code.
     pub(crate) fn report(&self) -> ExitCode {
-        let (text, code) = match self {
-            Self::Usage(text) => (text, 2),
-            Self::Failed(text) => (text, 1),
+        let code = match self {
+            Self::Usage(_) => 2,
+            Self::Failed(_) => 1,
         };
-        eprintln!("loadgen: {}", text.trim_end().replace('\n', " "));
+        eprintln!("loadgen: {}", self.to_string().trim_end().replace('\n', " "));
         ExitCode::from(code)
+    }
+}
+
+impl fmt::Display for Failure {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let (Self::Usage(text) | Self::Failed(text)) = self;
+        f.write_str(text)
     }
 }

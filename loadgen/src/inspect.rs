@@ -2,19 +2,20 @@
 
 use crate::arguments::InspectArguments;
 use crate::failure::Failure;
-use crate::load::Load;
+use crate::forms::forms;
+use crate::load::{Header, Load};
 use crate::record::describe;
+use crate::show::{grouped, percent};
 use nostro::{BlockRef, Operation, Outcome, TransactionRef};
 use serde_json::{Value, json};
 use std::io::{self, Write};
+use std::path::Path;
 
 /// Shows it.
 pub(crate) fn inspect(arguments: &InspectArguments) -> Result<(), Failure> {
     let source = &arguments.source;
     if source.is_file() {
-        let load = Load::open(source)?;
-        print!("{}", describe(&source.display().to_string(), &load.header));
-        return Ok(());
+        return inspect_load(source, arguments.json);
     }
     let mut out = io::BufWriter::new(io::stdout().lock());
     let (mut seen, mut closed) = (false, false);
@@ -60,6 +61,31 @@ pub(crate) fn inspect(arguments: &InspectArguments) -> Result<(), Failure> {
         Err(error) if error.kind() != io::ErrorKind::BrokenPipe => Err(Failure::new(error)),
         _ => Ok(()),
     }
+}
+
+/// Shows what a load is, and how much of it each form of operation is.
+fn inspect_load(source: &Path, json: bool) -> Result<(), Failure> {
+    let load = Load::open(source)?;
+    let forms = forms(&load)?;
+    let Header { ledger, spec, seed, transactions, .. } = &load.header;
+    if json {
+        let digest = load.header.digest.map(|digest| digest.to_string());
+        println!(
+            "{}",
+            json!({
+                "ledger": ledger, "load": spec, "seed": seed, "setup": load.header.setup_transactions,
+                "transactions": transactions, "digest": digest, "operations": forms,
+            })
+        );
+        return Ok(());
+    }
+    print!("{}", describe(&source.display().to_string(), &load.header));
+    let all: u64 = forms.values().sum();
+    println!("  operations    {}", grouped(all));
+    for (form, count) in &forms {
+        println!("{:>12} %  {}  {form}", percent(*count, all), grouped(*count));
+    }
+    Ok(())
 }
 
 fn block_text(out: &mut impl Write, block: &BlockRef<'_>, arguments: &InspectArguments) -> io::Result<()> {

@@ -19,6 +19,7 @@ mod compare;
 mod directory;
 mod drive;
 mod failure;
+mod forms;
 mod generate;
 mod import;
 mod inspect;
@@ -26,6 +27,7 @@ mod interrupt;
 mod load;
 mod machine;
 mod measure;
+mod mix;
 mod outcome;
 mod record;
 mod repair;
@@ -35,6 +37,9 @@ mod run;
 mod show;
 mod spec;
 mod verify;
+
+pub use generate::{UnsignedLoad, unsigned_load};
+pub use mix::Mix;
 
 use arguments::Command;
 use std::process::ExitCode;

@@ -4,7 +4,7 @@ use crate::drive::Driven;
 use crate::failure::Failure;
 use crate::machine::{self, Machine};
 use crate::measure::Percentiles;
-use crate::show::{grouped, microseconds};
+use crate::show::{grouped, microseconds, percent};
 use nostro::{EngineConfig, EngineStats, Stage, StageStats};
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
@@ -79,6 +79,9 @@ pub(crate) struct Outcome {
     pub(crate) engine: EngineSetup,
     /// No signature was verified.
     pub(crate) trust_signatures: bool,
+    /// Signatures came with hints.
+    #[serde(default)]
+    pub(crate) hints: bool,
     /// Ctrl-C ended it early.
     pub(crate) interrupted: bool,
     /// Things a reader has to know.
@@ -262,7 +265,11 @@ impl Outcome {
         if self.interrupted {
             writeln!(out, "Interrupted: what follows is what was done until then; all of it is durable.\n")?;
         }
-        let kind = if self.trust_signatures { "unverified" } else { "signed" };
+        let kind = match (self.trust_signatures, self.hints) {
+            (true, _) => "unverified",
+            (false, true) => "signed and hinted",
+            (false, false) => "signed",
+        };
         let rate = format!("{:.0}", self.throughput_per_second).parse().unwrap_or(0);
         writeln!(out, "{:>12} {kind}, durable transactions per second", grouped(rate))?;
         writeln!(
@@ -291,7 +298,8 @@ impl Outcome {
             grouped(self.transactions_refused)
         )?;
         for (reason, count) in &self.reasons {
-            writeln!(out, "{:>12} {reason}", grouped(*count))?;
+            let all = self.transactions_settled + self.transactions_rejected + self.transactions_refused;
+            writeln!(out, "{:>12} {reason} ({} %)", grouped(*count), percent(*count, all))?;
         }
         Ok(())
     }

@@ -6,7 +6,7 @@ use crate::failure::Failure;
 use crate::generate::Generator;
 use crate::interrupt;
 use crate::load::{Cutter, Header, LoadWriter};
-use crate::run::{LEDGER, ROUND};
+use crate::run::LEDGER;
 use crate::show::{Show, grouped};
 use crate::spec::Schedule;
 use nostro::Ledger;
@@ -17,19 +17,17 @@ pub(crate) fn record(arguments: &RecordArguments) -> Result<(), Failure> {
     let count = spec.transactions.unwrap_or(1_000_000);
     let name = arguments.ledger.as_deref().unwrap_or(LEDGER);
     let ledger = Ledger::new(name).map_err(|error| Failure::Usage(error.to_string()))?;
-    let text = match spec.rate {
-        Some(rate) => {
-            format!("{} accounts, {}, {rate} per second, {}", spec.accounts, spec.distribution, spec.arrivals)
-        }
-        None => format!("{} accounts, {}", spec.accounts, spec.distribution),
-    };
+    let mut text = format!("{}, {} accounts, {}", spec.mix, spec.accounts, spec.distribution);
+    if let Some(rate) = spec.rate {
+        text.push_str(&format!(", {rate} per second, {}", spec.arrivals));
+    }
     let mut header = Header::new(name.to_owned(), text, spec.seed);
     header.unsigned = spec.trust_signatures;
     header.timed = spec.rate.is_some();
     let mut writer = LoadWriter::create(&arguments.out, header)?;
     let mut show = Show::new();
     let accounts = Accounts::derive(spec.seed, spec.accounts, !spec.trust_signatures);
-    let mut generator = Generator::new(&ledger, accounts, spec.seed, spec.distribution)?;
+    let mut generator = Generator::new(&ledger, accounts, spec.seed, spec.distribution, spec.mix)?;
     for run in generator.setup() {
         let run = run?;
         writer.setup(&run.bytes, run.count)?;
@@ -40,15 +38,16 @@ pub(crate) fn record(arguments: &RecordArguments) -> Result<(), Failure> {
             show.clear();
             return Err(Failure::at(&arguments.out, "interrupted before it was complete; nothing was written"));
         }
-        for run in generator.next(ROUND.min(count - generator.made()))? {
+        let time = spec.mix.time();
+        for run in generator.next(count - generator.made())? {
             let Some(dues) = &mut dues else {
-                writer.transactions(&run.bytes, run.count, 0, None)?;
+                writer.transactions(&run.bytes, run.count, 0, time)?;
                 continue;
             };
             let mut cutter = Cutter::new(&run.bytes);
             while !cutter.is_empty() {
-                let (bytes, count) = cutter.take(1);
-                writer.transactions(bytes, u64::from(count), dues.next().unwrap_or(u64::MAX), None)?;
+                let piece = cutter.take(1);
+                writer.transactions(piece.bytes, u64::from(piece.count), dues.next().unwrap_or(u64::MAX), time)?;
             }
         }
         show.step("recording", generator.made(), count);

@@ -9,7 +9,7 @@ use crate::directory::Directory;
 use crate::drive::{Limits, Sending, drive};
 use crate::failure::Failure;
 use crate::interrupt;
-use crate::load::{Cutter, Load};
+use crate::load::{Cutter, Hints, Load};
 use crate::machine::{self, Machine};
 use crate::measure::Dues;
 use crate::outcome::{EngineSetup, HeldBack, Outcome, SCHEMA, TRUSTED};
@@ -27,6 +27,10 @@ pub(crate) fn replay(arguments: &ReplayArguments) -> Result<(), Failure> {
     let source = &arguments.source;
     arguments.drive.check_json()?;
     if source.is_dir() {
+        if arguments.drive.hints {
+            let text = "--hints: expected a load file, found a ledger, whose signatures aren't verified again";
+            return Err(Failure::Usage(text.to_owned()));
+        }
         if let Some(name) = &arguments.ledger {
             check_ledger(source, name, &nostro::ledger_name(source).map_err(Failure::new)?)?;
         }
@@ -100,18 +104,27 @@ pub(crate) fn replay_load(
     outcome.load = format!("{}: {}", source.display(), header.spec);
     outcome.mode = mode(speed, header.timed, &mut outcome.notes);
     set_up(&engine, load, &mut show)?;
+    let hints = if arguments.hints {
+        let mut hints = Hints::new()?;
+        hints.add(load.transactions())?;
+        Some(hints.map()?)
+    } else {
+        None
+    };
 
     show.expected = Some(header.transactions);
+    outcome.hints = arguments.hints;
     machine::forget_memory_peak();
     let batch = arguments.batch.unwrap_or(BATCH_DEFAULT);
     let timed = header.timed && speed != Speed::Max;
     let driven = drive(&engine, Limits::default(), &mut show, |sending| {
-        for (entry, bytes) in load.pieces() {
+        let mut cutter = Cutter::with_hints(load.transactions(), hints.as_deref().unwrap_or_default());
+        for entry in load.entries() {
             let due = speed.scaled(entry.due_ns);
             if timed && !sending.wait_until(due) {
                 break;
             }
-            if !send_piece(sending, bytes, batch, timed.then_some(due), entry.time)? {
+            if !send_piece(sending, cutter.part(entry.bytes), batch, timed.then_some(due), entry.time)? {
                 break;
             }
         }
@@ -129,7 +142,7 @@ const fn held_back(timed: bool) -> HeldBack {
 }
 
 /// Settles the setup of a load.
-fn set_up(engine: &Engine, load: &Load, show: &mut Show) -> Result<(), Failure> {
+pub(crate) fn set_up(engine: &Engine, load: &Load, show: &mut Show) -> Result<(), Failure> {
     let submitter = engine.submitter().waiting();
     // At the time of the first block, so that later ones don't come too late for a clock that is ahead of them.
     let submitter = match load.entries().find_map(|entry| entry.time) {
@@ -139,9 +152,9 @@ fn set_up(engine: &Engine, load: &Load, show: &mut Show) -> Result<(), Failure> 
     let mut cutter = Cutter::new(load.setup());
     let mut done = 0;
     while !cutter.is_empty() && !interrupt::is_set() {
-        let (bytes, count) = cutter.take(SETUP_BATCH);
-        settled(submitter.submit_encoded(bytes).map_err(Failure::new)?)?;
-        done += u64::from(count);
+        let piece = cutter.take(SETUP_BATCH);
+        settled(submitter.submit_encoded(piece.bytes).map_err(Failure::new)?)?;
+        done += u64::from(piece.count);
         show.step("setup", done, load.header.setup_transactions);
     }
     show.clear();
@@ -158,7 +171,7 @@ pub(crate) fn settle(path: &Path) -> Result<Digest, Failure> {
     set_up(&engine, &load, &mut show)?;
     let driven = drive(&engine, Limits::default(), &mut show, |sending| {
         for (entry, bytes) in load.pieces() {
-            if !send_piece(sending, bytes, BATCH_DEFAULT, None, entry.time)? {
+            if !send_piece(sending, Cutter::new(bytes), BATCH_DEFAULT, None, entry.time)? {
                 break;
             }
         }
@@ -194,15 +207,13 @@ fn mode(speed: Speed, timed: bool, notes: &mut Vec<String>) -> String {
 /// Submits transactions of one time.
 fn send_piece(
     sending: &mut Sending<'_>,
-    bytes: &[u8],
+    mut cutter: Cutter<'_>,
     batch: u32,
     due_ns: Option<u64>,
     time: Option<Time>,
 ) -> Result<bool, Failure> {
-    let mut cutter = Cutter::new(bytes);
     while !cutter.is_empty() {
-        let (bytes, count) = cutter.take(batch);
-        if !sending.send(bytes, count, due_ns.map_or(Dues::WhenSent, Dues::At), time)? {
+        if !sending.send(cutter.take(batch), due_ns.map_or(Dues::WhenSent, Dues::At), time)? {
             return Ok(false);
         }
     }
@@ -244,7 +255,7 @@ fn replay_ledger(source: &Path, arguments: &ReplayArguments) -> Result<(), Failu
             if over {
                 return Err("stopped".into());
             }
-            match send_piece(sending, block.encoded_transactions(), batch, due, Some(time)) {
+            match send_piece(sending, Cutter::new(block.encoded_transactions()), batch, due, Some(time)) {
                 Ok(true) => Ok(()),
                 Ok(false) => {
                     over = true;

@@ -9,10 +9,11 @@ use crate::arguments::{RunArguments, Speed};
 use crate::directory::Directory;
 use crate::drive::{Driven, Limits, drive};
 use crate::failure::Failure;
-use crate::generate::Generator;
+use crate::generate::{Generator, Run};
 use crate::interrupt;
-use crate::load::{Load, Spool};
+use crate::load::{Cutter, Hints, Load, Spool};
 use crate::machine::{self, Machine};
+use crate::mix::Mix;
 use crate::outcome::{EngineSetup, HeldBack, Outcome, SCHEMA};
 use crate::replay::replay_load;
 use crate::show::{Show, grouped, per_second};
@@ -22,8 +23,6 @@ use std::time::Duration;
 
 /// The ledger that generated loads are for.
 pub(crate) const LEDGER: &str = "nostro loadgen";
-/// Transactions signed at a time, between two looks at the progress.
-pub(crate) const ROUND: u64 = 65_536;
 const DURATION_DEFAULT: u32 = 5;
 const BATCH_DEFAULT: u32 = 1024;
 /// How long the engine is tried before a run of some duration, and with how many transactions at most.
@@ -53,13 +52,14 @@ pub(crate) fn run(arguments: &RunArguments) -> Result<(), Failure> {
     }
     let ledger_place = if directory.is_temporary() { "a temporary directory" } else { "the directory given" };
     show.say(&format!(
-        "{} accounts, {}, seed {}; ledger in {ledger_place}",
+        "{}, {} accounts, {}, seed {}; ledger in {ledger_place}",
+        spec.mix,
         grouped(u64::from(spec.accounts)),
         spec.distribution,
         spec.seed
     ));
     let accounts = Accounts::derive(spec.seed, spec.accounts, !spec.trust_signatures);
-    let generator = Generator::new(&ledger, accounts, spec.seed, spec.distribution)?;
+    let mut generator = Generator::new(&ledger, accounts, spec.seed, spec.distribution, spec.mix)?;
     let engine = Engine::open(directory.path(), config.clone()).map_err(Failure::new)?;
 
     let mut outcome = Outcome {
@@ -71,9 +71,10 @@ pub(crate) fn run(arguments: &RunArguments) -> Result<(), Failure> {
         machine: Machine::this(),
         engine: EngineSetup::new(&config, &engine.stats()),
         trust_signatures: spec.trust_signatures,
+        hints: arguments.drive.hints,
         ..Outcome::default()
     };
-    fund(&engine, &generator, &mut show)?;
+    fund(&engine, &mut generator, spec.mix, &mut show)?;
     let (driven, generated) = match arguments.spec.transactions {
         Some(count) => run_count(arguments, &engine, generator, &mut show, count)?,
         None => run_duration(arguments, &engine, generator, &mut show, &mut outcome.notes)?,
@@ -87,8 +88,8 @@ pub(crate) fn run(arguments: &RunArguments) -> Result<(), Failure> {
         outcome.take(&driven, held_back);
     }
     outcome.load = format!(
-        "{} accounts, {}, seed {}, {} transfers generated",
-        spec.accounts, spec.distribution, spec.seed, generated
+        "{}, {} accounts, {}, seed {}, {} transactions generated",
+        spec.mix, spec.accounts, spec.distribution, spec.seed, generated
     );
     outcome.rate_per_second = spec.rate.and_then(|rate| u32::try_from(rate).ok()).map(f64::from);
     conclude(outcome, engine, arguments.drive.json.as_deref()).map(|_| ())
@@ -99,14 +100,18 @@ fn log_bytes(arguments: &RunArguments) -> u64 {
     /// More than this machine's kind has been seen to write.
     const BYTES_PER_SECOND_MAX: u64 = 250 << 20;
     const PAGE_BYTES: u64 = 4096;
+    /// Money and goods for an account, and what it opens.
+    const ACCOUNT_BYTES: u64 = 400;
+    const TRANSFER_BYTES: u64 = 192;
     let spec = &arguments.spec;
     // At a low rate every transaction may take a page of its own.
-    let each = if spec.rate.is_some() { PAGE_BYTES } else { TRANSFER_BYTES as u64 + 8 };
+    let length = spec.mix.length().saturating_mul(TRANSFER_BYTES + 8);
+    let each = if spec.rate.is_some() { length.max(PAGE_BYTES) } else { length };
     let transfers = match spec.transactions {
         Some(count) => count.saturating_mul(each),
         None => u64::from(arguments.duration.unwrap_or(DURATION_DEFAULT)).saturating_mul(BYTES_PER_SECOND_MAX),
     };
-    transfers.saturating_add(u64::from(spec.accounts).saturating_mul(80))
+    transfers.saturating_add(u64::from(spec.accounts).saturating_mul(ACCOUNT_BYTES))
 }
 
 /// The default configuration with a reserve for as much as will be written, so that no segment is filled with zeros beside the run;
@@ -145,9 +150,10 @@ fn mode(arguments: &RunArguments) -> String {
     }
 }
 
-/// Registers the asset and funds every account.
-fn fund(engine: &Engine, generator: &Generator<'_>, show: &mut Show) -> Result<(), Failure> {
+/// Registers the assets, funds every account, opens what the mix begins with.
+fn fund(engine: &Engine, generator: &mut Generator<'_>, mix: Mix, show: &mut Show) -> Result<(), Failure> {
     let submitter = engine.submitter().waiting();
+    let submitter = mix.time().map_or(submitter.clone(), |time| submitter.at(time));
     let mut waiting = std::collections::VecDeque::new();
     let (mut done, all) = (0, generator.setup_count());
     for run in generator.setup() {
@@ -169,7 +175,7 @@ fn fund(engine: &Engine, generator: &Generator<'_>, show: &mut Show) -> Result<(
     Ok(())
 }
 
-/// Waits for a piece of a setup, of which everything must be applied.
+/// Waits for a piece of a load, of which everything must be applied.
 pub(crate) fn settled(tickets: nostro::Tickets) -> Result<(), Failure> {
     let receipts = tickets.wait().map_err(Failure::new)?;
     let (applied, count) = (receipts.applied(), receipts.len());
@@ -184,28 +190,28 @@ pub(crate) fn settled(tickets: nostro::Tickets) -> Result<(), Failure> {
         Err(refusal) => Some(refusal.to_string()),
     });
     let reason = reason.unwrap_or_default();
-    Err(Failure::new(format!("setup: expected {count} transactions to be applied, found {applied}: {reason}")))
+    Err(Failure::new(format!("expected all {count} transactions to be applied, found {applied}: {reason}")))
 }
 
 /// Generates and signs into the spool. `false` if it was interrupted.
 fn sign(
     generator: &mut Generator<'_>,
-    spool: &mut Spool,
+    signed: &mut Signed,
     count: u64,
     show: &mut Show,
     what: &str,
 ) -> Result<bool, Failure> {
+    let start = generator.made();
     let mut done = 0;
     while done < count {
         if interrupt::is_set() {
             show.clear();
             return Ok(false);
         }
-        let round = ROUND.min(count - done);
-        for run in generator.next(round)? {
-            spool.append(&run.bytes)?;
+        for run in generator.next(count - done)? {
+            signed.add(&run)?;
         }
-        done += round;
+        done = generator.made() - start;
         show.step(what, done, count);
     }
     show.clear();
@@ -223,14 +229,14 @@ fn run_count(
     show: &mut Show,
     count: u64,
 ) -> Result<(Option<Driven>, u64), Failure> {
-    let mut spool = Spool::new()?;
-    if !sign(&mut generator, &mut spool, count, show, signing(arguments))? {
+    let mut signed = Signed::new(arguments)?;
+    if !sign(&mut generator, &mut signed, count, show, signing(arguments))? {
         return Ok((None, generator.made()));
     }
     // The keys of all accounts would count as memory of the run.
     drop(generator);
     show.expected = Some(count);
-    Ok((Some(measure(arguments, engine, &spool, 0, None, show)?), count))
+    Ok((Some(measure(arguments, engine, &signed, 0, None, show)?), count))
 }
 
 fn run_duration(
@@ -241,67 +247,92 @@ fn run_duration(
     notes: &mut Vec<String>,
 ) -> Result<(Option<Driven>, u64), Failure> {
     let duration = Duration::from_secs(u64::from(arguments.duration.unwrap_or(DURATION_DEFAULT)));
-    let mut spool = Spool::new()?;
-    let trusted = arguments.spec.trust_signatures;
+    let mut signed = Signed::new(arguments)?;
+    let mix = arguments.spec.mix;
+    let trial_max = if arguments.spec.trust_signatures { WARM_UP_TRUSTED } else { WARM_UP_SIGNED } / mix.length();
     let expected = |rate: u64, time: Duration| {
         // A given rate is kept, give or take; a trial is short, so two fifths more than it says, and the queue on top.
         let count = u128::from(rate) * time.as_millis() / 1000;
-        let count = if arguments.spec.rate.is_some() { count * 51 / 50 + 1000 } else { count * 7 / 5 + 65_536 };
+        let count = if arguments.spec.rate.is_some() {
+            count * 51 / 50 + 1000
+        } else {
+            count * 7 / 5 + 65_536 / u128::from(mix.length())
+        };
         u64::try_from(count).unwrap_or(u64::MAX)
     };
     let (rate, start) = if let Some(rate) = arguments.spec.rate {
         (rate, 0)
     } else {
-        let most = if trusted { WARM_UP_TRUSTED } else { WARM_UP_SIGNED };
-        if !sign(&mut generator, &mut spool, most, show, "preparing a trial")? {
+        if !sign(&mut generator, &mut signed, trial_max, show, "preparing a trial")? {
             return Ok((None, generator.made()));
         }
-        let trial = measure(arguments, engine, &spool, 0, Some(WARM_UP), show)?;
+        let trial = measure(arguments, engine, &signed, 0, Some(WARM_UP), show)?;
         let rate = per_second(trial.submitted, Duration::from_secs_f64(trial.seconds));
         notes.push(format!("warmed up with {} transactions, not counted", grouped(trial.submitted)));
         (rate, trial.submitted)
     };
-    let start = usize::try_from(start).unwrap_or(usize::MAX).saturating_mul(TRANSFER_BYTES);
-    let needed = expected(rate, duration).saturating_sub((spool.bytes().saturating_sub(start) / TRANSFER_BYTES) as u64);
-    if !sign(&mut generator, &mut spool, needed, show, signing(arguments))? {
+    let needed = expected(rate, duration).saturating_sub(signed.count.saturating_sub(start));
+    if !sign(&mut generator, &mut signed, needed, show, signing(arguments))? {
         return Ok((None, generator.made()));
     }
     let generated = generator.made();
     drop(generator);
     show.expected = None;
-    let driven = measure(arguments, engine, &spool, start, Some(duration), show)?;
-    let given = (spool.bytes().saturating_sub(start) / TRANSFER_BYTES) as u64;
+    let driven = measure(arguments, engine, &signed, start, Some(duration), show)?;
+    let given = signed.count.saturating_sub(start);
     if driven.submitted == given && !interrupt::is_set() {
         notes.push(format!("the {} transactions signed ran out before the time did", grouped(given)));
     }
     Ok((Some(driven), generated))
 }
 
-/// Bytes of every transfer that is generated.
-const TRANSFER_BYTES: usize = 192;
+/// What was generated before the clock starts.
+#[derive(Debug)]
+struct Signed {
+    transactions: Spool,
+    hints: Option<Hints>,
+    count: u64,
+}
 
-/// Drives the engine with the spool from an offset on.
+impl Signed {
+    fn new(arguments: &RunArguments) -> Result<Self, Failure> {
+        let hints = arguments.drive.hints.then(Hints::new).transpose()?;
+        Ok(Self { transactions: Spool::new("load")?, hints, count: 0 })
+    }
+
+    fn add(&mut self, run: &Run) -> Result<(), Failure> {
+        self.count = self.count.saturating_add(run.count);
+        if let Some(hints) = &mut self.hints {
+            hints.add(&run.bytes)?;
+        }
+        self.transactions.append(&run.bytes)
+    }
+}
+
+/// Drives the engine with what was generated, but for so many at its beginning.
 fn measure(
     arguments: &RunArguments,
     engine: &Engine,
-    spool: &Spool,
-    start: usize,
+    signed: &Signed,
+    start: u64,
     duration: Option<Duration>,
     show: &mut Show,
 ) -> Result<Driven, Failure> {
-    let mapped = spool.map()?;
-    let bytes = mapped.get(start..).unwrap_or_default();
+    let transactions = signed.transactions.map()?;
+    let hints = signed.hints.as_ref().map(Hints::map).transpose()?;
+    let mut cutter = Cutter::with_hints(&transactions, hints.as_deref().unwrap_or_default());
+    cutter.take(u32::try_from(start).unwrap_or(u32::MAX));
     let batch = arguments.drive.batch.unwrap_or_else(|| {
         arguments.in_flight.map_or(BATCH_DEFAULT, |in_flight| (in_flight / 4).clamp(1, BATCH_DEFAULT))
     });
     let in_flight_max = arguments.in_flight;
     let batch = in_flight_max.map_or(batch, |in_flight| batch.min(in_flight));
     machine::forget_memory_peak();
-    let limits = Limits { duration, in_flight_max };
+    let limits = Limits { duration, in_flight_max, time: arguments.spec.mix.time() };
     let arrivals = arguments.spec.arrivals;
     let schedule = arguments.spec.rate.map(|rate| Schedule::new(arrivals, rate, arguments.spec.seed));
     drive(engine, limits, show, |sending| match schedule {
-        Some(mut dues) => sending.send_due(bytes, batch, &mut dues),
-        None => sending.send_all(bytes, batch),
+        Some(mut dues) => sending.send_due(cutter, batch, &mut dues),
+        None => sending.send_all(cutter, batch),
     })
 }

@@ -145,6 +145,12 @@ pub(crate) fn grouped(number: u64) -> String {
     text
 }
 
+/// A part of a whole in percent, with a tenth.
+pub(crate) fn percent(part: u64, whole: u64) -> String {
+    let thousandths = (u128::from(part) * 1000 + u128::from(whole / 2)) / u128::from(whole.max(1));
+    format!("{}.{}", thousandths / 10, thousandths % 10)
+}
+
 /// A time for people: microseconds, milliseconds or seconds.
 #[expect(clippy::float_arithmetic, reason = "shown to people")]
 pub(crate) fn microseconds(us: f64) -> String {

@@ -15,6 +15,8 @@ fn threads_and_batches_never_change_the_digest() {
         &["--threads", "4", "--batch", "37"],
         &["--in-flight", "500", "--threads", "2"],
         &["--rate", "200000", "--arrivals", "regular"],
+        &["--hints"],
+        &["--hints", "--batch", "37", "--rate", "200000"],
         &["--trust-signatures"],
     ] {
         let result = result(&place, &[&["run"], &LOAD[..], more].concat());
@@ -55,9 +57,12 @@ fn a_recorded_load_is_the_same_bytes_again_and_leads_where_the_run_did() {
     assert!(std::fs::read(&one).unwrap() == std::fs::read(&other).unwrap());
 
     let ran = result(&place, &LOAD);
-    for arguments in
-        [&["replay", &one][..], &["replay", &one, "--batch", "13", "--threads", "1"], &["run", "--load", &one]]
-    {
+    for arguments in [
+        &["replay", &one][..],
+        &["replay", &one, "--batch", "13", "--threads", "1"],
+        &["run", "--load", &one],
+        &["replay", &one, "--hints"],
+    ] {
         let replayed = result(&place, arguments);
         assert_eq!(replayed["final_digest"], ran["final_digest"], "{arguments:?}");
         assert_eq!(replayed["transactions_settled"], 20_000);

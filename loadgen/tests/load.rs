@@ -68,7 +68,7 @@ fn a_load_that_lies_about_its_ledger_settles_nothing() {
     let checksum = blake3::hash(&bytes[..covered]);
     bytes[covered..].copy_from_slice(checksum.as_bytes());
     let complaint = fail(1, &["replay", &place.write("forged.load", bytes)]);
-    assert!(complaint.contains("setup: expected 2 transactions to be applied, found 0"), "{complaint}");
+    assert!(complaint.contains("expected all 2 transactions to be applied, found 0"), "{complaint}");
     assert!(complaint.contains("not valid for this transaction and ledger"), "{complaint}");
 }
 

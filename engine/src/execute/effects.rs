@@ -2,50 +2,38 @@
 
 use super::Scratch;
 use super::unrooted::Kind;
-use crate::state::{Changes, State};
+use crate::crew::{Crew, Items};
+use crate::state::{Changes, Slot, State};
 use crate::types::Digest;
 
-/// Records are brought closer so many ahead.
-const AHEAD: usize = 16;
-
 /// Every changed account by slot, a mark, then every changed asset by number; if entries have changed, another mark and then those by
-/// number.
+/// number. In pieces, as they were made side by side; where one ends doesn't show.
 #[derive(Debug, Default)]
-pub(crate) struct Effects(Vec<u8>);
+pub(crate) struct Effects(Vec<Vec<u8>>);
+
+/// Accounts that are worth another thread.
+const ACCOUNTS_MIN: usize = 2048;
 
 impl Effects {
     /// BLAKE3 over it.
     pub(crate) fn digest(&self) -> Digest {
         let mut hasher = blake3::Hasher::new_derive_key("nostro 1 effects");
-        hasher.update(&self.0);
+        for piece in &self.0 {
+            hasher.update(piece);
+        }
         Digest(hasher.finalize().into())
     }
 
-    /// Its memory, for the effects of another block.
-    pub(crate) fn into_buffer(self) -> Vec<u8> {
-        self.0
-    }
-
-    /// Takes what has changed out of the scratch.
-    pub(super) fn take(state: &State, scratch: &mut Scratch) -> Self {
-        let Scratch { changes, spare, slots, unrooted, .. } = scratch;
-        let mut bytes = spare.pop().unwrap_or_default();
-        bytes.clear();
-        let Changes { accounts, balances, assets, entries, .. } = changes;
-        slots.clear();
-        accounts.drain(|slot| slots.push(slot));
-        for (place, &slot) in slots.iter().enumerate() {
-            if let Some(&ahead) = slots.get(place + AHEAD) {
-                state.prefetch_whole(ahead);
-            }
-            let start = bytes.len();
-            if state.encode_changed_account(slot, balances, &mut bytes) {
-                unrooted.enter(Kind::Account, slot, behind_number(&bytes, start));
-            } else {
-                unrooted.enter_long_account(slot, state);
-            }
-        }
-        balances.clear();
+    /// Takes what has changed out of the state and the scratch.
+    pub(super) fn take(state: &mut State, scratch: &mut Scratch) -> Self {
+        let Scratch { changes, spare, slots, unrooted, sharding } = scratch;
+        let Self(mut pieces) = spare.pop().unwrap_or_default();
+        state.drain_changed_accounts(slots);
+        unrooted.enter_accounts(slots, state);
+        encode(state, slots, sharding.as_ref().map(|sharding| sharding.crew()), &mut pieces);
+        state.end_block();
+        let Changes { assets, entries, .. } = changes;
+        let mut bytes = pieces.pop().unwrap_or_default();
         bytes.extend_from_slice(&u32::MAX.to_le_bytes());
         assets.drain(|asset| {
             let start = bytes.len();
@@ -61,7 +49,29 @@ impl Effects {
             state.encode_entry(number, &mut bytes);
             unrooted.enter(Kind::Entry, number, behind_number(&bytes, start));
         });
-        Self(bytes)
+        pieces.push(bytes);
+        Self(pieces)
+    }
+}
+
+/// Writes accounts into pieces, whatever those held before; several at once if there are many and somebody to help.
+fn encode(state: &State, slots: &[Slot], crew: Option<&Crew>, pieces: &mut Vec<Vec<u8>>) {
+    let threads = crew.map_or(1, Crew::threads);
+    // Some more pieces than threads, so that none has to wait for long.
+    let most = if threads > 1 { threads.saturating_mul(4) } else { 1 };
+    let count = slots.len().div_ceil(ACCOUNTS_MIN).clamp(1, most);
+    pieces.resize_with(count, Vec::new);
+    let step = slots.len().div_ceil(count);
+    let own = |piece: usize| {
+        let start = piece.saturating_mul(step).min(slots.len());
+        slots.get(start..start.saturating_add(step).min(slots.len())).unwrap_or_default()
+    };
+    match crew.filter(|_| count > 1) {
+        Some(crew) => {
+            let pieces = Items::new(pieces.iter_mut());
+            crew.work(&[(count, &|piece| state.encode_changed_accounts(own(piece), &mut pieces.at(piece)))]);
+        }
+        None => pieces.iter_mut().enumerate().for_each(|(n, piece)| state.encode_changed_accounts(own(n), piece)),
     }
 }
 

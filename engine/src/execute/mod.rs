@@ -16,19 +16,20 @@
 //! # Cost
 //!
 //! Where accounts are was found out before, on all cores (see `prepare`). What is left of a plain payment is one cache line of each
-//! account, brought closer a dozen payments ahead.
+//! account, brought closer three dozen payments ahead.
 
-mod contended;
 mod effects;
+mod firsts;
 #[cfg(feature = "measure")]
 pub(crate) mod measure;
+mod phases;
 mod sharded;
 mod unrooted;
 
 pub(crate) use effects::Effects;
 #[cfg(feature = "measure")]
 pub use sharded::PlantedOrder;
-pub(crate) use sharded::{Mode, Sharding};
+pub(crate) use sharded::{Mode, ShardCounts, Sharding};
 
 use crate::block::Block;
 use crate::ops::{Class, Operation, Source};
@@ -41,7 +42,7 @@ use sharded::execute_sharded;
 use unrooted::Unrooted;
 
 /// Transactions whose accounts are brought closer ahead of the one that is executed.
-const AHEAD: usize = 12;
+const AHEAD: usize = 32;
 
 /// What a block did to a state: proof that it was executed.
 #[derive(Debug)]
@@ -64,9 +65,9 @@ impl Settled {
 pub(crate) struct Scratch {
     changes: Changes,
     /// Memory of effects that were hashed.
-    spare: Vec<Vec<u8>>,
+    spare: Vec<Effects>,
     /// Changed accounts in order.
-    slots: Vec<u32>,
+    slots: Vec<Slot>,
     /// What has changed since the last state root.
     unrooted: Unrooted,
     /// How blocks go by shards, if any does.
@@ -94,9 +95,14 @@ impl Scratch {
         self.unrooted.reuse(leaves);
     }
 
+    /// How blocks have gone by shards since this was last asked.
+    pub(crate) fn take_shard_counts(&mut self) -> ShardCounts {
+        self.sharding.as_mut().map(|sharding| sharding.take_counts()).unwrap_or_default()
+    }
+
     /// Takes memory back.
-    pub(crate) fn reuse(&mut self, buffer: Vec<u8>) {
-        self.spare.push(buffer);
+    pub(crate) fn reuse(&mut self, effects: Effects) {
+        self.spare.push(effects);
     }
 }
 
@@ -151,7 +157,7 @@ fn execute_in_order(block: &Block<'_>, state: &mut State, scratch: &mut Scratch)
                     state.prefetch(payee);
                 }
             }
-            if let Some(later) = run.prepared.get(place + 2 * AHEAD) {
+            if let Some(later) = run.prepared.get(place + AHEAD + 16) {
                 prefetch(later);
             }
             if let Err(rejection) = execute(prepared, run.bytes, block.time, state, &mut scratch.changes) {
@@ -199,15 +205,14 @@ fn apply(
     };
     let expired = transaction.valid_until().is_some_and(|last| time > last);
     let used = state.use_sequence(slot, transaction.lane(), transaction.sequence());
-    if used.is_ok() {
-        changes.accounts.insert(slot.0);
-    }
     if expired {
         return Err(Rejection::new(RejectionCode::Expired, time.0));
     }
     used?;
 
-    let mut context = Context::new(state, changes, transaction.needs_journal());
+    // Where few accounts more may come into being, what finds no room late has to be undone.
+    let journalled = transaction.needs_journal() || state.is_nearly_full();
+    let mut context = Context::new(state, changes, journalled);
     context.within(Scene { time, account: address, further: transaction.further_signers() });
     context.expect(prepared.payee());
     for (place, (source, operation)) in (0_u16..).zip(transaction.operations()) {

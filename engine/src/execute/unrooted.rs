@@ -1,7 +1,7 @@
 //! What has changed since the last state root, collected for whoever makes the next one.
 
 use crate::roots::{Changed, every_block, kept};
-use crate::state::{ChangedNodes, Kept, Leaves, SlotSet, State};
+use crate::state::{ChangedNodes, Kept, Leaves, Slot, SlotSet, State};
 use crate::types::RootInterval;
 
 /// Which of the three trees something belongs to.
@@ -21,7 +21,8 @@ pub(super) struct Unrooted {
     /// Those of the next root, once the trees have followed everything else.
     leaves: Option<Leaves>,
     spare: Vec<Leaves>,
-    whole: Vec<u8>,
+    /// Of one account, for a moment.
+    record: Vec<u8>,
 }
 
 impl Unrooted {
@@ -29,32 +30,35 @@ impl Unrooted {
         Self { kept: kept(interval), every_block: every_block(interval), ..Self::default() }
     }
 
-    /// Enters a record by its number and its canonical bytes.
-    #[inline]
+    /// Enters an asset or an entry by its number and its canonical bytes.
     pub(super) fn enter(&mut self, kind: Kind, number: u32, canonical: &[u8]) {
         match &mut self.leaves {
             None => self.nodes[kind as usize].insert(self.kept.node_of(number)),
             Some(Leaves { accounts, assets, entries, .. }) => {
-                let run = match kind {
-                    Kind::Account => accounts,
-                    Kind::Asset => assets,
-                    Kind::Entry => entries,
-                };
-                run.push(number, canonical);
+                [accounts, assets, entries][kind as usize].push(number, canonical);
             }
         }
     }
 
-    /// Enters an account of which the effects don't say everything.
-    #[cold]
-    pub(super) fn enter_long_account(&mut self, slot: u32, state: &State) {
-        let mut whole = std::mem::take(&mut self.whole);
-        whole.clear();
-        if self.leaves.is_some() {
-            state.encode_account(slot, &mut whole);
+    /// Enters accounts, by ascending slot.
+    pub(super) fn enter_accounts(&mut self, slots: &[Slot], state: &State) {
+        match &mut self.leaves {
+            None => {
+                let mut last = None;
+                for node in slots.iter().map(|slot| self.kept.node_of(slot.0)) {
+                    if last.replace(node) != Some(node) {
+                        self.nodes[Kind::Account as usize].insert(node);
+                    }
+                }
+            }
+            Some(leaves) => {
+                for &slot in slots {
+                    self.record.clear();
+                    state.encode_account(slot, &mut self.record);
+                    leaves.accounts.push(slot.0, &self.record);
+                }
+            }
         }
-        self.enter(Kind::Account, slot, &whole);
-        self.whole = whole;
     }
 
     /// What has changed since this was last asked; the first time that doesn't matter, since the trees follow everything.

@@ -1,13 +1,16 @@
 //! Turns what was read into a load: keys for all parties, the setup, a signed transfer for every payment.
 
 use super::opening::Opening;
-use super::sheet::{Party, Payment, Sheet};
+use super::sheet::{Leaves, Party, Payment, Sheet};
 use crate::failure::Failure;
 use crate::generate::finish;
 use crate::interrupt;
 use crate::load::LoadWriter;
-use nostro::{Address, Amount, AssetId, KeyPair, Ledger, Operation, Time, Transaction, Transfer};
+use nostro::{
+    Address, Amount, AssetId, Comparison, KeyPair, Ledger, Operation, Predicate, Require, Time, Transaction, Transfer,
+};
 use rayon::prelude::*;
+use std::collections::BTreeMap;
 
 /// Mints per transaction of the setup.
 const MINTS: usize = 256;
@@ -16,7 +19,7 @@ const ROUND: usize = 65_536;
 const NANOSECONDS_PER_MILLISECOND: u64 = 1_000_000;
 
 /// The key pair that a party gets: a function of the data set and of its name there.
-fn key(data_set: &str, party: &Party) -> KeyPair {
+pub(super) fn key(data_set: &str, party: &Party) -> KeyPair {
     let (kind, name) = match party {
         Party::Account(name) => ("account", name.as_str()),
         Party::Issuer(name) => ("issuer", name.as_str()),
@@ -35,6 +38,8 @@ struct Signers<'a> {
     keys: Vec<KeyPair>,
     addresses: Vec<Address>,
     sequences: Vec<u64>,
+    /// Opening balances by account and asset.
+    openings: BTreeMap<(u32, u32), u128>,
 }
 
 impl Signers<'_> {
@@ -66,7 +71,8 @@ pub(super) fn build(
 ) -> Result<(), Failure> {
     let keys: Vec<KeyPair> = sheet.parties.par_iter().map(|party| key(data_set, party)).collect();
     let addresses = keys.iter().map(KeyPair::address).collect();
-    let mut signers = Signers { ledger, sequences: vec![0; keys.len()], keys, addresses };
+    let opened = openings.iter().map(|opening| ((opening.account, opening.asset), opening.amount)).collect();
+    let mut signers = Signers { ledger, sequences: vec![0; keys.len()], keys, addresses, openings: opened };
     for listing in &sheet.assets {
         let order = Transaction::builder(signers.address(listing.issuer)?)
             .sequence(signers.sequence(listing.issuer))
@@ -89,7 +95,7 @@ pub(super) fn build(
     let first = sheet.payments.first().and_then(|payment| payment.time_ms).unwrap_or(0);
     for payments in sheet.payments.chunks(ROUND) {
         if interrupt::is_set() {
-            return Err(Failure::at(&sheet.file, "interrupted while its payments were signed"));
+            return Err(Failure::at(&sheet.tally.file, "interrupted while its payments were signed"));
         }
         let numbered: Vec<(Payment, u64)> =
             payments.iter().map(|&payment| (payment, signers.sequence(payment.payer))).collect();
@@ -106,7 +112,7 @@ pub(super) fn build(
     Ok(())
 }
 
-/// A payment's transfer; its reference is the line it stands on.
+/// A payment's transfer, its reference the line it stands on; and that it leaves what the data set says it does.
 fn sign(signers: &Signers<'_>, payment: &Payment, sequence: u64) -> Result<Transaction, Failure> {
     let payer = signers.address(payment.payer)?;
     let transfer = Transfer {
@@ -117,6 +123,18 @@ fn sign(signers: &Signers<'_>, payment: &Payment, sequence: u64) -> Result<Trans
         code: 0,
         ..Transfer::default()
     };
-    let order = Transaction::builder(payer).sequence(sequence).operation(payer, Operation::Transfer(transfer));
+    let mut order = Transaction::builder(payer).sequence(sequence).operation(payer, Operation::Transfer(transfer));
+    if let Some(Leaves { account, change }) = payment.leaves {
+        let before = signers.openings.get(&(account, payment.asset)).copied().unwrap_or(0);
+        let left = before.checked_add_signed(change).ok_or_else(|| {
+            Failure::new(format!(
+                "line {}: expected a balance that isn't negative, found {before} and {change}",
+                payment.line
+            ))
+        })?;
+        let account = signers.address(account)?;
+        let predicate = Predicate::balance(account, AssetId(payment.asset), Comparison::Equal, Amount(left));
+        order = order.operation(payer, Require { predicate }.into());
+    }
     finish(order.build().map_err(Failure::new)?, signers.ledger, Some(signers.key(payment.payer)?))
 }

@@ -1,8 +1,9 @@
 //! `transactions.csv` of ethereum-etl: a header, then a row per transaction; its value is ether in wei.
 
 use super::fields::{is_hexadecimal, seconds, whole};
-use super::sheet::{BadRow, Party, Payment, Row, Sheet};
+use super::sheet::{Party, Payment, Row, Sheet};
 use super::table::{Fields, Table};
+use super::tally::BadRow;
 use crate::failure::Failure;
 
 /// What a column holds.
@@ -44,7 +45,7 @@ const SCALE: u8 = 18;
 
 /// Reads all rows.
 pub(super) fn read(sheet: &mut Sheet) -> Result<(), Failure> {
-    let mut table = Table::open(&sheet.file)?;
+    let mut table = Table::open(&sheet.tally.file, b',')?;
     for column in NEEDED {
         table.column(column)?;
     }
@@ -76,7 +77,16 @@ fn row(sheet: &mut Sheet, asset: u32, fields: &Fields) -> Result<Row, BadRow> {
     }
     let mut account = |text: &str| sheet.party(Party::Account(text.to_ascii_lowercase()));
     let (payer, payee) = (account(from), account(to));
-    Ok(Row::Payment(Payment { line: fields.line, payer, payee, asset, amount, places: SCALE, time_ms: Some(time) }))
+    Ok(Row::Payment(Payment {
+        line: fields.line,
+        payer,
+        payee,
+        asset,
+        amount,
+        places: SCALE,
+        time_ms: Some(time),
+        leaves: None,
+    }))
 }
 
 fn check(kind: Kind, text: &str) -> Result<(), &'static str> {

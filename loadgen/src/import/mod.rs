@@ -5,14 +5,19 @@
 //! is counted with its reason; a row that can't be read ends the import unless `--skip-bad` allows it.
 //!
 //! The load is then settled once in a temporary directory, so that the file can say which digest it leads to.
+//!
+//! A day of an exchange is orders instead of payments, and has a way of its own.
 
+mod berka;
 mod build;
 mod ethereum;
 mod fields;
+mod lobster;
 mod opening;
 mod sheet;
 mod stellar;
 mod table;
+mod tally;
 
 use crate::arguments::{Format, ImportArguments};
 use crate::failure::Failure;
@@ -25,9 +30,15 @@ use sheet::Sheet;
 
 /// Imports it.
 pub(crate) fn import(arguments: &ImportArguments) -> Result<(), Failure> {
+    if arguments.book.is_some() && arguments.format != Format::Lobster {
+        return Err(Failure::Usage("--book: expected with --format lobster alone, found with another".into()));
+    }
     let (data_set, map) = match (arguments.format, &arguments.map) {
+        // Orders instead of payments.
+        (Format::Lobster, None) => return lobster::import(arguments),
         (Format::EthereumEtl, None) => ("ethereum-etl", ""),
         (Format::StellarTransfers, None) => ("stellar-transfers", ""),
+        (Format::Berka, None) => ("berka", ""),
         (Format::Csv, map) => ("csv", map.as_deref().unwrap_or_default()),
         (_, Some(_)) => {
             return Err(Failure::Usage("--map: expected with --format csv alone, found with another".into()));
@@ -39,11 +50,12 @@ pub(crate) fn import(arguments: &ImportArguments) -> Result<(), Failure> {
     match arguments.format {
         Format::EthereumEtl => ethereum::read(&mut sheet)?,
         Format::StellarTransfers => stellar::read(&mut sheet)?,
-        Format::Csv => table::read(&mut sheet, map)?,
+        Format::Berka => berka::read(&mut sheet)?,
+        Format::Lobster | Format::Csv => table::read(&mut sheet, map)?,
     }
     let moved = sheet.complete()?;
     if sheet.payments.is_empty() {
-        let rows = sheet.rows;
+        let rows = sheet.tally.rows;
         return Err(Failure::at(
             &arguments.file,
             format_args!("expected rows with payments, found none in {rows} rows"),
@@ -66,15 +78,10 @@ pub(crate) fn import(arguments: &ImportArguments) -> Result<(), Failure> {
 /// Says what became of every row.
 fn report(sheet: &Sheet, moved: u64, openings: usize) {
     let count = |number: usize| grouped(number as u64);
-    println!("  rows          {} read, {} became transfers", grouped(sheet.rows), count(sheet.payments.len()));
-    for (reason, rows) in &sheet.omitted {
-        println!("  left out      {} {reason}", grouped(*rows));
-    }
-    if !sheet.bad.is_empty() {
-        println!("  left out      {} that can't be read:", count(sheet.bad.len()));
-        for bad in &sheet.bad {
-            println!("                {bad}");
-        }
+    sheet.tally.report(sheet.payments.len() as u64, "transfers");
+    let checked = sheet.payments.iter().filter(|payment| payment.leaves.is_some()).count();
+    if checked > 0 {
+        println!("  balances      {} checked by the ledger, one with each transfer", count(checked));
     }
     if moved > 0 {
         println!("  order         that of the times: {} rows stood behind a later one", grouped(moved));

@@ -1,6 +1,8 @@
-//! Opening balances: exactly what each account needs so that every payment of the data set is covered, and no more.
+//! Opening balances: what the data set says each account has before the first payment, and exactly what it needs beyond so that
+//! every payment is covered.
 
-use super::sheet::{BadRow, Sheet};
+use super::sheet::Sheet;
+use super::tally::BadRow;
 use crate::failure::Failure;
 use std::collections::BTreeMap;
 
@@ -25,10 +27,20 @@ pub(super) fn openings(sheet: &Sheet) -> Result<Vec<Opening>, Failure> {
     let mut holdings: BTreeMap<(u32, u32), Holding> = BTreeMap::new();
     // Openings and mints: an upper bound of what is ever issued.
     let mut issued = vec![0_u128; sheet.assets.len()];
+    for (&(account, asset), &balance) in &sheet.before {
+        let place = holdings.len();
+        holdings.insert((account, asset), Holding { opening: balance, balance, place });
+        if let Some(total) = issued.get_mut(asset as usize) {
+            *total = total.checked_add(balance).ok_or_else(|| {
+                let expected = "opening balances below 2^128 in all, found more";
+                Failure::at(&sheet.tally.file, format_args!("expected {expected}"))
+            })?;
+        }
+    }
     for payment in &sheet.payments {
         let too_much = || {
             let expected = "an amount that keeps what is issued of the asset below 2^128";
-            Failure::at(&sheet.file, BadRow::new(payment.line, "amount", expected, &payment.amount.to_string()))
+            Failure::at(&sheet.tally.file, BadRow::new(payment.line, "amount", expected, &payment.amount.to_string()))
         };
         let issuer = sheet.assets.get(payment.asset as usize).map(|listing| listing.issuer);
         let total = issued.get_mut(payment.asset as usize).ok_or_else(too_much)?;

@@ -1,40 +1,10 @@
 //! What an import has read: who paid whom how much of what, when; what was left out and why; what couldn't be read.
 
+use super::tally::{BadRow, Tally};
 use crate::failure::Failure;
-use crate::interrupt;
 use nostro::AssetCode;
 use std::collections::BTreeMap;
-use std::fmt;
-use std::path::{Path, PathBuf};
-
-/// A row that can't be read.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) struct BadRow {
-    pub(super) line: u64,
-    pub(super) column: String,
-    pub(super) expected: String,
-    pub(super) found: String,
-}
-
-impl BadRow {
-    /// Shows at most so much of what was found.
-    const FOUND_MAX: usize = 80;
-
-    pub(super) fn new(line: u64, column: &str, expected: &str, found: &str) -> Self {
-        let mut shown: String = found.chars().take(Self::FOUND_MAX).collect();
-        if shown.len() < found.len() {
-            shown.push('…');
-        }
-        Self { line, column: column.to_owned(), expected: expected.to_owned(), found: format!("{shown:?}") }
-    }
-}
-
-impl fmt::Display for BadRow {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self { line, column, expected, found } = self;
-        write!(f, "line {line}, column {column}: expected {expected}, found {found}")
-    }
-}
+use std::path::Path;
 
 /// A payment of the data set.
 #[derive(Clone, Copy, Debug)]
@@ -47,6 +17,16 @@ pub(super) struct Payment {
     /// Decimal places that `amount` has; the asset's scale once the sheet is complete.
     pub(super) places: u8,
     pub(super) time_ms: Option<u64>,
+    /// What somebody has after it, where the data set says so.
+    pub(super) leaves: Option<Leaves>,
+}
+
+/// What the data set says an account has after a payment.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Leaves {
+    pub(super) account: u32,
+    /// By how much more, or less, than before the first row of the account.
+    pub(super) change: i128,
 }
 
 /// An account of the data set, or one that the import adds.
@@ -71,17 +51,14 @@ pub(super) struct Listing {
 /// Everything read.
 #[derive(Debug)]
 pub(super) struct Sheet {
-    pub(super) file: PathBuf,
+    pub(super) tally: Tally,
     pub(super) parties: Vec<Party>,
     party_numbers: BTreeMap<Party, u32>,
     pub(super) assets: Vec<Listing>,
     asset_numbers: BTreeMap<(u32, AssetCode), u32>,
     pub(super) payments: Vec<Payment>,
-    pub(super) rows: u64,
-    /// Rows left out by reason.
-    pub(super) omitted: BTreeMap<&'static str, u64>,
-    pub(super) bad: Vec<BadRow>,
-    skip_bad: u64,
+    /// What accounts have before the first row, by account and asset, where the data set says so.
+    pub(super) before: BTreeMap<(u32, u32), u128>,
 }
 
 /// What a row is.
@@ -94,16 +71,13 @@ pub(super) enum Row {
 impl Sheet {
     pub(super) fn new(file: &Path, skip_bad: u64) -> Self {
         Self {
-            file: file.to_path_buf(),
+            tally: Tally::new(file, skip_bad),
             parties: Vec::new(),
             party_numbers: BTreeMap::new(),
             assets: Vec::new(),
             asset_numbers: BTreeMap::new(),
             payments: Vec::new(),
-            rows: 0,
-            omitted: BTreeMap::new(),
-            bad: Vec::new(),
-            skip_bad,
+            before: BTreeMap::new(),
         }
     }
 
@@ -131,30 +105,14 @@ impl Sheet {
 
     /// Takes a row in.
     pub(super) fn take(&mut self, row: Result<Row, BadRow>) -> Result<(), Failure> {
-        if interrupt::is_set() {
-            return Err(Failure::at(&self.file, format_args!("interrupted after {} rows", self.rows)));
-        }
-        self.rows += 1;
+        self.tally.count()?;
         match row {
-            Ok(Row::Payment(payment)) if payment.amount == 0 => self.omit("of nothing"),
-            Ok(Row::Payment(payment)) if payment.payer == payment.payee => self.omit("to oneself"),
+            Ok(Row::Payment(payment)) if payment.amount == 0 => self.tally.omit("of nothing"),
+            Ok(Row::Payment(payment)) if payment.payer == payment.payee => self.tally.omit("to oneself"),
             Ok(Row::Payment(payment)) => self.payments.push(payment),
-            Ok(Row::Omitted(reason)) => self.omit(reason),
-            Err(bad) => self.take_bad(bad)?,
+            Ok(Row::Omitted(reason)) => self.tally.omit(reason),
+            Err(bad) => self.tally.take_bad(bad)?,
         }
-        Ok(())
-    }
-
-    fn omit(&mut self, reason: &'static str) {
-        *self.omitted.entry(reason).or_insert(0) += 1;
-    }
-
-    /// Takes a row that can't be read; an error when there are more than allowed.
-    pub(super) fn take_bad(&mut self, bad: BadRow) -> Result<(), Failure> {
-        if self.bad.len() as u64 >= self.skip_bad {
-            return Err(Failure::at(&self.file, bad));
-        }
-        self.bad.push(bad);
         Ok(())
     }
 
@@ -184,7 +142,7 @@ impl Sheet {
             }
             scaled.is_some()
         });
-        bad.into_iter().try_for_each(|bad| self.take_bad(bad))?;
+        bad.into_iter().try_for_each(|bad| self.tally.take_bad(bad))?;
         let mut latest = None;
         let mut moved = 0;
         for payment in &payments {

@@ -5,7 +5,8 @@
 //! asset, is issued by an account the import adds.
 
 use super::fields::{whole, written_time};
-use super::sheet::{BadRow, Party, Payment, Row, Sheet};
+use super::sheet::{Party, Payment, Row, Sheet};
+use super::tally::BadRow;
 use crate::failure::Failure;
 use serde_json::Value;
 use std::fs::File;
@@ -18,22 +19,22 @@ const LINE_BYTES_MAX: u64 = 1 << 20;
 
 /// Reads all lines.
 pub(super) fn read(sheet: &mut Sheet) -> Result<(), Failure> {
-    let file = File::open(&sheet.file);
+    let file = File::open(&sheet.tally.file);
     let file =
-        file.map_err(|error| Failure::at(&sheet.file, format_args!("expected lines of JSON, found: {error}")))?;
+        file.map_err(|error| Failure::at(&sheet.tally.file, format_args!("expected lines of JSON, found: {error}")))?;
     let mut reader = BufReader::new(file);
     let (mut bytes, mut line) = (Vec::new(), 0);
     loop {
         bytes.clear();
         line += 1;
         let read = reader.by_ref().take(LINE_BYTES_MAX).read_until(b'\n', &mut bytes);
-        let read = read.map_err(|error| Failure::at(&sheet.file, format_args!("line {line}: {error}")))?;
+        let read = read.map_err(|error| Failure::at(&sheet.tally.file, format_args!("line {line}: {error}")))?;
         if read == 0 {
             return Ok(());
         }
         if read as u64 == LINE_BYTES_MAX && bytes.last() != Some(&b'\n') {
             return Err(Failure::at(
-                &sheet.file,
+                &sheet.tally.file,
                 format_args!("line {line}: expected at most {LINE_BYTES_MAX} bytes, found more"),
             ));
         }
@@ -138,5 +139,14 @@ fn row(sheet: &mut Sheet, fields: &Fields<'_>) -> Result<Row, BadRow> {
     let issuer = sheet.party(issuer);
     let asset = sheet.asset(issuer, code, SCALE);
     let (payer, payee) = (sheet.party(payer), sheet.party(payee));
-    Ok(Row::Payment(Payment { line: fields.line, payer, payee, asset, amount, places: SCALE, time_ms: Some(time) }))
+    Ok(Row::Payment(Payment {
+        line: fields.line,
+        payer,
+        payee,
+        asset,
+        amount,
+        places: SCALE,
+        time_ms: Some(time),
+        leaves: None,
+    }))
 }

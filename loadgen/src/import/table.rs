@@ -1,7 +1,8 @@
 //! CSV files with a header, read row by row; and the generic import, which is told what its columns mean.
 
 use super::fields::{decimal, time};
-use super::sheet::{BadRow, Party, Payment, Row, Sheet};
+use super::sheet::{Party, Payment, Row, Sheet};
+use super::tally::BadRow;
 use crate::failure::Failure;
 use std::fs::File;
 use std::path::{Path, PathBuf};
@@ -23,10 +24,10 @@ pub(super) struct Fields {
 }
 
 impl Table {
-    pub(super) fn open(path: &Path) -> Result<Self, Failure> {
+    pub(super) fn open(path: &Path, delimiter: u8) -> Result<Self, Failure> {
         let file = File::open(path);
         let file = file.map_err(|error| Failure::at(path, format_args!("expected a CSV file, found: {error}")))?;
-        let mut reader = csv::ReaderBuilder::new().flexible(true).from_reader(file);
+        let mut reader = csv::ReaderBuilder::new().flexible(true).delimiter(delimiter).from_reader(file);
         let header = reader.headers().map_err(|error| Failure::at(path, format_args!("line 1: {error}")))?;
         let header: Arc<[String]> = header.iter().map(|name| name.trim_start_matches('\u{feff}').to_owned()).collect();
         Ok(Self { reader, path: path.to_path_buf(), header, line: 1 })
@@ -116,7 +117,7 @@ const NAME_BYTES_MAX: usize = 256;
 /// Reads all rows of any CSV.
 pub(super) fn read(sheet: &mut Sheet, map: &str) -> Result<(), Failure> {
     let map = Map::parse(map)?;
-    let mut table = Table::open(&sheet.file)?;
+    let mut table = Table::open(&sheet.tally.file, b',')?;
     let named = [Some(&map.from), Some(&map.to), Some(&map.amount), map.asset.as_ref(), map.time.as_ref()];
     for column in named.into_iter().flatten() {
         table.column(column)?;
@@ -153,5 +154,5 @@ fn row(sheet: &mut Sheet, map: &Map, fields: &Fields) -> Result<Row, BadRow> {
     let (payer, payee) = (account(from), account(to));
     let issuer = sheet.party(Party::Issuer(asset.to_owned()));
     let asset = sheet.asset(issuer, code, 0);
-    Ok(Row::Payment(Payment { line: fields.line, payer, payee, asset, amount, places, time_ms }))
+    Ok(Row::Payment(Payment { line: fields.line, payer, payee, asset, amount, places, time_ms, leaves: None }))
 }

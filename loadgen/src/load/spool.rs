@@ -6,7 +6,7 @@ use std::fs::{File, OpenOptions};
 use std::io::Write;
 use std::path::PathBuf;
 
-/// A file that transactions are written to before the clock starts, and mapped from when it runs.
+/// A file that transactions, or their hints, are written to before the clock starts, and mapped from when it runs.
 #[derive(Debug)]
 pub(crate) struct Spool {
     file: File,
@@ -15,9 +15,9 @@ pub(crate) struct Spool {
 }
 
 impl Spool {
-    /// An empty one in the directory for temporary files.
-    pub(crate) fn new() -> Result<Self, Failure> {
-        let path = std::env::temp_dir().join(format!("nostro-loadgen-{}.load", std::process::id()));
+    /// An empty one in the directory for temporary files, with the kind of its content for the moment that it has a name.
+    pub(crate) fn new(kind: &str) -> Result<Self, Failure> {
+        let path = std::env::temp_dir().join(format!("nostro-loadgen-{}.{kind}", std::process::id()));
         let file = OpenOptions::new().read(true).write(true).create_new(true).open(&path);
         let file = file.map_err(|error| Failure::at(&path, format_args!("expected to create it, found: {error}")))?;
         std::fs::remove_file(&path)
@@ -25,7 +25,7 @@ impl Spool {
         Ok(Self { file, path, bytes: 0 })
     }
 
-    /// Adds transactions.
+    /// Adds bytes.
     pub(crate) fn append(&mut self, bytes: &[u8]) -> Result<(), Failure> {
         let written = self.file.write_all(bytes);
         written.map_err(|error| {
@@ -34,11 +34,6 @@ impl Spool {
         })?;
         self.bytes = self.bytes.saturating_add(bytes.len());
         Ok(())
-    }
-
-    /// How many bytes it holds.
-    pub(crate) const fn bytes(&self) -> usize {
-        self.bytes
     }
 
     /// Everything in it; written to the disk first, so that the disk is the engine's alone when the clock runs.

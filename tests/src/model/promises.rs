@@ -99,6 +99,7 @@ impl Model {
         for (share, part) in hold.payees.iter().zip(parts) {
             self.pay_held(owner, share.payee, id, part);
         }
+        self.check_room()?;
         let left = hold.amount.0 - amount;
         if left == 0 {
             self.state.table.entries.remove(&number);

@@ -4,14 +4,17 @@
 
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a test fails by panicking")]
 
+mod fields;
+
+use fields::operation;
 use nostro::{
-    Address, Amount, AssetId, Engine, EngineConfig, KeyPair, Ledger, Operation, Refusal, RegisterAsset, Signature,
-    Time, Transaction, Transfer, WaitError,
+    Address, Amount, AssetId, Engine, EngineConfig, KeyPair, Ledger, OPERATIONS, Operation, Refusal, Signature, Time,
+    Transaction, WaitError,
 };
 use serde_json::Value;
 
-const VECTORS: &str = include_str!("../../docs/wire-vectors.json");
-const PAGE: &str = include_str!("../../docs/wire.md");
+const VECTORS: &str = include_str!("../../../docs/wire-vectors.json");
+const PAGE: &str = include_str!("../../../docs/wire.md");
 
 fn vectors() -> Value {
     serde_json::from_str(VECTORS).expect("the vectors are JSON")
@@ -49,25 +52,6 @@ fn address(value: &Value, name: &str) -> Address {
     text(value, name).parse().unwrap_or_else(|error| panic!("{name}: {error}"))
 }
 
-fn operation(value: &Value) -> Operation {
-    match text(value, "operation") {
-        "Transfer" => Operation::Transfer(Transfer {
-            payee: address(value, "payee"),
-            asset: AssetId(number(value, "asset")),
-            amount: Amount(number(value, "amount")),
-            reference: number(value, "reference"),
-            code: number(value, "code"),
-            ..Transfer::default()
-        }),
-        "RegisterAsset" => Operation::RegisterAsset(RegisterAsset::plain(
-            text(value, "asset_code").parse().expect("an asset code"),
-            number(value, "scale"),
-            Amount(number(value, "maximum_supply")),
-        )),
-        other => panic!("an operation this test doesn't know: {other}"),
-    }
-}
-
 fn keys(vectors: &Value) -> Vec<KeyPair> {
     let key = |value: &Value| {
         let seed = bytes(text(value, "seed")).try_into().expect("32 bytes");
@@ -103,6 +87,10 @@ fn fields_become_the_bytes_of_the_vectors_and_bytes_the_fields() {
         for value in list(vector, "operations") {
             builder = builder.operation(address(value, "source"), operation(value));
         }
+        // Those that are named are signed with in place of the signers'.
+        for value in vector["keys"].as_array().into_iter().flatten() {
+            builder = builder.signed_by(address(value, "signer"), address(value, "key"));
+        }
         let unsigned = builder.build().unwrap_or_else(|error| panic!("{name}: {error}"));
         assert_eq!(unsigned.id(&ledger).to_string(), text(vector, "id"), "{name}: id");
         assert_eq!(hex(&unsigned.message(&ledger)), text(vector, "message"), "{name}: message");
@@ -131,6 +119,21 @@ fn fields_become_the_bytes_of_the_vectors_and_bytes_the_fields() {
             .collect();
         assert_eq!(operations, expected, "{name}: operations");
     }
+}
+
+#[test]
+fn every_operation_has_its_vectors() {
+    let vectors = vectors();
+    let mut found: Vec<&str> = list(&vectors, "transactions")
+        .iter()
+        .flat_map(|vector| list(vector, "operations"))
+        .map(|value| text(value, "operation"))
+        .collect();
+    found.sort_unstable();
+    found.dedup();
+    let mut all: Vec<&str> = OPERATIONS.iter().map(|operation| operation.name).collect();
+    all.sort_unstable();
+    assert_eq!(found, all);
 }
 
 #[test]

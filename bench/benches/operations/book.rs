@@ -1,0 +1,69 @@
+//! The order book: messages of a stock exchange on a book with a million orders that wait.
+
+use super::{batches, run};
+use nostro::{ExecutionShape, MeasuredExecution, Time};
+use nostro_bench::Failure;
+use nostro_loadgen::{Mix, unsigned_load};
+use std::time::{Duration, Instant};
+
+/// Transactions per block, as a busy engine makes them.
+const BLOCK: usize = 16_384;
+
+/// The time at a share of all, from times in ascending order.
+fn at(times: &[Duration], thousandths: usize) -> f64 {
+    let place = (times.len() * thousandths / 1000).min(times.len().saturating_sub(1));
+    times.get(place).map_or(0.0, |time| time.as_secs_f64() * 1e6)
+}
+
+pub(super) fn print(is_test: bool) -> Result<(), Failure> {
+    let (orders, messages, singles) = if is_test { (100, 500, 100) } else { (1_000_000, 1_000_000, 100_000) };
+    let load = unsigned_load(Mix::Exchange, orders, messages + singles, 1)?;
+    println!("An order book: {orders} orders of as many accounts wait, the exchange mix");
+    let ran = run(&load)?;
+    println!("{:<44} {:>9.0} k messages/s", "through the engine, durable", ran.per_second() / 1e3);
+    println!("{:<44} {:>9} ns", "  the execute thread, effects included", ran.execute_ns);
+    println!("{:<44} {:>9}", "  rejected", ran.rejected);
+
+    let mut execution = MeasuredExecution::new(ExecutionShape::SERIAL)?;
+    for block in batches(&load.setup, BLOCK)? {
+        let block = execution.prepare(block.to_vec())?;
+        let settled = execution.settle(Time(1), &block);
+        assert!(settled.rejections().is_empty(), "the setup is applied");
+        execution.reuse(settled);
+    }
+    let all = batches(&load.load, usize::try_from(messages)?)?;
+    let [many, few] = all.as_slice() else { return Err("expected messages for blocks, and some behind them".into()) };
+    let (mut executing, mut finishing) = (Duration::ZERO, Duration::ZERO);
+    for block in batches(many, BLOCK)? {
+        let block = execution.prepare(block.to_vec())?;
+        let start = Instant::now();
+        let executed = execution.execute(Time(1), &block);
+        let middle = Instant::now();
+        let settled = execution.finish(executed);
+        (executing, finishing) = (executing + (middle - start), finishing + middle.elapsed());
+        execution.reuse(settled);
+    }
+    let each = |time: Duration| time.as_nanos() as f64 / messages as f64;
+    println!("{:<44} {:>9.0} k messages/s", "inside execution, blocks of 16,384", 1e6 / each(executing));
+    println!("{:<44} {:>9.0} ns, its effects {:.0} ns", "  of a message", each(executing), each(finishing));
+    let mut times = Vec::new();
+    for message in batches(few, 1)? {
+        let block = execution.prepare(message.to_vec())?;
+        let start = Instant::now();
+        let executed = execution.execute(Time(1), &block);
+        times.push(start.elapsed());
+        let settled = execution.finish(executed);
+        execution.reuse(settled);
+    }
+    times.sort_unstable();
+    println!(
+        "{:<44} p50 {:.2} µs, p99 {:.2} µs, p99.9 {:.2} µs, max {:.0} µs",
+        "inside execution, one by one",
+        at(&times, 500),
+        at(&times, 990),
+        at(&times, 999),
+        at(&times, 1000)
+    );
+    println!("  digest {}", execution.digest());
+    Ok(())
+}
