@@ -241,7 +241,7 @@ pub(crate) fn run(mut tree: StateTree, jobs: &Receiver<Job>, board: &RootBoard, 
         };
         stats.record(Stage::Root, meter, 0);
         if let Some(snapshot) = snapshot {
-            let newest = Arc::new(Rooted { height, snapshot, tree: tree.clone() });
+            let newest = Arc::new(Rooted { height, snapshot, tree: tree.share() });
             let mut rooted = board.rooted.lock();
             let older = rooted.len().saturating_sub(1);
             rooted.drain(..older);

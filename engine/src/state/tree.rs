@@ -169,7 +169,7 @@ pub(crate) struct ChangedNodes {
 }
 
 /// All trees, as far as they are kept.
-#[derive(Clone, Debug)]
+#[derive(Debug)]
 pub(crate) struct StateTree {
     keys: Keys,
     accounts: Tree,
@@ -212,6 +212,12 @@ impl StateTree {
         self.parts()
     }
 
+    /// The trees as they are now, for somebody to keep.
+    pub(crate) fn share(&mut self) -> Self {
+        let Self { keys, accounts, assets, entries } = self;
+        Self { keys: keys.clone(), accounts: accounts.share(), assets: assets.share(), entries: entries.share() }
+    }
+
     pub(crate) fn parts(&self) -> RootParts {
         RootParts {
             accounts: self.accounts.len,
@@ -246,7 +252,7 @@ impl StateTree {
 }
 
 /// One tree, as far as it is kept.
-#[derive(Clone, Debug)]
+#[derive(Debug)]
 struct Tree {
     kept: Kept,
     len: u32,
@@ -258,6 +264,11 @@ struct Tree {
 impl Tree {
     const fn new(kept: Kept, arena: Arena) -> Self {
         Self { kept, len: 0, levels: Vec::new(), arena }
+    }
+
+    fn share(&mut self) -> Self {
+        let levels = self.levels.iter_mut().map(Level::share).collect();
+        Self { levels, arena: self.arena.clone(), ..*self }
     }
 
     fn root(&self) -> Hash {
@@ -504,7 +515,10 @@ mod tests {
                 let parts = tree.update(&mut made, &ChangedNodes { accounts, assets: Vec::new(), entries });
                 assert_eq!(parts, expected, "round {round}, {} records", made.0.len());
             }
+            let path = |tree: &StateTree| tree.accounts.path([&tree.keys.account, &tree.keys.node], 5, |_, _| ());
+            let (before, kept) = ((following.parts(), path(&following)), following.share());
             assert_eq!(following.follow(&mut made.leaves(&changed)), expected, "round {round}, by leaves");
+            assert_eq!((kept.parts(), path(&kept)), before, "what somebody keeps stays as it was");
         }
     }
 
