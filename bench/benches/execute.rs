@@ -37,6 +37,14 @@ struct World {
     random: ChaCha8Rng,
     execution: MeasuredExecution,
     blocks: usize,
+    /// What funding them took of the machine's memory, per account: records, addresses and the index.
+    account_bytes: f64,
+}
+
+/// Bytes that the process has in memory.
+fn resident() -> usize {
+    let text = std::fs::read_to_string("/proc/self/statm").unwrap_or_default();
+    text.split(' ').nth(1).and_then(|pages| pages.parse::<usize>().ok()).unwrap_or(0) * 4096
 }
 
 fn address(n: usize) -> Address {
@@ -63,8 +71,11 @@ impl World {
         let execution = MeasuredExecution::new(ExecutionShape::SERIAL).unwrap();
         let sequences = vec![0; accounts];
         let random = ChaCha8Rng::seed_from_u64(7);
-        let mut world = Self { load, addresses, sequences, weights, random, execution, blocks };
+        let mut world = Self { load, addresses, sequences, weights, random, execution, blocks, account_bytes: 0.0 };
+        world.sequences.fill(0);
+        let before = resident();
         world.fund();
+        world.account_bytes = resident().saturating_sub(before) as f64 / accounts as f64;
         world
     }
 
@@ -74,7 +85,7 @@ impl World {
         let register = Transaction::builder(bank).register_asset("EUR".parse().unwrap(), 2, Amount(u128::MAX));
         let mut funding = bytes(register);
         let mut held = 1;
-        let addresses = self.addresses.clone();
+        let addresses = std::mem::take(&mut self.addresses);
         for (chunk, sequence) in addresses.chunks(250).zip(1..) {
             let mint = Transaction::builder(bank).sequence(sequence);
             let mint = chunk.iter().fold(mint, |mint, &payee| mint.transfer(payee, AssetId(0), Amount(money)));
@@ -86,6 +97,7 @@ impl World {
             }
         }
         self.settle_all(funding);
+        self.addresses = addresses;
     }
 
     fn settle_all(&mut self, bytes: Vec<u8>) {
@@ -197,10 +209,10 @@ fn summary(name: &str, world: &mut World) {
             *best = (best.0.min(each(executing)), best.1.min(each(finishing)));
         }
     }
+    let digest = world.digest();
     println!(
-        "{name}: best of {ROUNDS} in turns, ns per transfer; effects {:.1} more; state {}",
-        best[0].1,
-        world.digest()
+        "{name}: best of {ROUNDS} in turns, ns per transfer; effects {:.1} more; {:.0} bytes per account; state {}",
+        best[0].1, world.account_bytes, digest
     );
     for ((shape, _), (executing, _)) in SHAPES.iter().zip(best) {
         println!("  {shape:10} {executing:6.1}   {:.2} of serial", executing / best[0].0);

@@ -6,7 +6,7 @@
 
 use crate::checkpoint::Command;
 use crate::error::{Stop, StopError};
-use crate::execute::Settled;
+use crate::execute::{Effects, Settled};
 use crate::log::{FrameBuilder, LogFailure, Planted, Sealed, SegmentLog, Storage};
 use crate::prepare::{Prepared, PreparedRun};
 use crate::proof::transaction_tree;
@@ -82,7 +82,7 @@ pub(crate) struct Committer<S: Storage> {
     pub due: Due,
     pub roots: Arc<RootBoard>,
     /// Where memory of effects goes that were hashed.
-    pub spare: Sender<Vec<u8>>,
+    pub spare: Sender<Effects>,
 }
 
 /// Tells when a checkpoint is due.
@@ -179,7 +179,7 @@ fn commit<S: Storage>(
     group: &mut [Executed],
     roots: &[Digest],
     buffers: &mut Vec<Vec<u8>>,
-    (spare, stats): (&Sender<Vec<u8>>, &Stats),
+    (spare, stats): (&Sender<Effects>, &Stats),
 ) -> Result<(SegmentLog<S>, u64), LogFailure> {
     let meter = stats.meter();
     let count = group.iter().map(|block| block.count as usize).sum();
@@ -190,7 +190,7 @@ fn commit<S: Storage>(
         *tip = Digest(*sealed.hash());
         frames.push(sealed);
         // If there is no room the memory isn't needed.
-        let _ = spare.try_send(std::mem::take(&mut block.settled.effects).into_buffer());
+        let _ = spare.try_send(std::mem::take(&mut block.settled.effects));
     }
     stats.record(Stage::Seal, meter, count);
 

@@ -1,6 +1,7 @@
 //! How an engine is set up: limits, each with its unit and interval. None of them changes a result.
 
 use crate::keys::KeyPair;
+use crate::ledger::LedgerRules;
 use std::num::NonZeroUsize;
 use std::path::PathBuf;
 
@@ -16,8 +17,12 @@ pub struct EngineConfig {
     /// ledger is created; an existing one must have the same name.
     pub ledger: String,
     /// Blocks between two state roots. In [1, 65,536]. Part of the ledger's genesis: with another value it is another ledger, so an existing
-    /// one isn't opened.
+    /// one isn't opened. Up to 16 it takes 64 bytes of memory per account instead of eight.
     pub root_interval: u32,
+    /// Accounts there may be. In [1, 4,294,967,295]; the highest of these is no limit. Beyond it whatever takes a new account is rejected
+    /// (`TooManyAccounts`) and all else goes on, so it bounds the memory that accounts take, about 128 bytes each. Part of the ledger's
+    /// genesis too.
+    pub accounts_max: u32,
     /// Threads that verify. In [0, 1024]; 0 takes one per core.
     pub threads: usize,
     /// Threads that execute a large block side by side. In [0, 1024]; 0 decides by the threads that verify: fewer than eight have no need of
@@ -64,6 +69,7 @@ impl Default for EngineConfig {
         Self {
             ledger: "nostro".to_owned(),
             root_interval: 256,
+            accounts_max: u32::MAX,
             threads: 0,
             execute_threads: 0,
             intake_transactions_max: 65_536,
@@ -115,6 +121,7 @@ impl EngineConfig {
             if (low..=high).contains(&value) { Ok(()) } else { Err(complaint()) }
         };
         bytes(self.root_interval.into(), "root_interval", 1, 65_536)?;
+        bytes(self.accounts_max.into(), "accounts_max", 1, u32::MAX.into())?;
         bytes(self.threads as u64, "threads", 0, 1024)?;
         bytes(self.execute_threads as u64, "execute_threads", 0, 1024)?;
         bytes(self.intake_transactions_max as u64, "intake_transactions_max", 1, 1 << 24)?;
@@ -131,6 +138,11 @@ impl EngineConfig {
             return Err(ConfigError { field: "segment_bytes", expected, found: self.segment_bytes.to_string() });
         }
         Ok(())
+    }
+
+    /// What of it is part of a ledger.
+    pub(crate) const fn rules(&self) -> LedgerRules {
+        LedgerRules { root_interval: self.root_interval, accounts_max: self.accounts_max }
     }
 
     /// Threads to verify with on this machine.
@@ -161,9 +173,10 @@ mod tests {
     fn the_default_is_allowed_and_every_limit_is_checked() {
         assert_eq!(EngineConfig::default().check(), Ok(()));
         type Wrong = (&'static str, fn(&mut EngineConfig));
-        let wrong: [Wrong; 13] = [
+        let wrong: [Wrong; 14] = [
             ("root_interval", |c| c.root_interval = 0),
             ("root_interval", |c| c.root_interval = 65_537),
+            ("accounts_max", |c| c.accounts_max = 0),
             ("threads", |c| c.threads = 1025),
             ("execute_threads", |c| c.execute_threads = 1025),
             ("intake_transactions_max", |c| c.intake_transactions_max = 0),

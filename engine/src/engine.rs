@@ -132,7 +132,7 @@ impl Engine {
     ) -> Result<Self, OpenError> {
         let directory = directory.to_path_buf();
         config.check()?;
-        let ledger = Ledger::with_root_interval(&config.ledger, config.root_interval)?;
+        let ledger = Ledger::with_rules(&config.ledger, config.rules())?;
         let system = |what| move |source| OpenError::System { what, source };
         let log_config = LogConfig {
             segment_bytes: config.segment_bytes,

@@ -1,7 +1,8 @@
 //! The ledger a transaction is for: its genesis, its id, and the key its transaction ids are made with.
 //!
 //! ```text
-//! genesis     name, 1 to 64 bytes of printable ASCII; if the root interval isn't 256: 0 u8, root interval u32
+//! genesis     name, 1 to 64 bytes of printable ASCII; if the rules aren't the default ones: 0 u8, root interval u32;
+//!             if there is a limit of accounts, behind that accounts_max u32
 //! ledger id   derive-key "nostro 1 genesis" of the genesis
 //! ```
 
@@ -9,12 +10,40 @@ use crate::types::{BlockHeader, Height, LedgerId, RootInterval, TransactionId};
 use crate::wide_hash;
 use blake3::hazmat::{ContextKey, HasherExt, hash_derive_key_context};
 
-/// What can't be a ledger's name or root interval.
+/// What can't be a ledger's name or one of its rules.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("a ledger's {expected}, found {found}")]
 pub struct LedgerNameError {
     expected: &'static str,
     found: String,
+}
+
+/// What holds in a ledger from its beginning: part of its genesis, so that every replica keeps to it. With other rules it is another ledger.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct LedgerRules {
+    /// Blocks between two state roots. In [1, 65,536].
+    pub root_interval: u32,
+    /// Accounts there may be. In [1, 4,294,967,295]; the highest of these is no limit of its own. Beyond it whatever takes a new account
+    /// is rejected, and all else goes on.
+    pub accounts_max: u32,
+}
+
+impl Default for LedgerRules {
+    fn default() -> Self {
+        Self { root_interval: RootInterval::DEFAULT.blocks(), accounts_max: u32::MAX }
+    }
+}
+
+/// The same, checked.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Rules {
+    pub roots: RootInterval,
+    pub accounts_max: u32,
+}
+
+impl Rules {
+    /// Those of a ledger nobody chose anything for.
+    pub(crate) const DEFAULT: Self = Self { roots: RootInterval::DEFAULT, accounts_max: u32::MAX };
 }
 
 /// A ledger, named by whoever starts it. Two ledgers of one name are the same ledger to a signature, so give each its own.
@@ -23,7 +52,7 @@ pub struct LedgerNameError {
 #[derive(Clone, PartialEq, Eq)]
 pub struct Ledger {
     name: String,
-    root_interval: RootInterval,
+    rules: Rules,
     id: LedgerId,
     key: ContextKey,
 }
@@ -37,14 +66,15 @@ impl Ledger {
     /// # Errors
     /// [`LedgerNameError`] unless the name has 1 to 64 printable ASCII characters.
     pub fn new(name: &str) -> Result<Self, LedgerNameError> {
-        Self::with_root_interval(name, RootInterval::DEFAULT.blocks())
+        Self::with_rules(name, LedgerRules::default())
     }
 
-    /// The ledger of this name with a state root after every so many blocks. With another interval it is another ledger.
+    /// The ledger of this name with rules of its own.
     ///
     /// # Errors
-    /// [`LedgerNameError`] unless the name has 1 to 64 printable ASCII characters and the interval is in [1, 65,536].
-    pub fn with_root_interval(name: &str, blocks: u32) -> Result<Self, LedgerNameError> {
+    /// [`LedgerNameError`] unless the name has 1 to 64 printable ASCII characters and every rule is in its interval.
+    pub fn with_rules(name: &str, rules: LedgerRules) -> Result<Self, LedgerNameError> {
+        let LedgerRules { root_interval: blocks, accounts_max } = rules;
         let printable = name.bytes().all(|byte| (b' '..=b'~').contains(&byte));
         if name.is_empty() || name.len() > Self::NAME_BYTES_MAX || !printable {
             let expected = "name has 1 to 64 printable ASCII characters";
@@ -53,32 +83,43 @@ impl Ledger {
                 found: format!("{:?}", name.chars().take(80).collect::<String>()),
             });
         }
-        let Some(root_interval) = RootInterval::new(blocks) else {
+        let Some(roots) = RootInterval::new(blocks) else {
             return Err(LedgerNameError { expected: "root interval is 1 to 65536 blocks", found: blocks.to_string() });
         };
-        let id = LedgerId(blake3::derive_key(Self::GENESIS_CONTEXT, &genesis(name, root_interval)));
+        if accounts_max == 0 {
+            return Err(LedgerNameError {
+                expected: "limit of accounts is 1 or more",
+                found: accounts_max.to_string(),
+            });
+        }
+        let rules = Rules { roots, accounts_max };
+        let id = LedgerId(blake3::derive_key(Self::GENESIS_CONTEXT, &genesis(name, rules)));
         let key = hash_derive_key_context(&format!("nostro 1 transaction of ledger {id}"));
-        Ok(Self { name: name.to_owned(), root_interval, id, key })
+        Ok(Self { name: name.to_owned(), rules, id, key })
     }
 
     /// The ledger of these genesis bytes.
     pub(crate) fn from_genesis(bytes: &[u8]) -> Result<Self, LedgerNameError> {
         let (name, rest) = bytes.split_at(bytes.iter().position(|&byte| byte == 0).unwrap_or(bytes.len()));
-        let blocks = match rest.split_first_chunk::<5>() {
-            Some((&[0, a, b, c, d], _)) => u32::from_le_bytes([a, b, c, d]),
-            _ => RootInterval::DEFAULT.blocks(),
-        };
-        let ledger = Self::with_root_interval(&String::from_utf8_lossy(name), blocks)?;
+        let mut rules = LedgerRules::default();
+        let words = rest.get(1..).unwrap_or_default().as_chunks().0;
+        for (rule, word) in [&mut rules.root_interval, &mut rules.accounts_max].into_iter().zip(words) {
+            *rule = u32::from_le_bytes(*word);
+        }
+        let ledger = Self::with_rules(&String::from_utf8_lossy(name), rules)?;
         // One value has one encoding.
         if ledger.genesis() == bytes {
             return Ok(ledger);
         }
-        Err(LedgerNameError { expected: "genesis is a name, and an interval if it isn't 256", found: hex(bytes) })
+        Err(LedgerNameError {
+            expected: "genesis is a name, and rules if they aren't the default ones",
+            found: hex(bytes),
+        })
     }
 
     /// What its id is the hash of.
     pub(crate) fn genesis(&self) -> Vec<u8> {
-        genesis(&self.name, self.root_interval)
+        genesis(&self.name, self.rules)
     }
 
     /// Its name.
@@ -90,17 +131,23 @@ impl Ledger {
     /// Blocks between two state roots.
     #[must_use]
     pub const fn root_interval(&self) -> u32 {
-        self.root_interval.blocks()
+        self.rules.roots.blocks()
     }
 
-    pub(crate) const fn roots(&self) -> RootInterval {
-        self.root_interval
+    /// Accounts there may be; 4,294,967,295 is no limit of its own.
+    #[must_use]
+    pub const fn accounts_max(&self) -> u32 {
+        self.rules.accounts_max
+    }
+
+    pub(crate) const fn rules(&self) -> Rules {
+        self.rules
     }
 
     /// The height of the state whose root a header of this ledger carries; `None` for its first headers.
     #[must_use]
     pub const fn state_height(&self, header: &BlockHeader) -> Option<Height> {
-        self.root_interval.carried_by(header.height)
+        self.rules.roots.carried_by(header.height)
     }
 
     /// Its id: the hash of its genesis.
@@ -141,11 +188,14 @@ impl Ledger {
     }
 }
 
-fn genesis(name: &str, root_interval: RootInterval) -> Vec<u8> {
+fn genesis(name: &str, rules: Rules) -> Vec<u8> {
     let mut bytes = name.as_bytes().to_vec();
-    if root_interval != RootInterval::DEFAULT {
+    if rules != Rules::DEFAULT {
         bytes.push(0);
-        bytes.extend_from_slice(&root_interval.blocks().to_le_bytes());
+        bytes.extend_from_slice(&rules.roots.blocks().to_le_bytes());
+    }
+    if rules.accounts_max != Rules::DEFAULT.accounts_max {
+        bytes.extend_from_slice(&rules.accounts_max.to_le_bytes());
     }
     bytes
 }
@@ -166,15 +216,27 @@ mod tests {
 
     #[test]
     fn a_ledger_is_its_genesis_and_nothing_else_is() {
-        let known = [("a", 256), ("a", 1), ("a", 255), ("a", 65_536), ("b", 1)];
-        let ledgers = known.map(|(name, blocks)| Ledger::with_root_interval(name, blocks).unwrap());
+        let max = u32::MAX;
+        let known = [
+            ("a", 256, max),
+            ("a", 1, max),
+            ("a", 255, max),
+            ("a", 65_536, max),
+            ("b", 1, max),
+            ("a", 256, 5),
+            ("a", 1, 1),
+        ];
+        let ledgers = known.map(|(name, root_interval, accounts_max)| {
+            Ledger::with_rules(name, LedgerRules { root_interval, accounts_max }).unwrap()
+        });
         for (n, ledger) in ledgers.iter().enumerate() {
             assert!(ledgers.iter().skip(n + 1).all(|other| other.id() != ledger.id()));
             assert_eq!(Ledger::from_genesis(&ledger.genesis()).as_ref(), Ok(ledger));
         }
         assert_eq!(ledgers[0], Ledger::new("a").unwrap());
         assert_eq!((ledgers[0].genesis(), ledgers[1].genesis()), (b"a".to_vec(), b"a\0\x01\0\0\0".to_vec()));
-        let wrong: [&[u8]; 9] = [
+        assert_eq!(ledgers[5].genesis(), b"a\0\0\x01\0\0\x05\0\0\0");
+        let wrong: [&[u8]; 13] = [
             b"",
             b"a\n",
             b"a\xff",
@@ -184,6 +246,10 @@ mod tests {
             b"a\0\x01\0\0\0\0",
             b"a\0\0\x01\0\0",
             b"a\0\x01\0\x01\0",
+            b"a\x01\x01\0\0\0",
+            b"a\0\x01\0\0\0\0\0\0\0",
+            b"a\0\x01\0\0\0\xff\xff\xff\xff",
+            b"a\0\x01\0\0\0\x05\0\0\0\0",
         ];
         for bytes in wrong {
             assert!(Ledger::from_genesis(bytes).is_err(), "{bytes:?}");

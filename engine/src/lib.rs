@@ -71,7 +71,7 @@ pub use execute::{
 pub use follow::{Follow, Notice, Trade};
 pub use intake::{Submitter, Ticket, Tickets};
 pub use keys::{KeyPair, Signature};
-pub use ledger::{Ledger, LedgerNameError};
+pub use ledger::{Ledger, LedgerNameError, LedgerRules};
 #[cfg(feature = "measure")]
 #[doc(hidden)]
 pub use log::measure::MeasuredLog;
@@ -90,7 +90,7 @@ pub use repair::{RepairError, Truncation, truncate_ledger};
 pub use state::{
     Asset, AuthorityState, Channel, GrantState, HoldState, HolderState, MarketState, OrderState, Record, Share,
 };
-pub use stats::{EngineStats, Stage, StageStats};
+pub use stats::{EngineStats, ShardStats, Stage, StageStats};
 pub use transaction::{
     SignError, SignedMessage, TRANSACTION_BYTES_MAX, Transaction, TransactionBuilder, TransactionRef,
     UnsignedTransaction,

@@ -3,12 +3,12 @@
 use crate::boundary::Tip;
 use crate::checkpoint::{self, CheckpointFault, Loaded, Place};
 use crate::error::{OpenError, ReadError};
-use crate::ledger::Ledger;
+use crate::ledger::{Ledger, Rules};
 use crate::log::{self, CheckedLog, Checkpoint, LockedLog, LogConfig, LogReader, SegmentLog, Storage};
 use crate::query::Blocks;
 use crate::replay::{BLOCKS_AHEAD, Ready, Recorded, ReplayError, Replayer, Spare};
 use crate::roots::Roots;
-use crate::types::{Digest, Height, RootInterval};
+use crate::types::{Digest, Height};
 use crossbeam::channel::{Receiver, Sender, bounded};
 use std::path::Path;
 
@@ -58,7 +58,7 @@ pub(crate) fn open<S: Storage + Clone>(
                 return Ok(Opened {
                     log: log.map_err(complain)?,
                     hash: Digest(id),
-                    replayer: Replayer::new(ledger.roots()).map_err(no_system)?,
+                    replayer: Replayer::new(ledger.rules()).map_err(no_system)?,
                     progress: OpenProgress::default(),
                     log_bytes: 0,
                     kept: Vec::new(),
@@ -70,7 +70,7 @@ pub(crate) fn open<S: Storage + Clone>(
         };
         let newest = checkpoint::newest(locked.storage(), directory, &id, &mut damaged);
         let (place, kept) = newest.map_err(|fault| unusable(directory, fault))?;
-        match open_above(storage, locked, directory, (ledger.roots(), place), progress) {
+        match open_above(storage, locked, directory, (ledger.rules(), place), progress) {
             Ok((log, hash, replayer, progress)) => {
                 let log_bytes = progress.bytes.saturating_sub(place.map_or(0, |(_, bytes)| bytes));
                 return Ok(Opened { log, hash, replayer, progress, log_bytes, kept, damaged });
@@ -95,7 +95,9 @@ fn another<S: Storage>(storage: &S, directory: &Path, ledger: &Ledger) -> OpenEr
     let genesis = log::genesis(storage, directory).ok();
     let found = genesis.and_then(|genesis| Ledger::from_genesis(&genesis).ok());
     let say = |ledger: &Ledger| {
-        format!("{:?} with a root every {} blocks ({})", ledger.name(), ledger.root_interval(), ledger.id())
+        let limit = Some(ledger.accounts_max()).filter(|&max| max != u32::MAX);
+        let limit = limit.map(|max| format!(" and at most {max} accounts")).unwrap_or_default();
+        format!("{:?} with a root every {} blocks{limit} ({})", ledger.name(), ledger.root_interval(), ledger.id())
     };
     let found = found.map_or_else(|| "one of unknown genesis".to_owned(), |found| say(&found));
     OpenError::Log(format!("{}: LEDGER: expected the ledger {}, found {found}", directory.display(), say(ledger)))
@@ -113,7 +115,7 @@ fn open_above<S: Storage>(
     storage: &S,
     locked: LockedLog<S>,
     directory: &Path,
-    (roots, place): (RootInterval, Option<(Place, u64)>),
+    (rules, place): (Rules, Option<(Place, u64)>),
     progress: &mut dyn FnMut(OpenProgress),
 ) -> Result<(SegmentLog<S>, Digest, Replayer, OpenProgress), Failed> {
     let mut done = OpenProgress::default();
@@ -124,7 +126,7 @@ fn open_above<S: Storage>(
     let (spare_in, spare_out) = bounded(2 * BLOCKS_AHEAD);
     let (executed, checked) = std::thread::scope(|scope| {
         let reading = scope.spawn(move || read(locked, place.map(|(place, _)| place), &blocks_in, &spare_out));
-        let replayer = replayer_above(storage, directory, roots, place.map(|(place, _)| place));
+        let replayer = replayer_above(storage, directory, rules, place.map(|(place, _)| place));
         let executed = match replayer {
             Ok(replayer) => {
                 let finder = replayer.finder();
@@ -164,15 +166,15 @@ fn read<S: Storage>(
 fn replayer_above<S: Storage>(
     storage: &S,
     directory: &Path,
-    roots: RootInterval,
+    rules: Rules,
     place: Option<Place>,
 ) -> Result<Replayer, Failed> {
     let height = place.map(|place| place.height).unwrap_or_default();
     let replayer = match place {
-        None => Replayer::new(roots).map_err(CheckpointFault::System),
+        None => Replayer::new(rules).map_err(CheckpointFault::System),
         Some(place) => {
             let loaded = checkpoint::load(storage, directory, height, &place.ledger);
-            loaded.and_then(|loaded| replayer_of(loaded, roots))
+            loaded.and_then(|loaded| replayer_of(loaded, rules))
         }
     };
     replayer.map_err(|fault| Failed::Checkpoint(height, fault))
@@ -203,10 +205,10 @@ fn execute(
 }
 
 /// Goes on from a checkpoint.
-pub(crate) fn replayer_of(loaded: Loaded, interval: RootInterval) -> Result<Replayer, CheckpointFault> {
+pub(crate) fn replayer_of(loaded: Loaded, rules: Rules) -> Result<Replayer, CheckpointFault> {
     let Loaded { place: Place { height, time, transactions, roots, .. }, state, .. } = loaded;
     let tip = Tip { height, time, transactions };
-    Replayer::on(state, tip, Roots::at(interval, height, roots)).map_err(CheckpointFault::System)
+    Replayer::on(state, tip, Roots::at(rules.roots, height, roots), rules).map_err(CheckpointFault::System)
 }
 
 fn no_system(source: std::io::Error) -> OpenError {
@@ -245,8 +247,8 @@ pub(crate) fn replay_durable<S: Storage>(
     let found = checkpoint::load_newest(storage, directory, &ledger.id().0);
     let loaded = found.map_err(|fault| failed(Height(0), fault.to_string()))?.loaded;
     let mut replayer = match loaded {
-        Some(loaded) => replayer_of(loaded, ledger.roots()).map_err(|fault| failed(Height(0), fault.to_string()))?,
-        None => Replayer::new(ledger.roots()).map_err(|error| failed(Height(0), error.to_string()))?,
+        Some(loaded) => replayer_of(loaded, ledger.rules()).map_err(|fault| failed(Height(0), fault.to_string()))?,
+        None => Replayer::new(ledger.rules()).map_err(|error| failed(Height(0), error.to_string()))?,
     };
     for block in Blocks::new(reader.clone(), replayer.tip.height.next()) {
         let block = block?;

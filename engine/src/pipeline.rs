@@ -24,7 +24,7 @@ use crate::completion::Budget;
 use crate::config::EngineConfig;
 use crate::crew::Crew;
 use crate::error::{Stop, StopError};
-use crate::execute::{Mode, Scratch, Sharding, settle};
+use crate::execute::{Effects, Mode, Scratch, ShardCounts, Sharding, settle};
 use crate::follow::FollowIndex;
 use crate::intake::Batch;
 use crate::log::Storage;
@@ -90,7 +90,7 @@ pub(crate) struct Start<S: Storage> {
     pub keeper: Keeper<S>,
     pub commands: Receiver<Command>,
     /// Memory of effects that were hashed.
-    pub spare: Receiver<Vec<u8>>,
+    pub spare: Receiver<Effects>,
 }
 
 /// Starts the threads. They end, one after the other, when the intake closes.
@@ -153,6 +153,7 @@ pub(crate) fn start<S: Storage>(
         resolver,
         published,
         roots: jobs_in,
+        board: roots.clone(),
         interval: roots.interval(),
         proofs,
         common: common.clone(),
@@ -308,12 +309,14 @@ struct ExecuteThread {
     tip: Tip,
     limits: BlockLimits,
     scratch: Scratch,
-    spare: Receiver<Vec<u8>>,
+    spare: Receiver<Effects>,
     resolver: SharedResolver,
     /// What was known when the resolver was made that the others have.
     published: u64,
     /// Where states go whose root is to be made.
     roots: Sender<Job>,
+    /// Where they are put.
+    board: Arc<RootBoard>,
     /// How often that is.
     interval: RootInterval,
     /// Whether balances are to be proved.
@@ -384,7 +387,7 @@ impl ExecuteThread {
         let time = asked.unwrap_or_else(clock::now).max(self.tip.time);
         let (height, first) = (self.tip.height.next(), self.tip.transactions);
         let block = Block::assemble(time, count, parts.iter().map(Part::run).collect());
-        self.spare.try_iter().for_each(|buffer| self.scratch.reuse(buffer));
+        self.spare.try_iter().for_each(|effects| self.scratch.reuse(effects));
         let settled = settle(&block, &mut self.state, &mut self.scratch);
         if self.published != self.state.resolver_generation() {
             self.published = self.state.resolver_generation();
@@ -393,10 +396,15 @@ impl ExecuteThread {
         self.tip = Tip { height, time, transactions: first.saturating_add(u64::from(count)) };
         if self.interval.is_due(height) {
             let snapshot = self.proofs.then(|| self.state.share());
-            let (records, changed) = (self.state.share_records(), self.scratch.take_changed());
+            if let Some(leaves) = self.board.take_spare() {
+                self.scratch.reuse_leaves(leaves);
+            }
+            let changed = self.scratch.take_changed(&mut self.state);
             // Nobody takes it any more if the engine is stopping, which the commit thread tells.
-            let _ = self.roots.send(Job { height, records, snapshot, changed });
+            let _ = self.roots.send(Job { height, changed, snapshot });
         }
+        let ShardCounts { blocks, transactions, ordered, busiest } = self.scratch.take_shard_counts();
+        self.common.stats.record_shards([blocks, transactions, ordered, busiest]);
         self.common.stats.record(Stage::Execute, meter, count as usize);
         Executed { height, time, first, count, parts, settled }
     }

@@ -19,13 +19,12 @@ const NOWHERE: u32 = u32::MAX;
 pub(crate) struct Prepared {
     payer: u32,
     payee: u32,
-    /// `NO_ASSET` unless it is a payment.
+    /// `NO_ASSET` unless it is a payment between accounts that are there.
     asset: AssetId,
     /// Where it begins in its run, in words of eight bytes.
     words: u32,
     sequence: u64,
-    /// Zero is unbounded.
-    valid_until: u64,
+    valid_until: Time,
     amount: Amount,
 }
 
@@ -50,12 +49,9 @@ impl Prepared {
     /// What it is, if that is a payment between accounts that are there.
     #[inline]
     pub(crate) fn payment(&self) -> Option<Payment> {
-        if self.asset == NO_ASSET {
-            return None;
-        }
-        let Self { asset, amount, sequence, .. } = *self;
-        let valid_until = Some(Time(self.valid_until)).filter(|&last| last != Time(0));
-        Some(Payment { payer: self.payer()?, payee: self.payee()?, asset, amount, sequence, valid_until })
+        let Self { payer, payee, asset, amount, sequence, valid_until, .. } = *self;
+        let (payer, payee) = (Slot(payer), Slot(payee));
+        (asset != NO_ASSET).then_some(Payment { payer, payee, asset, amount, sequence, valid_until })
     }
 
     /// Its bytes in the run it was prepared from.
@@ -74,7 +70,7 @@ impl Prepared {
             asset: NO_ASSET,
             words,
             sequence: transaction.sequence(),
-            valid_until: transaction.valid_until().map_or(0, |last| last.0),
+            valid_until: transaction.valid_until().unwrap_or(Time(u64::MAX)),
             amount: Amount::ZERO,
         };
         let Some(transfer) = transaction.only_transfer() else {
@@ -123,6 +119,9 @@ pub(crate) fn prepare(resolver: &Resolver, run: &[u8], prepared: &mut Vec<Prepar
         let place = |slot: Option<Slot>| slot.map_or(NOWHERE, |slot| slot.0);
         for (own, [payer, payee]) in group.iter_mut().zip(slots.as_chunks().0) {
             (own.payer, own.payee) = (place(*payer), place(*payee));
+            if own.payer == NOWHERE || own.payee == NOWHERE {
+                own.asset = NO_ASSET;
+            }
         }
     }
 }

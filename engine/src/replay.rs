@@ -9,7 +9,8 @@
 
 use crate::block::Block;
 use crate::boundary::Tip;
-use crate::execute::{Scratch, Settled, settle};
+use crate::execute::{Scratch, settle};
+use crate::ledger::Rules;
 use crate::log::RecordRef;
 use crate::prepare::{Prepared, PreparedRun, prepare};
 use crate::roots::{Job, Roots, RootsBeside};
@@ -228,20 +229,21 @@ impl Replayer {
     ///
     /// # Errors
     /// If the operating system has no randomness for an index, or no thread.
-    pub(crate) fn new(roots: RootInterval) -> std::io::Result<Self> {
-        Self::on(State::new()?, Tip::default(), Roots::new(roots))
+    pub(crate) fn new(rules: Rules) -> std::io::Result<Self> {
+        Self::on(State::new()?, Tip::default(), Roots::new(rules.roots), rules)
     }
 
     /// Goes on from a state, such as that of a checkpoint.
     ///
     /// # Errors
     /// If the operating system has no thread.
-    pub(crate) fn on(mut state: State, tip: Tip, roots: Roots) -> std::io::Result<Self> {
+    pub(crate) fn on(mut state: State, tip: Tip, roots: Roots, rules: Rules) -> std::io::Result<Self> {
         state.set_time(tip.time);
+        state.limit_accounts(rules.accounts_max);
         let (interval, roots) = (roots.interval(), RootsBeside::start(roots)?);
         let finder = Finder(Arc::new(RwLock::new(Arc::new(state.resolver()))));
         let generation = state.resolver_generation();
-        Ok(Self { state, tip, scratch: Scratch::default(), roots, interval, finder, generation })
+        Ok(Self { state, tip, scratch: Scratch::rooting(interval), roots, interval, finder, generation })
     }
 
     /// What makes blocks ready for it.
@@ -264,15 +266,16 @@ impl Replayer {
             let (expected, found) = (format!("{} or later", self.tip.time), header.time.to_string());
             return Err(ReplayError { height, what: "time", expected, found });
         }
+        let run = PreparedRun { bytes: ready.transactions(), prepared: &ready.prepared };
+        let block = Block::assemble(header.time, header.count, vec![run]);
+        let settled = settle(&block, &mut self.state, &mut self.scratch);
+        // Made while the block was executed, where it is that of the block before.
         let known = self.roots.carried(height).ok_or_else(|| {
             let (expected, found) = ("one to compare with".to_owned(), "none that was made".to_owned());
             ReplayError { height, what: "state root", expected, found }
         });
         let root = known?;
         compare(height, "state root", &root, &header.state)?;
-        let run = PreparedRun { bytes: ready.transactions(), prepared: &ready.prepared };
-        let block = Block::assemble(header.time, header.count, vec![run]);
-        let settled = settle(&block, &mut self.state, &mut self.scratch);
         compare(height, "outcomes", &settled.outcomes(), &header.outcomes)?;
         compare(height, "effects", &settled.effects.digest(), &header.effects)?;
         let differs = settled.rejections.iter().zip(&ready.rejections).find(|(own, recorded)| own != recorded);
@@ -286,8 +289,7 @@ impl Replayer {
             let (expected, found) = (text(settled.effects.events()), text(ready.events()));
             return Err(ReplayError { height, what: "events", expected, found });
         }
-        let Settled { effects, .. } = settled;
-        self.scratch.reuse(effects.into_buffer());
+        self.scratch.reuse(settled.effects);
         let transactions = header.first.saturating_add(u64::from(header.count));
         self.tip = Tip { height, time: header.time, transactions };
         let generation = self.state.resolver_generation();
@@ -296,8 +298,11 @@ impl Replayer {
             self.generation = generation;
         }
         if self.interval.is_due(height) {
-            let (records, changed) = (self.state.share_records(), self.scratch.take_changed());
-            self.roots.give(Job { height, records, snapshot: None, changed });
+            if let Some(leaves) = self.roots.board().take_spare() {
+                self.scratch.reuse_leaves(leaves);
+            }
+            let changed = self.scratch.take_changed(&mut self.state);
+            self.roots.give(Job { height, changed, snapshot: None });
         }
         Ok(())
     }
@@ -323,7 +328,7 @@ mod tests {
 
     #[test]
     fn a_header_with_another_state_root_is_an_error_with_its_place() {
-        let interval = RootInterval::DEFAULT;
+        let (rules, interval) = (Rules::DEFAULT, RootInterval::DEFAULT);
         let carried = Roots::new(interval).carried(Height(64)).unwrap();
         for (height, right) in [(Height(1), Digest::default()), (Height(64), carried)] {
             let mut header = BlockHeader {
@@ -340,10 +345,10 @@ mod tests {
                 state: Digest([1; 32]),
             };
             let empty = |header| Recorded { header, hash: Digest::default(), body: Vec::new() };
-            let error = Replayer::new(interval).unwrap().block(empty(header)).unwrap_err();
+            let error = Replayer::new(rules).unwrap().block(empty(header)).unwrap_err();
             assert_eq!((error.height, error.what), (height, "state root"));
             header.state = right;
-            let error = Replayer::new(interval).unwrap().block(empty(header)).unwrap_err();
+            let error = Replayer::new(rules).unwrap().block(empty(header)).unwrap_err();
             assert_eq!(error.what, "outcomes");
         }
     }

@@ -52,6 +52,20 @@ pub struct StageStats {
     pub pieces: u64,
 }
 
+/// How much of execution went by shards on several threads, and what stood against it.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct ShardStats {
+    /// Blocks that went by shards.
+    pub blocks: u64,
+    /// Transactions in them.
+    pub transactions: u64,
+    /// What of them had to be done in order all the same: transactions whose outcome depends on others, and credits that had to wait.
+    pub ordered: u64,
+    /// How busy the busiest part of the shards was, in thousandths of what it would have had if all had been as busy: 1,000 is even, 2,000
+    /// means that half of the threads could have waited. 0 if no block went by shards.
+    pub busiest_per_mille: u64,
+}
+
 /// What an engine has done since it was opened. Counters only grow.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct EngineStats {
@@ -62,6 +76,8 @@ pub struct EngineStats {
     pub verify_path: &'static str,
     /// Transactions admitted and not yet durable.
     pub waiting_transactions: usize,
+    /// Blocks that were executed by shards.
+    pub shards: ShardStats,
     /// Blocks made durable.
     pub blocks: u64,
     /// Bytes written to the log for them, headers and padding included.
@@ -102,6 +118,8 @@ struct Counters {
 #[derive(Debug, Default)]
 pub(crate) struct Stats {
     stages: [Counters; 8],
+    /// Blocks, transactions, ordered, and what the busiest had.
+    shards: [AtomicU64; 4],
     blocks: AtomicU64,
     log_bytes: AtomicU64,
     checkpoint: Mutex<(Height, Option<CheckpointError>)>,
@@ -138,6 +156,14 @@ impl Stats {
         counters.pieces.fetch_add(1, Ordering::Relaxed);
     }
 
+    /// Adds to what went by shards: blocks, transactions, what was ordered, and what it would have been if all had been as busy as the
+    /// busiest, in halves of payments.
+    pub(crate) fn record_shards(&self, counts: [u64; 4]) {
+        for (counter, count) in self.shards.iter().zip(counts).filter(|&(_, count)| count > 0) {
+            counter.fetch_add(count, Ordering::Relaxed);
+        }
+    }
+
     pub(crate) fn record_blocks(&self, blocks: usize, log_bytes: u64) {
         self.blocks.fetch_add(blocks as u64, Ordering::Relaxed);
         self.log_bytes.fetch_add(log_bytes, Ordering::Relaxed);
@@ -166,6 +192,9 @@ impl Stats {
                 pieces: read(&counters.pieces),
             }
         });
+        let [own_blocks, transactions, ordered, busiest] = std::array::from_fn(|count| read(&self.shards[count]));
+        let busiest_per_mille = busiest.saturating_mul(1_000).checked_div(transactions.saturating_mul(2)).unwrap_or(0);
+        let shards = ShardStats { blocks: own_blocks, transactions, ordered, busiest_per_mille };
         let (blocks, log_bytes) = (read(&self.blocks), read(&self.log_bytes));
         let (checkpoint, checkpoint_failure) = self.checkpoint.lock().clone();
         let commit_is_real_time = self.commit_is_real_time.load(Ordering::Relaxed);
@@ -175,6 +204,7 @@ impl Stats {
             verify_threads,
             verify_path,
             waiting_transactions,
+            shards,
             blocks,
             log_bytes,
             checkpoint,

@@ -58,11 +58,16 @@ impl Shape {
 /// What the model makes of a program.
 #[must_use]
 pub fn on_model(program: &Program, bug: Option<Bug>) -> Observed {
-    let mut model = bug.map_or_else(Model::default, Model::with_bug);
+    on_this_model(program, bug.map_or_else(Model::default, Model::with_bug), bug.is_none())
+}
+
+/// What a model that was set up makes of a program; `is_sound` if it has no bug, so that it may be held to its own rules after every step.
+#[must_use]
+pub fn on_this_model(program: &Program, mut model: Model, is_sound: bool) -> Observed {
     let mut outcomes = Vec::with_capacity(program.steps.len());
     for step in &program.steps {
         outcomes.push(model.apply(&step.transaction.as_ref(), step.time));
-        if bug.is_none() {
+        if is_sound {
             model.assert_sound();
         }
     }
@@ -77,12 +82,21 @@ pub fn on_model(program: &Program, bug: Option<Bug>) -> Observed {
 /// If the engine doesn't take it, or breaks a rule that needs no model to be seen: receipts out of order, a block too large.
 #[must_use]
 pub fn on_engine(program: &Program, shape: Shape) -> Observed {
+    on_engine_of(program, shape, &shape.config())
+}
+
+/// What an engine with these limits makes of a program.
+///
+/// # Panics
+/// As [`on_engine`] does.
+#[must_use]
+pub fn on_engine_of(program: &Program, shape: Shape, config: &EngineConfig) -> Observed {
     let directory = Directory::in_memory();
-    let mut engine = open(directory.path(), shape.config());
+    let mut engine = open(directory.path(), config.clone());
     let outcomes = submit(&engine, program, shape);
     if shape.reopens {
         engine.close().expect("a clean close");
-        engine = open(directory.path(), shape.config());
+        engine = open(directory.path(), config.clone());
     }
     let snapshot = engine.snapshot().expect("a snapshot");
     let observed = Observed { events: Some(events(&engine)), ..observe(outcomes, &snapshot) };

@@ -5,10 +5,14 @@
 
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a test fails by panicking")]
 
+use nostro::{Address, Amount, AssetId, EngineConfig, Time, Transaction};
 use nostro_tests::compare::{Shape, difference, differs, on_engine, on_model, shrink};
+use nostro_tests::directory::Directory;
 use nostro_tests::language::{agrees, program, word};
 use nostro_tests::model::Bug;
 use nostro_tests::program::Program;
+use nostro_tests::random::Random;
+use nostro_tests::world::{named, open, trusting, unsigned};
 
 const BLOCK_SIZES: [usize; 5] = [1, 2, 7, 100, 16_384];
 const THREADS: [usize; 3] = [1, 2, 4];
@@ -198,4 +202,73 @@ fn a_transaction_is_valid_until_its_last_block_time() {
 #[test]
 fn an_expired_transaction_opens_its_account() {
     check("A=9", "T=2000 X>B:1!1 A>Y:1 A>X:1", "301=2000 ok ok");
+}
+
+/// Payments between many accounts, most of which have little, so that some outcomes hang on others.
+fn crowd(seed: u64) -> (Transaction, Vec<Transaction>) {
+    const ACCOUNTS: usize = 3_000;
+    let address = |n: usize| {
+        let mut bytes = [0xc0; 32];
+        bytes[..8].copy_from_slice(&(n as u64).to_le_bytes());
+        Address(bytes)
+    };
+    let mut random = Random::new(seed);
+    let register = Transaction::builder(named('I')).register_asset("EUR".parse().unwrap(), 0, Amount::MAX);
+    let mut orders: Vec<Transaction> = Vec::new();
+    for (first, sequence) in (0..ACCOUNTS).step_by(200).zip(1..) {
+        let mint = |order: nostro::TransactionBuilder, n: usize| {
+            order.transfer(address(n), AssetId(0), Amount(if n.is_multiple_of(3) { 1_000 } else { 9 }))
+        };
+        orders.push(unsigned(
+            (first..first + 200).fold(Transaction::builder(named('I')).sequence(sequence), mint).build().unwrap(),
+        ));
+    }
+    let mut sequences = vec![0; ACCOUNTS];
+    for _ in 0..40_000 {
+        let payer = random.index(ACCOUNTS);
+        let payee = if random.below(5) == 0 { random.index(7) } else { random.index(ACCOUNTS) };
+        let order = Transaction::builder(address(payer)).sequence(sequences[payer]);
+        sequences[payer] += random.below(2);
+        let order = order.transfer(address(payee), AssetId(0), Amount(u128::from(1 + random.below(12))));
+        orders.push(unsigned(order.build().unwrap()));
+    }
+    (unsigned(register.build().unwrap()), orders)
+}
+
+#[test]
+fn a_whole_engine_that_goes_by_shards_gives_the_serial_result() {
+    let (register, orders) = crowd(7);
+    let mut expected = None;
+    let mut by_shards = 0;
+    for (execute_threads, block_transactions_max) in
+        [(1, 1), (1, 100), (1, 16_384), (2, 16_384), (3, 16_384), (4, 16_384), (8, 16_384), (8, 5_000), (8, 100)]
+    {
+        let directory = Directory::in_memory();
+        let config = EngineConfig {
+            execute_threads,
+            block_transactions_max,
+            block_bytes_max: 4 << 20,
+            segment_bytes: 64 << 20,
+            ..trusting()
+        };
+        let engine = open(directory.path(), config.clone());
+        let submitter = engine.submitter().waiting().at(Time(1_000));
+        let _ = submitter.submit_batch(std::slice::from_ref(&register)).unwrap().wait().unwrap();
+        let (before, after) = orders.split_at(20_000);
+        let outcomes =
+            |receipts: nostro::Receipts| receipts.iter().map(|receipt| receipt.unwrap().outcome).collect::<Vec<_>>();
+        let mut seen = outcomes(submitter.submit_batch(before).unwrap().wait().unwrap());
+        by_shards += engine.stats().shards.transactions;
+        engine.close().unwrap();
+        let engine = open(directory.path(), config);
+        let submitter = engine.submitter().waiting().at(Time(1_000));
+        seen.extend(outcomes(submitter.submit_batch(after).unwrap().wait().unwrap()));
+        by_shards += engine.stats().shards.transactions;
+        let digest = engine.snapshot().unwrap().digest();
+        engine.close().unwrap();
+        let (outcomes, state) = expected.get_or_insert_with(|| (seen.clone(), digest));
+        let differs = outcomes.iter().zip(&seen).position(|(one, other)| one != other);
+        assert_eq!((differs, *state), (None, digest), "{execute_threads} threads, {block_transactions_max} per block");
+    }
+    assert!(by_shards > 20_000, "only {by_shards} transactions went by shards");
 }

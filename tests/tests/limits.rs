@@ -7,9 +7,11 @@ use nostro::{
     Amount, AssetId, EngineConfig, Malformed, Outcome, RejectionCode, Signature, SubmitError, Time, Transaction,
     TransactionRef, UnsignedTransaction,
 };
-use nostro_tests::compare::{Shape, on_engine};
+use nostro_tests::compare::{Shape, difference, on_engine_of, on_this_model};
 use nostro_tests::directory::Directory;
 use nostro_tests::language::program;
+use nostro_tests::model::Model;
+use nostro_tests::program::Program;
 use nostro_tests::random::Random;
 use nostro_tests::world::{address, config, named, open, sign, trusting, unsigned};
 use std::collections::BTreeSet;
@@ -489,19 +491,57 @@ fn every_reason_to_reject_can_be_met() {
         (RejectionCode::ZeroAmount, "I*EUR:9 A>B:0".to_owned()),
         (RejectionCode::InsufficientFunds, "I*EUR:9 A>B:1".to_owned()),
         (RejectionCode::SupplyExceeded, "I*EUR:9 I>A:10".to_owned()),
+        (RejectionCode::TooManyAccounts, "I*EUR:9 I>A:9 A>B:1 A>C:1".to_owned()),
     ];
+    let few = EngineConfig { accounts_max: 3, ..Shape::PLAIN.config() };
     for (code, text) in &cases {
-        let (time, last) = *on_engine(&program(text), Shape::PLAIN).outcomes.last().unwrap();
+        let config = if *code == RejectionCode::TooManyAccounts { few.clone() } else { Shape::PLAIN.config() };
+        let (time, last) = *on_engine_of(&program(text), Shape::PLAIN, &config).outcomes.last().unwrap();
         let Outcome::Rejected(no) = last else { panic!("{text}: applied") };
         assert_eq!((no.code, time), (*code, Time(1_000)), "{text}");
         assert!(no.to_string().starts_with(&code.number().to_string()), "{no}");
     }
-    // Four thousand million accounts or assets are more than a test can make.
-    let out_of_reach = [RejectionCode::TooManyAssets, RejectionCode::TooManyAccounts];
+    // Four thousand million assets are more than a test can make.
+    let out_of_reach = [RejectionCode::TooManyAssets];
     let met: BTreeSet<RejectionCode> = cases.iter().map(|&(code, _)| code).chain(out_of_reach).collect();
     // The rest belongs to operations, and is met in the tests that are theirs.
     let is_of_payments = |code: &RejectionCode| matches!(code.number(), 301..404 | 410..=413 | 420);
     assert_eq!(met, RejectionCode::ALL.iter().copied().filter(is_of_payments).collect());
+}
+
+#[test]
+fn whatever_takes_an_account_too_many_is_rejected_and_all_else_goes_on() {
+    let mut met = 0;
+    for seed in 0..60 {
+        let program = Program::random(seed, false);
+        for max in [1, 2, 4, 7, 11] {
+            let model = on_this_model(&program, Model::with_accounts_max(max), true);
+            let shape =
+                Shape { block_transactions_max: [1, 7, 16_384][max % 3], reopens: max % 2 == 1, ..Shape::PLAIN };
+            let config = EngineConfig { accounts_max: u32::try_from(max).unwrap(), ..shape.config() };
+            let engine = on_engine_of(&program, shape, &config);
+            assert_eq!(difference(&program, &model, &engine), None, "seed {seed}, at most {max} accounts");
+            assert!(engine.accounts.len() <= max);
+            let is_full = |outcome: &Outcome| matches!(outcome, Outcome::Rejected(no) if no.code == RejectionCode::TooManyAccounts && no.detail == max as u64);
+            met += engine.outcomes.iter().filter(|(_, outcome)| is_full(outcome)).count();
+        }
+    }
+    assert!(met > 1_000, "{met}");
+}
+
+#[test]
+fn another_limit_of_accounts_is_another_ledger_and_says_so() {
+    let directory = Directory::in_memory();
+    let config = |accounts_max| EngineConfig { accounts_max, ..trusting() };
+    let engine = open(directory.path(), config(2));
+    assert_eq!(engine.ledger().accounts_max(), 2);
+    engine.close().unwrap();
+    for (other, expected) in [(3, "and at most 3 accounts"), (u32::MAX, "a root every 256 blocks (")] {
+        let error = nostro::Engine::open(directory.path(), config(other)).unwrap_err().to_string();
+        let (first, then) = error.split_once("found").unwrap();
+        assert!(first.contains(expected) && then.contains("and at most 2 accounts"), "{error}");
+    }
+    open(directory.path(), config(2)).close().unwrap();
 }
 
 #[test]

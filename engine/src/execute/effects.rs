@@ -1,67 +1,63 @@
 //! What a block has changed, as bytes: made from the state when the block has been executed, hashed by whoever has time.
 
 use super::Scratch;
-use crate::state::{Changes, State, group_of};
+use super::unrooted::Kind;
+use crate::crew::{Crew, Items};
+use crate::state::{Changes, Slot, State};
 use crate::types::Digest;
 
-/// Records are brought closer so many ahead.
-const AHEAD: usize = 16;
-
 /// Every changed account by slot, a mark, then every changed asset by number; if entries have changed or there are events, another mark and
-/// then those by number; if there are events a third mark, and those in order.
+/// then those by number; if there are events a third mark, and those in order. In pieces, as they were made side by side; where one ends
+/// doesn't show.
 #[derive(Debug, Default)]
 pub(crate) struct Effects {
-    bytes: Vec<u8>,
-    /// Where the events begin.
+    pieces: Vec<Vec<u8>>,
+    /// Where the events begin in the last piece.
     events: usize,
 }
+
+/// Accounts that are worth another thread.
+const ACCOUNTS_MIN: usize = 2048;
 
 impl Effects {
     /// BLAKE3 over it.
     pub(crate) fn digest(&self) -> Digest {
         let mut hasher = blake3::Hasher::new_derive_key("nostro 1 effects");
-        hasher.update(&self.bytes);
+        for piece in &self.pieces {
+            hasher.update(piece);
+        }
         Digest(hasher.finalize().into())
-    }
-
-    /// Its memory, for the effects of another block.
-    pub(crate) fn into_buffer(self) -> Vec<u8> {
-        self.bytes
     }
 
     /// What has happened to accounts beside what transactions say, one after the other.
     pub(crate) fn events(&self) -> &[u8] {
-        self.bytes.get(self.events..).unwrap_or_default()
+        self.pieces.last().and_then(|last| last.get(self.events..)).unwrap_or_default()
     }
 
-    /// Takes what has changed out of the scratch.
-    pub(super) fn take(state: &State, scratch: &mut Scratch) -> Self {
-        let Scratch { changes, spare, slots, unrooted, .. } = scratch;
-        let mut bytes = spare.pop().unwrap_or_default();
-        bytes.clear();
-        let Changes { accounts, balances, assets, entries, events: happened, .. } = changes;
-        slots.clear();
-        accounts.drain(|slot| slots.push(slot));
-        for (place, &slot) in slots.iter().enumerate() {
-            if let Some(&ahead) = slots.get(place + AHEAD) {
-                state.prefetch_whole(ahead);
-            }
-            unrooted[0].insert(group_of(slot));
-            state.encode_changed_account(slot, balances, &mut bytes);
-        }
-        balances.clear();
+    /// Takes what has changed out of the state and the scratch.
+    pub(super) fn take(state: &mut State, scratch: &mut Scratch) -> Self {
+        let Scratch { changes, spare, slots, unrooted, sharding } = scratch;
+        let Self { mut pieces, .. } = spare.pop().unwrap_or_default();
+        state.drain_changed_accounts(slots);
+        unrooted.enter_accounts(slots, state);
+        encode(state, slots, sharding.as_ref().map(|sharding| sharding.crew()), &mut pieces);
+        state.end_block();
+        let Changes { assets, entries, events: happened, .. } = changes;
+        let mut bytes = pieces.pop().unwrap_or_default();
         bytes.extend_from_slice(&u32::MAX.to_le_bytes());
         assets.drain(|asset| {
-            unrooted[1].insert(group_of(asset));
+            let start = bytes.len();
             state.encode_asset(asset, &mut bytes);
+            unrooted.enter(Kind::Asset, asset, behind_number(&bytes, start));
         });
         let mut has_entries = false;
         entries.drain(|number| {
             if !std::mem::replace(&mut has_entries, true) {
                 bytes.extend_from_slice(&u32::MAX.to_le_bytes());
             }
-            unrooted[2].insert(group_of(number));
+            let start = bytes.len();
             state.encode_entry(number, &mut bytes);
+            unrooted.enter(Kind::Entry, number, behind_number(&bytes, start));
         });
         if !happened.is_empty() {
             let marks = if has_entries { 1 } else { 2 };
@@ -69,6 +65,34 @@ impl Effects {
         }
         let events = bytes.len();
         bytes.append(happened);
-        Self { bytes, events }
+        pieces.push(bytes);
+        Self { pieces, events }
     }
+}
+
+/// Writes accounts into pieces, whatever those held before; several at once if there are many and somebody to help.
+fn encode(state: &State, slots: &[Slot], crew: Option<&Crew>, pieces: &mut Vec<Vec<u8>>) {
+    let threads = crew.map_or(1, Crew::threads);
+    // Some more pieces than threads, so that none has to wait for long.
+    let most = if threads > 1 { threads.saturating_mul(4) } else { 1 };
+    let count = slots.len().div_ceil(ACCOUNTS_MIN).clamp(1, most);
+    pieces.resize_with(count, Vec::new);
+    let step = slots.len().div_ceil(count);
+    let own = |piece: usize| {
+        let start = piece.saturating_mul(step).min(slots.len());
+        slots.get(start..start.saturating_add(step).min(slots.len())).unwrap_or_default()
+    };
+    match crew.filter(|_| count > 1) {
+        Some(crew) => {
+            let pieces = Items::new(pieces.iter_mut());
+            crew.work(&[(count, &|piece| state.encode_changed_accounts(own(piece), &mut pieces.at(piece)))]);
+        }
+        None => pieces.iter_mut().enumerate().for_each(|(n, piece)| state.encode_changed_accounts(own(n), piece)),
+    }
+}
+
+/// The canonical bytes of a record that was written from `start` on, behind its number.
+#[inline]
+fn behind_number(bytes: &[u8], start: usize) -> &[u8] {
+    bytes.get(start.saturating_add(4)..).unwrap_or_default()
 }

@@ -14,7 +14,7 @@ use crate::wire::Malformed;
 pub struct ExecutionShape {
     /// Shards the accounts are in. In [1, 1024].
     pub shards: u32,
-    /// Accounts per page of a shard, as a power of two. In [0, 16].
+    /// Accounts per page of a shard, as a power of two. In [0, 12].
     pub page_bits: u32,
     /// Threads that go by shards; 0 executes one by one.
     pub threads: usize,
@@ -126,12 +126,12 @@ impl MeasuredExecution {
     /// The second part: the effects of the block, as bytes.
     pub fn finish(&mut self, executed: ExecutedBlock) -> SettledBlock {
         let ExecutedBlock { count, rejections } = executed;
-        SettledBlock(Settled { count, rejections, effects: Effects::take(&self.state, &mut self.scratch) })
+        SettledBlock(Settled { count, rejections, effects: Effects::take(&mut self.state, &mut self.scratch) })
     }
 
     /// Takes memory back for the next block.
     pub fn reuse(&mut self, settled: SettledBlock) {
-        self.scratch.reuse(settled.0.effects.into_buffer());
+        self.scratch.reuse(settled.0.effects);
     }
 
     /// The state digest.

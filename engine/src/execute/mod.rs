@@ -16,29 +16,35 @@
 //! # Cost
 //!
 //! Where accounts are was found out before, on all cores (see `prepare`). What is left of a plain payment is one cache line of each
-//! account, brought closer a dozen payments ahead.
+//! account, brought closer three dozen payments ahead.
 
-mod contended;
 mod effects;
+mod firsts;
 #[cfg(feature = "measure")]
 pub(crate) mod measure;
+mod phases;
 mod sharded;
+mod unrooted;
 
 pub(crate) use effects::Effects;
 #[cfg(feature = "measure")]
 pub use sharded::PlantedOrder;
-pub(crate) use sharded::{Mode, Sharding};
+pub(crate) use sharded::{Mode, ShardCounts, Sharding};
 
 use crate::block::Block;
 use crate::ops::{Class, Operation, Source};
 use crate::prepare::Prepared;
-use crate::state::{ChangedGroups, Changes, Context, Scene, Slot, SlotSet, State, prefetch, sweep};
+use crate::roots::Changed;
+use crate::state::{Changes, Context, Leaves, Scene, Slot, State, sweep};
 use crate::transaction::TransactionRef;
-use crate::types::{Address, Digest, Rejection, RejectionCode, Time};
+use crate::types::{Address, Digest, Rejection, RejectionCode, RootInterval, Time};
 use sharded::execute_sharded;
+use unrooted::Unrooted;
 
-/// Transactions whose accounts are brought closer ahead of the one that is executed.
-const AHEAD: usize = 12;
+/// Transactions whose accounts are brought closer ahead of those that are executed, and how many at once: a processor that has to find out
+/// where one lies can only go on to the next if there isn't much between them.
+const AHEAD: usize = 32;
+const GROUP: usize = 16;
 
 /// What a block did to a state: proof that it was executed.
 #[derive(Debug)]
@@ -61,11 +67,11 @@ impl Settled {
 pub(crate) struct Scratch {
     changes: Changes,
     /// Memory of effects that were hashed.
-    spare: Vec<Vec<u8>>,
+    spare: Vec<Effects>,
     /// Changed accounts in order.
-    slots: Vec<u32>,
-    /// Groups of accounts, of assets and of entries that have changed since the last state root.
-    unrooted: [SlotSet; 3],
+    slots: Vec<Slot>,
+    /// What has changed since the last state root.
+    unrooted: Unrooted,
     /// How blocks go by shards, if any does.
     sharding: Option<Box<Sharding>>,
 }
@@ -76,19 +82,29 @@ impl Scratch {
         Self { sharding: Some(Box::new(sharding)), ..self }
     }
 
+    /// Collects what state roots of this interval need.
+    pub(crate) fn rooting(interval: RootInterval) -> Self {
+        Self { unrooted: Unrooted::new(interval), ..Self::default() }
+    }
+
     /// What has changed since this was last asked.
-    pub(crate) fn take_changed(&mut self) -> ChangedGroups {
-        let mut changed = ChangedGroups::default();
-        let [accounts, assets, entries] = &mut self.unrooted;
-        accounts.drain(|group| changed.accounts.push(group));
-        assets.drain(|group| changed.assets.push(group));
-        entries.drain(|group| changed.entries.push(group));
-        changed
+    pub(crate) fn take_changed(&mut self, state: &mut State) -> Changed {
+        self.unrooted.take(state)
+    }
+
+    /// Takes memory of leaves back.
+    pub(crate) fn reuse_leaves(&mut self, leaves: Leaves) {
+        self.unrooted.reuse(leaves);
+    }
+
+    /// How blocks have gone by shards since this was last asked.
+    pub(crate) fn take_shard_counts(&mut self) -> ShardCounts {
+        self.sharding.as_mut().map(|sharding| sharding.take_counts()).unwrap_or_default()
     }
 
     /// Takes memory back.
-    pub(crate) fn reuse(&mut self, buffer: Vec<u8>) {
-        self.spare.push(buffer);
+    pub(crate) fn reuse(&mut self, effects: Effects) {
+        self.spare.push(effects);
     }
 }
 
@@ -134,27 +150,30 @@ fn execute_in_order(block: &Block<'_>, state: &mut State, scratch: &mut Scratch)
     let mut rejections = Vec::new();
     let mut position = 0_u32;
     for run in &block.runs {
-        for (place, prepared) in run.prepared.iter().enumerate() {
-            if let Some(ahead) = run.prepared.get(place + AHEAD) {
-                let (payer, payee) = (ahead.payer(), ahead.payee());
-                if let Some(payer) = payer {
-                    state.prefetch(payer);
+        run.prepared.iter().take(AHEAD).for_each(|prepared| bring_closer(state, prepared));
+        for (start, group) in (0..).step_by(GROUP).zip(run.prepared.chunks(GROUP)) {
+            let later = run.prepared.get(start + AHEAD..).unwrap_or_default();
+            later.iter().take(GROUP).for_each(|prepared| bring_closer(state, prepared));
+            for prepared in group {
+                scratch.changes.go_to(Some(position));
+                if let Err(rejection) = execute(prepared, run.bytes, block.time, state, &mut scratch.changes) {
+                    rejections.push((position, rejection));
                 }
-                if let Some(payee) = payee {
-                    state.prefetch(payee);
-                }
+                position = position.saturating_add(1);
             }
-            if let Some(later) = run.prepared.get(place + 2 * AHEAD) {
-                prefetch(later);
-            }
-            scratch.changes.go_to(Some(position));
-            if let Err(rejection) = execute(prepared, run.bytes, block.time, state, &mut scratch.changes) {
-                rejections.push((position, rejection));
-            }
-            position = position.saturating_add(1);
         }
     }
     rejections
+}
+
+#[inline]
+fn bring_closer(state: &State, prepared: &Prepared) {
+    if let Some(payer) = prepared.payer() {
+        state.prefetch(payer);
+    }
+    if let Some(payee) = prepared.payee() {
+        state.prefetch(payee);
+    }
 }
 
 /// Executes one transaction, the short way if it is plain.
@@ -195,15 +214,14 @@ fn apply(
     };
     let expired = transaction.valid_until().is_some_and(|last| time > last);
     let used = state.use_sequence(slot, transaction.lane(), transaction.sequence());
-    if used.is_ok() {
-        changes.accounts.insert(slot.0);
-    }
     if expired {
         return Err(Rejection::new(RejectionCode::Expired, time.0));
     }
     used?;
 
-    let mut context = Context::new(state, changes, transaction.needs_journal());
+    // Where few accounts more may come into being, what finds no room late has to be undone.
+    let journalled = transaction.needs_journal() || state.is_nearly_full();
+    let mut context = Context::new(state, changes, journalled);
     context.within(Scene { time, account: address, further: transaction.further_signers() });
     context.expect(prepared.payee());
     for (place, (source, operation)) in (0_u16..).zip(transaction.operations()) {

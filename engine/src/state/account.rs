@@ -1,7 +1,7 @@
 //! An account's record, the side entries of what few accounts have, and their canonical bytes.
 
 use super::addresses::Cell;
-use super::chunks::Chunks;
+use super::further::FurtherBalances;
 use super::load::Unloadable;
 use super::window::{Use, Window};
 use crate::types::{Address, Amount, AssetId};
@@ -41,7 +41,22 @@ pub(crate) struct Account {
     pub(super) balances: u32,
     /// 1 + place in the table of further lanes; 0 = none.
     pub(super) lanes: u32,
-    _reserved: u32,
+    /// The last block that has changed `balance`.
+    pub(super) changed_in: BlockMark,
+}
+
+/// Tells the present block from all before it, as far as accounts remember those: not its height.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) struct BlockMark(u32);
+
+impl BlockMark {
+    /// No account remembers one that comes before it.
+    pub(super) const FIRST: Self = Self(1);
+
+    /// The mark of the next block; `None` if there are no more.
+    pub(super) fn next(self) -> Option<Self> {
+        self.0.checked_add(1).map(Self)
+    }
 }
 
 // With its address and the index this leaves an account below its budget of 128 bytes.
@@ -58,8 +73,32 @@ impl Default for Account {
             asset: NO_ASSET,
             balances: 0,
             lanes: 0,
-            _reserved: 0,
+            changed_in: BlockMark::default(),
         }
+    }
+}
+
+/// Canonical bytes of what most accounts are.
+pub(super) const PLAIN_BYTES: usize = 92;
+
+impl Account {
+    /// Whether it is what most accounts are: something of one asset, and one lane.
+    #[inline]
+    pub(super) fn is_plain(&self) -> bool {
+        (self.balances | self.lanes) == 0 && self.balance != Balance::ZERO
+    }
+
+    /// Writes the canonical bytes of one that is, whatever was there before.
+    #[inline]
+    pub(super) fn write_plain(&self, address: &Cell, bytes: &mut [u8; PLAIN_BYTES]) {
+        address.write(&mut bytes[..32]);
+        bytes[32..40].copy_from_slice(&self.window.top.to_le_bytes());
+        bytes[40..48].copy_from_slice(&self.window.bits.to_le_bytes());
+        // No further lane, one holding.
+        bytes[48..56].copy_from_slice(&(1_u64 << 32).to_le_bytes());
+        bytes[56..60].copy_from_slice(&self.asset.0.to_le_bytes());
+        bytes[60..76].copy_from_slice(&self.balance.available.0.to_le_bytes());
+        bytes[76..].copy_from_slice(&self.balance.held.0.to_le_bytes());
     }
 }
 
@@ -69,22 +108,6 @@ const FURTHER_LANES_MAX: usize = 63;
 /// Up to so many holdings the effects of a block say all of them, beyond it only what has changed. Otherwise whoever pays somebody
 /// in a million assets would make every later block with that account slow.
 const EFFECTS_HOLDINGS_MAX: u32 = 64;
-
-/// What an account holds beside its first asset. Anyone can pay it in any number of them.
-#[derive(Clone, Debug, Default)]
-pub(super) struct FurtherBalances {
-    pub(super) balances: Chunks<AssetId, Balance>,
-    /// How many of them aren't zero.
-    filled: u32,
-}
-
-impl FurtherBalances {
-    pub(super) fn set(&mut self, asset: AssetId, balance: Balance) {
-        let before = self.balances.insert(asset, balance).unwrap_or_default();
-        let is_filled = |balance| u32::from(balance != Balance::ZERO);
-        self.filled = self.filled.saturating_add(is_filled(balance)).saturating_sub(is_filled(before));
-    }
-}
 
 /// Windows of further lanes, by ascending lane.
 pub(super) type FurtherLanes = Vec<(u16, Window)>;
@@ -106,14 +129,14 @@ impl<'a> Record<'a> {
         if self.account.asset == asset {
             return self.account.balance;
         }
-        self.further.and_then(|further| further.balances.get(asset)).copied().unwrap_or_default()
+        self.further.map(|further| further.get(asset)).unwrap_or_default()
     }
 
     /// What the account holds by ascending asset, zeros left out.
     pub(super) fn holdings(&self) -> impl Iterator<Item = (AssetId, Balance)> + use<'a> {
         let first = (self.account.asset, self.account.balance);
         let further = self.further;
-        let rest = move || further.into_iter().flat_map(|further| further.balances.iter());
+        let rest = move || further.into_iter().flat_map(FurtherBalances::iter);
         let is_before = move |&(asset, _): &(AssetId, Balance)| asset < first.0;
         let all = rest().take_while(is_before).chain([first]).chain(rest().skip_while(is_before));
         all.filter(|&(_, balance)| balance != Balance::ZERO)
@@ -149,23 +172,15 @@ impl<'a> Record<'a> {
     /// ```
     #[inline]
     pub(super) fn encode(&self, address: &Cell, out: &mut Vec<u8>) {
-        let Account { window, balance, asset, balances: 0, lanes: 0, .. } = *self.account else {
-            return self.encode_long(address, out);
-        };
-        if balance == Balance::ZERO {
+        if !self.account.is_plain() {
             return self.encode_long(address, out);
         }
-        // What most accounts are, in one piece, written where it stays.
+        // In one piece, written where it stays.
         let start = out.len();
-        out.resize(start.saturating_add(92), 0);
-        let Some(bytes) = out.get_mut(start..).and_then(|bytes| bytes.first_chunk_mut::<92>()) else { return };
-        address.write(&mut bytes[..32]);
-        bytes[32..40].copy_from_slice(&window.top.to_le_bytes());
-        bytes[40..48].copy_from_slice(&window.bits.to_le_bytes());
-        bytes[52] = 1;
-        bytes[56..60].copy_from_slice(&asset.0.to_le_bytes());
-        bytes[60..76].copy_from_slice(&balance.available.0.to_le_bytes());
-        bytes[76..].copy_from_slice(&balance.held.0.to_le_bytes());
+        out.resize(start.saturating_add(PLAIN_BYTES), 0);
+        if let Some(bytes) = out.get_mut(start..).and_then(<[u8]>::first_chunk_mut) {
+            self.account.write_plain(address, bytes);
+        }
     }
 
     #[cold]
@@ -176,26 +191,20 @@ impl<'a> Record<'a> {
 
     /// How many holdings it has.
     pub(super) fn filled(&self) -> u32 {
-        let further = self.further.map_or(0, |further| further.filled);
+        let further = self.further.map_or(0, FurtherBalances::filled);
         further.saturating_add(u32::from(self.account.balance != Balance::ZERO))
     }
 
     /// What the effects of a block say of an account it changed: its canonical bytes; of one with many holdings their number, then
     /// those alone that the block changed, zeros included.
-    #[inline]
-    pub(super) fn encode_changed<I: Iterator<Item = AssetId>>(
-        &self,
-        address: &Cell,
-        changed: impl FnOnce() -> I,
-        out: &mut Vec<u8>,
-    ) {
+    pub(super) fn encode_changed(&self, address: &Cell, changed: impl FnOnce() -> Vec<AssetId>, out: &mut Vec<u8>) {
         let filled = self.filled();
         if filled <= EFFECTS_HOLDINGS_MAX {
             return self.encode(address, out);
         }
         self.encode_windows(address, out);
         out.extend_from_slice(&filled.to_le_bytes());
-        encode_holdings(changed().map(|asset| (asset, self.balance(asset))), out);
+        encode_holdings(changed().into_iter().map(|asset| (asset, self.balance(asset))), out);
     }
 
     fn encode_windows(&self, address: &Cell, out: &mut Vec<u8>) {

@@ -6,10 +6,12 @@
 //!
 //! Addresses, which never change, stand apart for everybody to read.
 
-use super::account::{Account, Balance, Decoded, FurtherBalances, FurtherLanes, LanesFull, NO_ASSET, Record};
+use super::account::{Account, Balance, BlockMark, Decoded, FurtherLanes, LanesFull, NO_ASSET, Record};
 use super::addresses::Addresses;
-use super::changed::ChangedBalances;
+use super::changed::{Changed, ChangedBalance, balances_of};
+use super::further::FurtherBalances;
 use super::index::Slot;
+use super::layout::{Layout, Place};
 use super::load::Unloadable;
 use super::pages::{Page, Pages, SharedPages};
 use super::prefetch::prefetch;
@@ -19,74 +21,38 @@ use crate::types::{Address, Amount, AssetId};
 use crate::wire::Reader;
 use std::sync::Arc;
 
-/// How accounts are spread over shards.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) struct Layout {
-    shards: u32,
-    page_bits: u32,
-    /// ⌈2⁶⁴ / shards⌉: multiplying by it divides (Lemire, Kaser, Kurz 2019). 0 for one shard.
-    inverse: u64,
-}
-
-impl Layout {
-    /// Enough shards for many threads; pages of 64 KB: so large that the list of those of ten million accounts stays in the cache and is
-    /// shared in a millisecond, small enough that one is copied in some microseconds and the copies of a busy time spread out.
-    pub(crate) const DEFAULT: Self = Self::new(64, 10);
-
-    /// `shards` in [1, 1024], pages of `2^page_bits` accounts.
-    pub(crate) const fn new(shards: u32, page_bits: u32) -> Self {
-        assert!(shards >= 1 && shards <= 1024 && page_bits <= 16);
-        Self { shards, page_bits, inverse: (u64::MAX / shards as u64).wrapping_add(1) }
-    }
-
-    /// Where an account lies.
-    #[inline]
-    pub(crate) fn place(self, slot: Slot) -> Place {
-        let page = slot.0 >> self.page_bits;
-        let own = if self.shards == 1 { page } else { high(u128::from(page) * u128::from(self.inverse)) };
-        let shard = page - own * self.shards;
-        Place { shard: shard as usize, page: own as usize, offset: (slot.0 & ((1 << self.page_bits) - 1)) as usize }
-    }
-
-    /// How many shards there are.
-    pub(crate) const fn shards(self) -> usize {
-        self.shards as usize
-    }
-
-    const fn page_len(self) -> usize {
-        1 << self.page_bits
-    }
-}
-
-/// The upper half of a product of two words; the quotient, which is no larger than a page number.
-#[inline]
-fn high(product: u128) -> u32 {
-    u32::try_from(product >> 64).unwrap_or(u32::MAX)
-}
-
-/// Where an account lies: its shard, the page of that shard, the place in it.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) struct Place {
-    pub(crate) shard: usize,
-    pub(super) page: usize,
-    pub(super) offset: usize,
-}
-
 const SIDE_PAGE_BITS: u32 = 8;
 
 /// Some of the accounts, with their side tables. An entry of a side table is sorted by asset or by lane.
 ///
 /// What a rejected transaction has opened of a side table stays there empty; whether it does can't be seen from outside.
 #[derive(Debug)]
+#[repr(align(128))]
 pub(crate) struct Shard {
     records: Vec<Page<Piece<Account>>>,
     balances: Pages<FurtherBalances, SIDE_PAGE_BITS>,
     lanes: Pages<FurtherLanes, SIDE_PAGE_BITS>,
+    /// What the present block has changed of it.
+    pub(super) changed: Changed,
 }
 
+// The list of pages is read at random.
+const _: () = assert!(size_of::<Page<Piece<Account>>>() == 24);
+
 impl Shard {
-    const fn new() -> Self {
-        Self { records: Vec::new(), balances: Pages::new(), lanes: Pages::new() }
+    fn new(layout: Layout) -> Self {
+        Self { records: Vec::new(), balances: Pages::new(), lanes: Pages::new(), changed: Changed::new(layout) }
+    }
+
+    fn add_page(&mut self, page: Piece<Account>) {
+        self.records.push(Page::Owned(page));
+        self.changed.add_page();
+    }
+
+    /// The accounts of a page.
+    #[inline]
+    pub(super) fn page(&self, page: usize) -> &[Account] {
+        self.records.get(page).map(Page::get).unwrap_or_default()
     }
 
     #[inline]
@@ -101,8 +67,13 @@ impl Shard {
 
     #[inline]
     fn record(&self, place: Place) -> Option<Record<'_>> {
-        let account = self.get(place)?;
-        Some(record(account, |place| self.balances.get(place), |place| self.lanes.get(place)))
+        Some(self.record_of(self.get(place)?))
+    }
+
+    /// An account of this shard with what it has in the side tables.
+    #[inline]
+    pub(super) fn record_of<'a>(&'a self, account: &'a Account) -> Record<'a> {
+        record(account, |place| self.balances.get(place), |place| self.lanes.get(place))
     }
 
     #[inline]
@@ -133,9 +104,25 @@ impl Shard {
 
     /// Changes what an account can spend of an asset that may not be its first.
     #[cold]
-    pub(super) fn set_further_available(&mut self, place: Place, asset: AssetId, available: Amount) {
+    pub(super) fn set_further_available(
+        &mut self,
+        (slot, place): (Slot, Place),
+        asset: AssetId,
+        after: Amount,
+        block: BlockMark,
+    ) {
         let before = self.further_balance(place, asset);
-        self.set_balance(place, asset, Balance { available, ..before });
+        self.set_balance(place, asset, Balance { available: after, ..before });
+        self.mark_balance((slot, place), asset, block);
+    }
+
+    /// Enters that this block has changed a balance.
+    pub(super) fn mark_balance(&mut self, (slot, place): (Slot, Place), asset: AssetId, block: BlockMark) {
+        self.changed.enter(place);
+        match self.get_mut(place) {
+            Some(account) if account.asset == asset => account.changed_in = block,
+            _ => self.changed.enter_balance(slot, asset),
+        }
     }
 
     fn set_further_balance(&mut self, place: Place, asset: AssetId, balance: Balance) {
@@ -192,28 +179,48 @@ pub(super) struct Accounts {
     addresses: Arc<Addresses>,
     layout: Layout,
     len: u32,
+    /// How many there may be.
+    max: u32,
+    /// The block in the making.
+    block: BlockMark,
     arena: Arena,
 }
 
 impl Accounts {
     pub(super) fn new(layout: Layout, arena: Arena) -> Self {
-        let shards = (0..layout.shards).map(|_| Shard::new()).collect();
-        Self { shards, addresses: Arc::new(Addresses::new(arena.clone())), layout, len: 0, arena }
+        let shards = (0..layout.shards()).map(|_| Shard::new(layout)).collect();
+        let addresses = Arc::new(Addresses::new(arena.clone()));
+        Self { shards, addresses, layout, len: 0, max: u32::MAX, block: BlockMark::FIRST, arena }
     }
 
     pub(super) const fn len(&self) -> u32 {
         self.len
     }
 
-    /// The shards, and where an account lies in them.
-    #[inline]
-    pub(super) fn shards(&mut self) -> (&mut [Shard], Layout) {
-        (&mut self.shards, self.layout)
+    /// No more than so many come into being.
+    pub(super) const fn limit(&mut self, max: u32) {
+        self.max = max;
     }
 
-    /// The addresses, how many there are, and the shards.
-    pub(super) fn split(&mut self) -> (&Addresses, u32, &mut [Shard]) {
-        (&self.addresses, self.len, &mut self.shards)
+    /// How many more may come into being.
+    pub(super) fn room(&self) -> u32 {
+        // The largest slot is the index's mark for a free place.
+        self.max.min(u32::MAX - 1).saturating_sub(self.len)
+    }
+
+    /// The shards, where an account lies in them, and the block in the making.
+    #[inline]
+    pub(super) fn shards(&mut self) -> (&mut [Shard], Layout, BlockMark) {
+        (&mut self.shards, self.layout, self.block)
+    }
+
+    /// The addresses, how many there are, the shards, and the block in the making.
+    pub(super) fn split(&mut self) -> (&Addresses, u32, &mut [Shard], BlockMark) {
+        (&self.addresses, self.len, &mut self.shards, self.block)
+    }
+
+    pub(super) fn shard(&self, shard: usize) -> Option<&Shard> {
+        self.shards.get(shard)
     }
 
     pub(super) const fn layout(&self) -> Layout {
@@ -226,12 +233,14 @@ impl Accounts {
 
     pub(super) fn push(&mut self, address: &Address) -> Option<Slot> {
         let slot = Slot(self.len);
-        // The largest slot is the index's mark for a free place.
-        self.len = self.len.checked_add(1).filter(|&after| after < u32::MAX)?;
+        if self.room() == 0 {
+            return None;
+        }
+        self.len = self.len.checked_add(1)?;
         let place = self.layout.place(slot);
         let shard = &mut self.shards[place.shard];
         if shard.records.len() == place.page {
-            shard.records.push(Page::Owned(self.arena.piece(self.layout.page_len(), |_| Account::default())));
+            shard.add_page(self.arena.piece(self.layout.page_len(), |_| Account::default()));
         }
         self.addresses.set(slot, address);
         Some(slot)
@@ -300,7 +309,6 @@ impl Accounts {
     }
 
     /// Canonical bytes of an account, appended: what the digests are made of.
-    #[cfg(test)]
     pub(super) fn encode(&self, slot: Slot, out: &mut Vec<u8>) {
         if let (Some(record), Some(address)) = (self.record(slot), self.addresses.cell(slot)) {
             record.encode(address, out);
@@ -312,12 +320,74 @@ impl Accounts {
         self.record(slot).is_some_and(|record| record.filled() > 0)
     }
 
-    /// What the effects of a block say of an account it changed.
-    #[inline]
-    pub(super) fn encode_changed(&self, slot: Slot, changed: &mut ChangedBalances, out: &mut Vec<u8>) {
-        if let (Some(record), Some(address)) = (self.record(slot), self.addresses.cell(slot)) {
-            record.encode_changed(address, || changed.of(slot), out);
+    /// Enters that the block in the making has changed an account.
+    pub(super) fn mark(&mut self, slot: Slot) {
+        let place = self.layout.place(slot);
+        if let Some(shard) = self.shards.get_mut(place.shard) {
+            shard.changed.enter(place);
         }
+    }
+
+    /// Enters that the block in the making has changed what an account holds of an asset.
+    pub(super) fn mark_balance(&mut self, slot: Slot, asset: AssetId) {
+        let place = self.layout.place(slot);
+        if let Some(shard) = self.shards.get_mut(place.shard) {
+            shard.mark_balance((slot, place), asset, self.block);
+        }
+    }
+
+    /// Gives the accounts that the block has changed, in order, and forgets them.
+    pub(super) fn drain_changed(&mut self, mut visit: impl FnMut(Slot)) {
+        let Self { shards, layout, len, .. } = self;
+        let pages = len.div_ceil(u32::try_from(layout.page_len()).unwrap_or(1));
+        let touched: usize = shards.iter().map(|shard| shard.changed.pages().len()).sum();
+        let mut order: Vec<u32> = Vec::new();
+        // Looking at every page costs less than sorting when there is something on many of them.
+        if touched >= pages as usize / 8 {
+            order.extend(0..pages);
+        } else {
+            for (shard, number) in shards.iter().zip(0..) {
+                order.extend(shard.changed.pages().iter().map(|&own| layout.page_of(number, own)));
+            }
+            order.sort_unstable();
+        }
+        for page in order {
+            let Place { shard, page: own, .. } = layout.place_of_page(page);
+            if let Some(shard) = shards.get_mut(shard) {
+                let first = layout.first_on(page).0;
+                shard.changed.drain_page(own, |place| visit(Slot(first + place)));
+            }
+        }
+        shards.iter_mut().for_each(|shard| shard.changed.clear_pages());
+    }
+
+    /// Ends the block in the making: what it has changed has been told.
+    pub(super) fn end_block(&mut self) {
+        self.shards.iter_mut().for_each(|shard| shard.changed.clear_balances());
+        self.block = self.block.next().unwrap_or_else(|| {
+            // Once in four thousand million blocks, so that no old mark is taken for a new one.
+            for page in self.shards.iter_mut().flat_map(|shard| &mut shard.records) {
+                page.get_mut().iter_mut().for_each(|account| account.changed_in = BlockMark::default());
+            }
+            BlockMark::FIRST
+        });
+    }
+
+    /// The assets of which the block has changed what an account holds, ascending. `further` is [`further_changed`](Self::further_changed).
+    pub(super) fn changed_assets(&self, account: &Account, slot: Slot, further: &[ChangedBalance]) -> Vec<AssetId> {
+        let first = (account.changed_in == self.block).then_some(account.asset);
+        let mut assets: Vec<AssetId> = first.into_iter().chain(balances_of(further, slot)).collect();
+        assets.sort_unstable();
+        assets.dedup();
+        assets
+    }
+
+    /// The balances that the block has changed which aren't the first of their account, in order.
+    pub(super) fn further_changed(&self) -> Vec<ChangedBalance> {
+        let mut all = Vec::new();
+        self.shards.iter().for_each(|shard| shard.changed.append_balances(&mut all));
+        all.sort_unstable();
+        all
     }
 
     /// Reads an account back from the bytes that digests are made of, and gives it the next slot.
@@ -382,8 +452,8 @@ impl SharedAccounts {
     pub(super) fn release_below(&mut self, slot: Slot) {
         let nothing: Arc<Piece<Account>> = Arc::default();
         // From the end, so that what was let go of before is met last and ends it.
-        for page in (0..slot.0 >> self.layout.page_bits).rev() {
-            let place = self.layout.place(Slot(page << self.layout.page_bits));
+        for page in (0..self.layout.page(slot)).rev() {
+            let place = self.layout.place_of_page(page);
             let shard = self.shards.get_mut(place.shard);
             match shard.and_then(|shard| shard.records.get_mut(place.page)) {
                 Some(page) if !page.is_empty() => *page = nothing.clone(),
@@ -398,6 +468,15 @@ impl SharedAccounts {
         let shard = self.shards.get(place.shard)?;
         let account = shard.records.get(place.page)?.get(place.offset)?;
         Some(record(account, |place| shard.balances.get(place), |place| shard.lanes.get(place)))
+    }
+
+    /// Brings a record and its address closer.
+    #[inline]
+    pub(super) fn prefetch(&self, slot: Slot) {
+        if let Some(record) = self.record(slot) {
+            prefetch(record.account);
+        }
+        self.addresses.prefetch(slot);
     }
 
     pub(super) fn balance(&self, slot: Slot, asset: AssetId) -> Balance {
@@ -450,30 +529,6 @@ mod tests {
     }
 
     #[test]
-    fn whoever_pays_somebody_in_a_hundred_thousand_assets_makes_no_later_block_large() {
-        let mut accounts = Accounts::new(Layout::DEFAULT, Arena::default());
-        let (mut changed, mut effects) = (ChangedBalances::default(), Vec::new());
-        let slot = accounts.push(&Address([7; 32])).unwrap();
-        // The highest number first, so that each goes before all others.
-        (0..100_000).rev().for_each(|asset| accounts.set_balance(slot, AssetId(asset), coins(1)));
-        for asset in [5, 99_999, 70_000, 5] {
-            accounts.set_balance(slot, AssetId(asset), if asset == 70_000 { Balance::ZERO } else { coins(2) });
-            changed.enter(slot, AssetId(asset));
-        }
-        accounts.encode_changed(slot, &mut changed, &mut effects);
-        let head = 32 + 16 + 4;
-        assert_eq!(effects.len(), head + 4 + 4 + 3 * 36);
-        assert_eq!(effects[head..head + 8], [99_999_u32.to_le_bytes(), 3_u32.to_le_bytes()].concat());
-        assert_eq!(effects[head + 8..head + 12], 5_u32.to_le_bytes());
-        assert_eq!(effects[head + 8 + 36..head + 12 + 36], 70_000_u32.to_le_bytes());
-        // The record itself has all of them.
-        let mut record = Vec::new();
-        accounts.encode(slot, &mut record);
-        assert_eq!(record.len(), head + 4 + 99_999 * 36);
-        assert_eq!(accounts.share().balances(slot).len(), 99_999);
-    }
-
-    #[test]
     fn an_account_that_is_taken_back_leaves_nothing_in_the_side_table() {
         let mut accounts = Accounts::new(Layout::new(1, 8), Arena::default());
         let payer = accounts.push(&Address([1; 32])).unwrap();
@@ -489,19 +544,6 @@ mod tests {
         }
         assert!(accounts.shards[0].balances.len() <= 2, "{} entries", accounts.shards[0].balances.len());
         assert_eq!(accounts.share().balances(payer).len(), 3);
-    }
-
-    #[test]
-    fn every_slot_has_a_place_of_its_own_in_every_layout() {
-        for (shards, page_bits) in [(1, 0), (2, 0), (7, 0), (64, 8), (3, 2), (1000, 1)] {
-            let layout = Layout::new(shards, page_bits);
-            for page in (0..5_000).chain(u32::MAX - 3..=u32::MAX).map(|page| page >> page_bits) {
-                let slot = Slot(page << page_bits);
-                let expected = Place { shard: (page % shards) as usize, page: (page / shards) as usize, offset: 0 };
-                assert_eq!(layout.place(slot), expected, "{layout:?}, page {page}");
-            }
-        }
-        assert_eq!(Layout::DEFAULT.place(Slot(64 * 1024 + 5)), Place { shard: 0, page: 1, offset: 5 });
     }
 
     #[test]

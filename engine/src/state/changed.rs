@@ -1,135 +1,158 @@
-//! Which balances a block has changed.
+//! Which accounts of a shard a block has changed, and which of their balances.
+//!
+//! Each shard says it of its own accounts, so that those who work on shards side by side share nothing. A bit per account, and a mark per
+//! page of the words of it that aren't zero: entering costs two words, and giving back what was entered, in order and without sorting
+//! accounts.
+//!
+//! Of its first balance an account says itself in which block it has changed; here are the others, which few accounts have.
 
 use super::Slot;
-use super::account::NO_ASSET;
-use crate::types::{Amount, AssetId};
+use super::layout::{Layout, Place};
+use crate::types::AssetId;
 
-/// Balances in the order they changed, some of them more than once; in order when somebody asks.
+/// Accounts whose bits are in one word.
+const WORD: usize = u64::BITS as usize;
+
+/// What a block has changed in a shard.
 #[derive(Debug, Default)]
-pub(crate) struct ChangedBalances {
-    entries: Vec<Entry>,
-    /// The same, as shards have found it out, until somebody asks.
-    parts: Vec<Vec<Entry>>,
-    is_sorted: bool,
+pub(super) struct Changed {
+    /// By page: which of its words aren't zero.
+    marks: Vec<u64>,
+    /// As many for each page.
+    words: Vec<u64>,
+    /// Words for a page, as a power of two.
+    words_bits: u32,
+    /// Pages with a mark, in the order they got it.
+    pages: Vec<u32>,
+    /// Balances beside accounts' first ones, in the order they changed, some more than once.
+    balances: Vec<ChangedBalance>,
 }
 
-/// The slot above the asset.
+/// A balance by its account, then its asset.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub(super) struct Entry(u64);
+pub(super) struct ChangedBalance(Slot, AssetId);
 
-impl Entry {
+impl Changed {
+    pub(super) fn new(layout: Layout) -> Self {
+        let words = layout.page_len().div_ceil(WORD);
+        // A page's words are told apart by the bits of one.
+        debug_assert!(words <= WORD && words.is_power_of_two());
+        Self { words_bits: words.trailing_zeros(), ..Self::default() }
+    }
+
+    /// Makes room for another page.
+    pub(super) fn add_page(&mut self) {
+        self.marks.push(0);
+        self.words.resize(self.marks.len() << self.words_bits, 0);
+    }
+
+    /// Enters an account.
     #[inline]
-    fn new(slot: Slot, asset: AssetId) -> Self {
-        Self(u64::from(slot.0) << 32 | u64::from(asset.0))
-    }
-
-    #[inline]
-    pub(super) const fn slot(self) -> Slot {
-        Slot((self.0 >> 32) as u32)
-    }
-
-    fn asset(self) -> AssetId {
-        AssetId(u32::try_from(self.0 & u64::from(u32::MAX)).unwrap_or(u32::MAX))
-    }
-}
-
-impl ChangedBalances {
-    #[inline]
-    pub(super) fn enter(&mut self, slot: Slot, asset: AssetId) {
-        self.entries.push(Entry::new(slot, asset));
-    }
-
-    /// Takes what a shard has found out; leaves memory for the next block.
-    pub(super) fn take_part(&mut self, part: &mut Vec<Entry>) {
-        if !part.is_empty() {
-            let capacity = part.capacity();
-            self.parts.push(std::mem::replace(part, Vec::with_capacity(capacity)));
-        }
-    }
-
-    /// The assets whose balances have changed of one account, ascending. The first who asks pays for the sorting; hardly any block
-    /// has anyone who asks.
-    pub(super) fn of(&mut self, slot: Slot) -> impl Iterator<Item = AssetId> {
-        if !self.is_sorted {
-            for part in self.parts.drain(..) {
-                self.entries.extend(part.into_iter().filter(|entry| entry.asset() != NO_ASSET));
+    pub(super) fn enter(&mut self, place: Place) {
+        let word = place.offset / WORD;
+        let at = (place.page << self.words_bits) + word;
+        if let (Some(mark), Some(bits)) = (self.marks.get_mut(place.page), self.words.get_mut(at)) {
+            if *mark == 0 {
+                // There are never so many pages.
+                self.pages.push(u32::try_from(place.page).unwrap_or(u32::MAX));
             }
-            self.entries.sort_unstable();
-            self.entries.dedup();
-            self.is_sorted = true;
+            *mark |= 1 << word;
+            *bits |= 1 << (place.offset % WORD);
         }
-        let start = self.entries.partition_point(|&entry| entry.slot() < slot);
-        let own = self.entries.get(start..).unwrap_or_default().iter().take_while(move |&&entry| entry.slot() == slot);
-        own.map(|&entry| entry.asset())
     }
 
-    pub(crate) fn clear(&mut self) {
-        self.entries.clear();
-        self.parts.clear();
-        self.is_sorted = false;
+    /// Enters a balance that isn't its account's first one.
+    #[cold]
+    pub(super) fn enter_balance(&mut self, slot: Slot, asset: AssetId) {
+        self.balances.push(ChangedBalance(slot, asset));
+    }
+
+    /// Gives the accounts of a page that have changed, ascending, as their places on it, and forgets them.
+    #[inline]
+    pub(super) fn drain_page(&mut self, page: usize, mut visit: impl FnMut(u32)) {
+        let Some(mark) = self.marks.get_mut(page) else { return };
+        for word in bits(std::mem::take(mark)) {
+            let Some(own) = self.words.get_mut((page << self.words_bits) + word as usize) else { return };
+            for bit in bits(std::mem::take(own)) {
+                visit(word * u64::BITS + bit);
+            }
+        }
+    }
+
+    /// Pages of the shard on which something has changed.
+    pub(super) fn pages(&self) -> &[u32] {
+        &self.pages
+    }
+
+    /// Forgets which pages those were: all have been drained.
+    pub(super) fn clear_pages(&mut self) {
+        self.pages.clear();
+    }
+
+    /// Moves the balances there are, once somebody asks for any.
+    pub(super) fn append_balances(&self, all: &mut Vec<ChangedBalance>) {
+        all.extend_from_slice(&self.balances);
+    }
+
+    /// Forgets the balances.
+    pub(super) fn clear_balances(&mut self) {
+        self.balances.clear();
     }
 }
 
-/// What a block has changed in one shard. Put together with the other shards' by `Changes::take_part`.
-#[derive(Debug, Default)]
-pub(crate) struct ChangedPart {
-    /// In the order they changed; `NO_ASSET` where only the window has.
-    pub(super) entries: Vec<Entry>,
-    /// Credits less debits, modulo 2¹²⁸. An asset may come more than once.
-    pub(super) flows: Vec<(AssetId, u128)>,
+/// The assets whose balances have changed of one account beside its first one, ascending; `all` is sorted.
+pub(super) fn balances_of(all: &[ChangedBalance], slot: Slot) -> impl Iterator<Item = AssetId> {
+    let start = all.partition_point(|&ChangedBalance(other, _)| other < slot);
+    let own = all.get(start..).unwrap_or_default().iter().take_while(move |&&ChangedBalance(other, _)| other == slot);
+    own.map(|&ChangedBalance(_, asset)| asset)
 }
 
-impl ChangedPart {
-    /// A sequence was used up and nothing else.
-    #[inline]
-    pub(crate) fn used(&mut self, slot: Slot) {
-        self.entries.push(Entry::new(slot, NO_ASSET));
-    }
-
-    /// An account has paid.
-    #[inline]
-    pub(crate) fn debited(&mut self, slot: Slot, asset: AssetId, amount: Amount) {
-        self.entries.push(Entry::new(slot, asset));
-        let flow = self.flow(asset);
-        *flow = flow.wrapping_sub(amount.0);
-    }
-
-    /// An account was paid.
-    #[inline]
-    pub(crate) fn credited(&mut self, slot: Slot, asset: AssetId, amount: Amount) {
-        self.entries.push(Entry::new(slot, asset));
-        let flow = self.flow(asset);
-        *flow = flow.wrapping_add(amount.0);
-    }
-
-    /// The sum of the asset that moved last is at hand.
-    #[inline]
-    fn flow(&mut self, asset: AssetId) -> &mut u128 {
-        if self.flows.last().is_none_or(|&(last, _)| last != asset) {
-            self.flows.push((asset, 0));
-        }
-        let last = self.flows.len() - 1;
-        &mut self.flows[last].1
-    }
+/// Places of the bits that are set, ascending.
+#[inline]
+fn bits(mut word: u64) -> impl Iterator<Item = u32> {
+    std::iter::from_fn(move || {
+        let bit = (word != 0).then_some(word.trailing_zeros());
+        word &= word.wrapping_sub(1);
+        bit
+    })
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use std::collections::BTreeSet;
 
     #[test]
-    fn each_is_given_once_and_in_order_to_its_own_account() {
-        let mut changed = ChangedBalances::default();
-        for round in 0..2 {
-            for (slot, asset) in [(7, 3), (u32::MAX, 1), (7, u32::MAX), (0, 9), (7, 3), (7, 0)] {
-                changed.enter(Slot(slot), AssetId(asset));
+    fn accounts_come_back_once_and_in_order_page_by_page() {
+        for page_bits in [0, 3, 6, 10, 12] {
+            let layout = Layout::new(1, page_bits);
+            let mut changed = Changed::new(layout);
+            (0..=20_000_u32 >> page_bits).for_each(|_| changed.add_page());
+            for round in 1..4_u32 {
+                let slots: BTreeSet<u32> = (0..2_000 * round).map(|n| n.wrapping_mul(2_654_435_761) % 20_000).collect();
+                slots.iter().chain(&slots).for_each(|&slot| changed.enter(layout.place(Slot(slot))));
+                let mut pages = changed.pages().to_vec();
+                pages.sort_unstable();
+                let mut found = Vec::new();
+                for page in pages {
+                    changed.drain_page(page as usize, |place| found.push((page << page_bits) + place));
+                }
+                changed.clear_pages();
+                assert!(found.iter().eq(&slots), "pages of 2^{page_bits}, round {round}");
             }
-            let mut of = |slot| changed.of(Slot(slot)).map(|asset| asset.0).collect::<Vec<_>>();
-            assert_eq!(of(7), [0, 3, u32::MAX], "round {round}");
-            assert_eq!((of(0), of(u32::MAX), of(8)), (vec![9], vec![1], vec![]));
-            changed.clear();
-            assert_eq!(changed.of(Slot(7)).count(), 0);
-            changed.clear();
         }
+    }
+
+    #[test]
+    fn balances_go_to_their_own_account() {
+        let mut changed = Changed::default();
+        for (slot, asset) in [(7, 3), (u32::MAX, 1), (7, u32::MAX), (0, 9), (7, 0)] {
+            changed.enter_balance(Slot(slot), AssetId(asset));
+        }
+        let mut all = Vec::new();
+        changed.append_balances(&mut all);
+        all.sort_unstable();
+        let of = |slot| balances_of(&all, Slot(slot)).map(|asset| asset.0).collect::<Vec<_>>();
+        assert_eq!((of(7), of(0), of(u32::MAX), of(8)), (vec![0, 3, u32::MAX], vec![9], vec![1], vec![]));
     }
 }

@@ -5,7 +5,6 @@
 //! everything before it changes anything.
 
 use super::account::Balance;
-use super::changed::{ChangedBalances, ChangedPart};
 use super::entries::Place;
 use super::facts::Scene;
 use super::slots::SlotSet;
@@ -13,13 +12,11 @@ use super::{Asset, Slot, State};
 use crate::ops::{RegisterAsset, Source};
 use crate::types::{Address, Amount, AssetId, Event, Happening, Rejection, RejectionCode};
 
-/// What a block has changed so far, and whether money was made of nothing.
+/// What a block has changed so far beside accounts, which say it themselves, and whether money was made of nothing.
 #[derive(Debug, Default)]
 pub(crate) struct Changes {
-    pub accounts: SlotSet,
     pub assets: SlotSet,
     pub entries: SlotSet,
-    pub balances: ChangedBalances,
     /// What has happened to accounts beside what transactions say, encoded.
     pub events: Vec<u8>,
     /// The place in the block of the transaction at hand; `None` before the first.
@@ -36,13 +33,10 @@ pub(crate) struct Changes {
 
 impl Changes {
     #[inline]
-    fn enter(&mut self, undo: &Undo) {
+    fn enter(&mut self, undo: &Undo, state: &mut State) {
         match undo {
-            Undo::Balance { slot, asset, .. } => {
-                self.accounts.insert(slot.0);
-                self.balances.enter(*slot, *asset);
-            }
-            Undo::Account { slot, .. } => self.accounts.insert(slot.0),
+            Undo::Balance { slot, asset, .. } => state.accounts.mark_balance(*slot, *asset),
+            Undo::Account { slot, .. } => state.accounts.mark(*slot),
             Undo::Issued { asset, .. } | Undo::Asset { asset } | Undo::AssetChange { asset, .. } => {
                 self.assets.insert(asset.0);
             }
@@ -58,27 +52,19 @@ impl Changes {
 
     /// Enters that an account has paid.
     #[inline]
-    pub(super) fn debited(&mut self, slot: Slot, asset: AssetId, amount: Amount) {
-        self.accounts.insert(slot.0);
-        self.balances.enter(slot, asset);
+    pub(super) fn debited(&mut self, asset: AssetId, amount: Amount) {
         self.flow(asset, amount, Amount::ZERO);
     }
 
     /// Enters that an account was paid.
     #[inline]
-    pub(super) fn credited(&mut self, slot: Slot, asset: AssetId, amount: Amount) {
-        self.accounts.insert(slot.0);
-        self.balances.enter(slot, asset);
+    pub(super) fn credited(&mut self, asset: AssetId, amount: Amount) {
         self.flow(asset, Amount::ZERO, amount);
     }
 
-    /// Takes what has changed in a shard, and leaves it empty.
-    pub(crate) fn take_part(&mut self, part: &mut ChangedPart) {
-        for entry in &part.entries {
-            self.accounts.insert(entry.slot().0);
-        }
-        self.balances.take_part(&mut part.entries);
-        for (asset, sum) in part.flows.drain(..) {
+    /// Takes what has flowed elsewhere, and leaves nothing there.
+    pub(crate) fn take_flows(&mut self, flows: &mut Flows) {
+        for (asset, sum) in flows.0.drain(..) {
             self.flow(asset, Amount::ZERO, Amount(sum));
         }
     }
@@ -117,6 +103,36 @@ impl Changes {
             }
         });
         found
+    }
+}
+
+/// Credits less debits by asset, modulo 2¹²⁸, of somebody who works beside others. An asset may come more than once.
+#[derive(Debug, Default)]
+pub(crate) struct Flows(Vec<(AssetId, u128)>);
+
+impl Flows {
+    /// An account has paid.
+    #[inline]
+    pub(crate) fn debited(&mut self, asset: AssetId, amount: Amount) {
+        let sum = self.sum(asset);
+        *sum = sum.wrapping_sub(amount.0);
+    }
+
+    /// An account was paid.
+    #[inline]
+    pub(crate) fn credited(&mut self, asset: AssetId, amount: Amount) {
+        let sum = self.sum(asset);
+        *sum = sum.wrapping_add(amount.0);
+    }
+
+    /// That of the asset that moved last is at hand.
+    #[inline]
+    fn sum(&mut self, asset: AssetId) -> &mut u128 {
+        if self.0.last().is_none_or(|&(last, _)| last != asset) {
+            self.0.push((asset, 0));
+        }
+        let last = self.0.len() - 1;
+        &mut self.0[last].1
     }
 }
 
@@ -291,7 +307,7 @@ impl<'a> Context<'a> {
     pub(super) fn record(&mut self, undo: Undo) {
         match &mut self.journal {
             Some(journal) => journal.push(undo),
-            None => self.changes.enter(&undo),
+            None => self.changes.enter(&undo, self.state),
         }
     }
 
@@ -299,7 +315,7 @@ impl<'a> Context<'a> {
     #[inline]
     pub(crate) fn keep(self) {
         let Some(mut journal) = self.journal else { return };
-        journal.drain(..).for_each(|undo| self.changes.enter(&undo));
+        journal.drain(..).for_each(|undo| self.changes.enter(&undo, self.state));
         self.changes.journal = journal;
     }
 

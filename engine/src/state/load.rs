@@ -2,10 +2,11 @@
 
 use super::State;
 use super::account::{Balance, Decoded, Record};
-use super::accounts::{Accounts, Layout};
+use super::accounts::Accounts;
 use super::asset::Assets;
 use super::entries::Entries;
 use super::index::IndexBuilder;
+use super::layout::Layout;
 use super::payment::Issuers;
 use crate::arena::Arena;
 use crate::types::{Address, AssetId, Time};

@@ -20,9 +20,14 @@ mod authorities;
 mod changed;
 mod chunks;
 mod context;
+mod effects;
 mod entries;
 mod facts;
+mod further;
 mod index;
+mod layout;
+mod leaves;
+mod level;
 mod load;
 mod markets;
 mod pages;
@@ -38,29 +43,30 @@ mod window;
 
 pub(crate) use account::Balance;
 pub use asset::Asset;
-pub(crate) use changed::{ChangedBalances, ChangedPart};
-pub(crate) use context::{Changes, Context};
+pub(crate) use context::{Changes, Context, Flows};
 pub use entries::{
     AuthorityState, Channel, GrantState, HoldState, HolderState, MarketState, OrderState, Record, Share,
 };
 pub(crate) use facts::{SWEEP_EVENTS_MAX, Scene, sweep};
 pub(crate) use index::{Resolver, Slot};
+pub(crate) use leaves::Leaves;
 pub(crate) use load::{StateLoader, decode_record};
 pub(crate) use markets::ORDERS_MET_MAX;
 pub(crate) use records::{StateHasher, StateRecords};
 pub(crate) use slots::SlotSet;
 pub(crate) use snapshot::StateSnapshot;
-pub(crate) use tree::{ChangedGroups, Keys, RootParts, StateTree, group_of, levels_above};
+pub(crate) use tree::{ChangedNodes, Kept, Keys, RootParts, StateTree, levels_above};
 
 use crate::arena::Arena;
 use crate::types::{Address, Amount, AssetId, Rejection, RejectionCode, Time};
 use accounts::Accounts;
-pub(crate) use accounts::{Layout, Shard};
+pub(crate) use accounts::Shard;
 use asset::Assets;
 use entries::Entries;
 use index::{Hash, Index};
+pub(crate) use layout::Layout;
 use payment::Issuers;
-pub(crate) use payment::{Judged, Known, Payment};
+pub(crate) use payment::{Debited, Known, Moment, Payment};
 pub(crate) use prefetch::prefetch;
 use window::Use;
 
@@ -126,13 +132,6 @@ impl State {
         self.accounts.prefetch(slot);
     }
 
-    /// Brings the record of an account and its address closer.
-    #[inline]
-    pub(crate) fn prefetch_whole(&self, slot: u32) {
-        self.accounts.prefetch(Slot(slot));
-        self.accounts.addresses().prefetch(Slot(slot));
-    }
-
     /// Uses up a sequence of an account. `Err` says why it can't be used; then nothing has changed.
     #[inline]
     pub(crate) fn use_sequence(&mut self, slot: Slot, lane: u16, sequence: u64) -> Result<(), Rejection> {
@@ -142,6 +141,7 @@ impl State {
             Ok((_, Use::OutOfWindow(lowest))) => Err(Rejection::new(RejectionCode::OutOfWindow, lowest)),
             Ok((window, Use::Fresh)) => {
                 self.accounts.set_window(slot, lane, window.with(sequence));
+                self.accounts.mark(slot);
                 Ok(())
             }
         }
@@ -154,11 +154,14 @@ impl State {
         Ok(slot)
     }
 
-    /// What the effects of a block say of an account it changed: slot, then the record, of which only the changed holdings if there
-    /// are many.
-    pub(crate) fn encode_changed_account(&self, slot: u32, changed: &mut ChangedBalances, out: &mut Vec<u8>) {
-        out.extend_from_slice(&slot.to_le_bytes());
-        self.accounts.encode_changed(Slot(slot), changed, out);
+    /// Canonical bytes of an account.
+    pub(crate) fn encode_account(&self, slot: Slot, out: &mut Vec<u8>) {
+        self.accounts.encode(slot, out);
+    }
+
+    /// How many accounts, assets and places for entries there are.
+    pub(crate) const fn counts(&self) -> [u32; 3] {
+        [self.accounts.len(), self.assets.len(), self.entries.len()]
     }
 
     /// Canonical bytes of a changed asset: number, then the record.
@@ -171,6 +174,17 @@ impl State {
     pub(crate) fn encode_entry(&self, number: u32, out: &mut Vec<u8>) {
         out.extend_from_slice(&number.to_le_bytes());
         self.entries.encode(number, out);
+    }
+
+    /// Says how many accounts there may be: a rule of the ledger.
+    pub(crate) const fn limit_accounts(&mut self, max: u32) {
+        self.accounts.limit(max);
+    }
+
+    /// Whether a transaction could open more accounts than there may be.
+    #[inline]
+    pub(crate) fn is_nearly_full(&self) -> bool {
+        self.accounts.room() < index::TAKEN_BACK_MAX
     }
 
     /// The state stands at the time of its last block.

@@ -5,11 +5,13 @@
 //! the same order of precedence. Each half concerns one account and no other, so whoever has a shard to itself can do the halves of
 //! its accounts beside those who do others'.
 
-use super::accounts::{Place, Shard};
+use super::account::BlockMark;
+use super::accounts::Shard;
 use super::addresses::Addresses;
 use super::asset::Assets;
 use super::entries::Entries;
 use super::index::Index;
+use super::layout::Place;
 use super::window::{Use, Window};
 use super::{Asset, Changes, Layout, Slot, State};
 use crate::types::{Address, Amount, AssetId, Rejection, RejectionCode, Time};
@@ -22,22 +24,38 @@ pub(crate) struct Payment {
     pub asset: AssetId,
     pub amount: Amount,
     pub sequence: u64,
-    /// Its last block time; `None` is unbounded.
-    pub valid_until: Option<Time>,
+    /// Its last block time; the latest there is if it is unbounded.
+    pub valid_until: Time,
 }
 
-/// What becomes of the payer's half.
+/// What became of the payer's half.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Judged {
+pub(crate) enum Debited {
+    /// The account has paid.
+    Paid,
+    /// There isn't enough; a credit could change that. Nothing has changed; the window as it would be.
+    Uncovered(Window, Rejection),
+    /// Rejected whatever the balance is; the sequence is used up if it was fresh.
+    Rejected(Rejection),
+}
+
+/// What a payer's half comes to.
+enum Judged {
     /// It can pay. The window and what is left afterwards.
     Covered(Window, Amount),
-    /// There isn't enough; a credit could change that. The window afterwards.
     Uncovered(Window, Rejection),
-    /// Rejected whatever the balance is. The window afterwards, if it changes.
+    /// The window afterwards, if it changes.
     Rejected(Option<Window>, Rejection),
 }
 
-#[inline]
+/// The block that payments are in: its time, and the mark by which accounts remember it.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Moment {
+    pub time: Time,
+    pub block: BlockMark,
+}
+
+#[inline(always)]
 fn judge(own: Window, available: Amount, payment: &Payment, time: Time) -> Judged {
     let sequence = payment.sequence;
     let used = match own.check(sequence) {
@@ -45,7 +63,7 @@ fn judge(own: Window, available: Amount, payment: &Payment, time: Time) -> Judge
         Use::Duplicate => Some(Rejection::new(RejectionCode::Duplicate, sequence)),
         Use::OutOfWindow(lowest) => Some(Rejection::new(RejectionCode::OutOfWindow, lowest)),
     };
-    if payment.valid_until.is_some_and(|last| time > last) {
+    if time > payment.valid_until {
         let window = used.is_none().then(|| own.with(sequence));
         return Judged::Rejected(window, Rejection::new(RejectionCode::Expired, time.0));
     }
@@ -64,16 +82,47 @@ fn judge(own: Window, available: Amount, payment: &Payment, time: Time) -> Judge
 
 /// The halves of payments, for whoever has the shard to itself.
 impl Shard {
-    /// Judges the payer's half; changes nothing.
-    #[inline]
-    pub(crate) fn judge(&self, payer: Place, payment: &Payment, time: Time) -> Option<Judged> {
-        let account = self.get(payer)?;
-        let available = if account.asset == payment.asset {
-            account.balance.available
-        } else {
-            self.further_balance(payer, payment.asset).available
+    /// The payer's half, if it can be paid whatever else happens in the block.
+    #[inline(always)]
+    pub(crate) fn debit(&mut self, payment: &Payment, payer: Place, moment: Moment) -> Option<Debited> {
+        let account = self.get_mut(payer)?;
+        if account.asset != payment.asset {
+            return self.debit_further(payment, payer, moment);
+        }
+        let debited = match judge(account.window, account.balance.available, payment, moment.time) {
+            Judged::Covered(window, rest) => {
+                (account.window, account.balance.available, account.changed_in) = (window, rest, moment.block);
+                Debited::Paid
+            }
+            Judged::Uncovered(window, rejection) => return Some(Debited::Uncovered(window, rejection)),
+            Judged::Rejected(None, rejection) => return Some(Debited::Rejected(rejection)),
+            Judged::Rejected(Some(window), rejection) => {
+                account.window = window;
+                Debited::Rejected(rejection)
+            }
         };
-        Some(judge(account.window, available, payment, time))
+        self.changed.enter(payer);
+        Some(debited)
+    }
+
+    /// The same in an asset that isn't the payer's first.
+    #[cold]
+    fn debit_further(&mut self, payment: &Payment, payer: Place, moment: Moment) -> Option<Debited> {
+        let available = self.further_balance(payer, payment.asset).available;
+        Some(match judge(self.get(payer)?.window, available, payment, moment.time) {
+            Judged::Covered(window, rest) => {
+                self.use_up(payer, window);
+                self.set_further_available((payment.payer, payer), payment.asset, rest, moment.block);
+                Debited::Paid
+            }
+            Judged::Uncovered(window, rejection) => Debited::Uncovered(window, rejection),
+            Judged::Rejected(window, rejection) => {
+                if let Some(window) = window {
+                    self.use_up(payer, window);
+                }
+                Debited::Rejected(rejection)
+            }
+        })
     }
 
     /// Uses a sequence up.
@@ -81,33 +130,30 @@ impl Shard {
     pub(crate) fn use_up(&mut self, payer: Place, window: Window) {
         if let Some(account) = self.get_mut(payer) {
             account.window = window;
+            self.changed.enter(payer);
         }
     }
 
-    /// Changes what an account can spend; gives what that was before.
-    #[inline]
-    pub(crate) fn set_available(&mut self, place: Place, asset: AssetId, available: Amount) {
-        match self.get_mut(place) {
-            Some(account) if account.asset == asset => account.balance.available = available,
-            _ => self.set_further_available(place, asset, available),
+    /// The payee's half: adds to what the account can spend. Can't overflow, since all balances together are at most the maximum supply.
+    #[inline(always)]
+    pub(crate) fn credit(&mut self, payment: &Payment, payee: Place, block: BlockMark) {
+        let Some(account) = self.get_mut(payee) else { return };
+        if account.asset != payment.asset {
+            return self.credit_further(payment, payee, block);
         }
+        let available = &mut account.balance.available;
+        debug_assert!(available.plus(payment.amount).is_ok(), "balances are part of what is issued");
+        *available = Amount(available.0.saturating_add(payment.amount.0));
+        account.changed_in = block;
+        self.changed.enter(payee);
     }
 
-    /// Adds to what an account can spend; gives that before and after. Can't overflow, since all balances together are at most the
-    /// maximum supply.
-    #[inline]
-    pub(crate) fn credit(&mut self, payee: Place, asset: AssetId, amount: Amount) {
-        match self.get_mut(payee) {
-            Some(account) if account.asset == asset => {
-                let available = &mut account.balance.available;
-                debug_assert!(available.plus(amount).is_ok(), "balances are part of what is issued");
-                *available = Amount(available.0.saturating_add(amount.0));
-            }
-            _ => {
-                let available = self.further_balance(payee, asset).available;
-                self.set_further_available(payee, asset, Amount(available.0.saturating_add(amount.0)));
-            }
-        }
+    /// The same in an asset that isn't the payee's first.
+    #[cold]
+    fn credit_further(&mut self, payment: &Payment, payee: Place, block: BlockMark) {
+        let available = self.further_balance(payee, payment.asset).available;
+        let after = Amount(available.0.saturating_add(payment.amount.0));
+        self.set_further_available((payment.payee, payee), payment.asset, after, block);
     }
 }
 
@@ -166,11 +212,11 @@ impl Known<'_> {
 }
 
 impl State {
-    /// The shards, and what else has to be known of the state to work on them.
-    pub(crate) fn known_and_shards(&mut self) -> (Known<'_>, &mut [Shard]) {
+    /// The shards and the mark of the block, and what else has to be known of the state to work on them.
+    pub(crate) fn known_and_shards(&mut self) -> (Known<'_>, &mut [Shard], BlockMark) {
         let Self { accounts, index, issuers, entries, assets, .. } = self;
-        let (addresses, accounts, shards) = accounts.split();
-        (Known { index, addresses, accounts, issuers, entries, assets }, shards)
+        let (addresses, accounts, shards, block) = accounts.split();
+        (Known { index, addresses, accounts, issuers, entries, assets }, shards, block)
     }
 
     /// How accounts are spread over shards.
@@ -213,41 +259,31 @@ impl State {
         if !self.is_payment(payment) {
             return None;
         }
-        let Payment { payer, payee, asset, amount, .. } = *payment;
-        let (shards, layout) = self.accounts.shards();
-        let place = layout.place(payer);
-        let shard = shards.get_mut(place.shard)?;
-        match shard.judge(place, payment, time)? {
-            Judged::Rejected(window, rejection) => {
-                if let Some(window) = window {
-                    shard.use_up(place, window);
-                    changes.accounts.insert(payer.0);
-                }
-                Some(Err(rejection))
-            }
-            Judged::Uncovered(window, rejection) => {
-                shard.use_up(place, window);
-                changes.accounts.insert(payer.0);
-                Some(Err(rejection))
-            }
-            Judged::Covered(window, rest) => {
-                shard.use_up(place, window);
-                shard.set_available(place, asset, rest);
-                changes.debited(payer, asset, amount);
-                self.credit(payee, asset, amount, changes);
+        let (shards, layout, block) = self.accounts.shards();
+        let payer = layout.place(payment.payer);
+        let shard = shards.get_mut(payer.shard)?;
+        match shard.debit(payment, payer, Moment { time, block })? {
+            Debited::Paid => {
+                changes.debited(payment.asset, payment.amount);
+                self.credit(payment, changes);
                 Some(Ok(()))
+            }
+            Debited::Rejected(rejection) => Some(Err(rejection)),
+            Debited::Uncovered(window, rejection) => {
+                shard.use_up(payer, window);
+                Some(Err(rejection))
             }
         }
     }
 
     /// The payee's half of a payment.
     #[inline]
-    pub(crate) fn credit(&mut self, payee: Slot, asset: AssetId, amount: Amount, changes: &mut Changes) {
-        let (shards, layout) = self.accounts.shards();
-        let place = layout.place(payee);
-        if let Some(shard) = shards.get_mut(place.shard) {
-            shard.credit(place, asset, amount);
-            changes.credited(payee, asset, amount);
+    pub(crate) fn credit(&mut self, payment: &Payment, changes: &mut Changes) {
+        let (shards, layout, block) = self.accounts.shards();
+        let payee = layout.place(payment.payee);
+        if let Some(shard) = shards.get_mut(payee.shard) {
+            shard.credit(payment, payee, block);
+            changes.credited(payment.asset, payment.amount);
         }
     }
 }

@@ -171,7 +171,13 @@ impl Context<'_> {
     /// Whether nothing stands against releasing a hold now, so that it isn't begun in vain.
     fn can_release(&self, hold: &HoldState) -> bool {
         let Ok(asset) = self.asset(hold.asset) else { return false };
-        let fits = self.state.accounts.len() < u32::MAX - 8;
+        let is_missing = |payee: &Address| *payee != asset.issuer && self.find_account(payee).is_none();
+        let parts = hold.split(hold.amount).into_iter();
+        let mut missing: Vec<Address> =
+            parts.filter(|(payee, part)| *part != Amount::ZERO && is_missing(payee)).map(|(payee, _)| payee).collect();
+        missing.sort_unstable();
+        missing.dedup();
+        let fits = missing.len() <= self.state.accounts.room() as usize;
         let is_open = hold.payees.iter().all(|share| self.check_payee(&share.payee, true).is_ok());
         fits && is_open
             && (!asset.has_policy()

@@ -152,6 +152,8 @@ pub struct Model {
     /// Orders that it has met.
     met: usize,
     bug: Option<Bug>,
+    /// How many accounts there may be.
+    accounts_max: Option<usize>,
 }
 
 fn no<T>(code: RejectionCode, detail: u64) -> Result<T, Rejection> {
@@ -167,6 +169,20 @@ impl Model {
     #[must_use]
     pub fn with_bug(bug: Bug) -> Self {
         Self { bug: Some(bug), ..Self::default() }
+    }
+
+    /// An empty ledger that may have so many accounts.
+    #[must_use]
+    pub fn with_accounts_max(accounts_max: usize) -> Self {
+        Self { accounts_max: Some(accounts_max), ..Self::default() }
+    }
+
+    /// Fails if there are more accounts than there may be.
+    fn check_room(&self) -> Result<(), Rejection> {
+        match self.accounts_max {
+            Some(max) if self.state.order.len() > max => no(RejectionCode::TooManyAccounts, max as u64),
+            _ => Ok(()),
+        }
     }
 
     fn has(&self, bug: Bug) -> bool {
@@ -192,7 +208,12 @@ impl Model {
 
     fn transact(&mut self, transaction: &TransactionRef<'_>) -> Result<(), Rejection> {
         self.acting = self.check_signed(transaction)?;
+        let before = self.state.clone();
         self.state.open(transaction.account());
+        if let Err(full) = self.check_room() {
+            self.state = before;
+            return Err(full);
+        }
         let untouched = self.state.clone();
         let fresh = self.use_sequence(transaction.account(), transaction.lane(), transaction.sequence());
         if let Some(last) = transaction.valid_until()
@@ -216,7 +237,7 @@ impl Model {
             } else {
                 self.operate(signers[source], &operation)
             };
-            if let Err(rejection) = done {
+            if let Err(rejection) = done.and_then(|()| self.check_room()) {
                 self.roll_back(before, untouched);
                 let off = u16::from(self.has(Bug::OperationOffByOne) && place > 0);
                 return Err(Rejection { operation: place + off, ..rejection });

@@ -134,6 +134,7 @@ impl Model {
                 self.tell(share.payee, Happening::Paid { hold: hold.id, asset: id, amount: Amount(part) });
             }
         }
+        self.check_room()?;
         let left = hold.amount.0 - amount;
         if left == 0 {
             self.state.table.entries.remove(&number);

@@ -1,0 +1,318 @@
+//! The phases of a block that goes by shards: what each does, to which accounts, and what it leaves for the next. See `sharded` for
+//! why that is right.
+
+use super::firsts::Firsts;
+use super::sharded::PlantedOrder;
+use crate::block::Block;
+use crate::ops::Operation;
+use crate::prepare::{Prepared, PreparedRun};
+use crate::state::{Debited, Flows, Known, Layout, Moment, Shard, Slot, prefetch};
+use crate::types::Rejection;
+use std::ops::Range;
+use std::sync::OnceLock;
+
+/// Accounts that are brought closer ahead of those at hand, and how many at once.
+const AHEAD: usize = 64;
+const GROUP: usize = 32;
+
+/// The same for what was prepared.
+const PREPARED_AHEAD: u32 = 32;
+
+/// One side of a payment, or an account that is touched by something that isn't one.
+#[derive(Clone, Copy, Debug)]
+struct Half {
+    slot: Slot,
+    /// The position, and [`TOUCHED`] if the account is touched.
+    position: u32,
+}
+
+/// A block has fewer transactions than this.
+const TOUCHED: u32 = 1 << 31;
+
+/// Some of the shards, which one thread works on at a time.
+#[derive(Debug)]
+pub(super) struct Portion<'a> {
+    pub(super) shards: &'a mut [Shard],
+    /// The number of the first of them.
+    pub(super) first: usize,
+    pub(super) lane: &'a mut Lane,
+}
+
+impl Portion<'_> {
+    #[inline]
+    fn prefetch(&self, layout: Layout, slot: Slot) {
+        let place = layout.place(slot);
+        if let Some(shard) = self.shards.get(place.shard.wrapping_sub(self.first)) {
+            shard.prefetch(place);
+        }
+    }
+}
+
+/// What a chunk of the block has for each portion of the shards, in order.
+#[derive(Debug, Default)]
+pub(super) struct Bucket {
+    debits: Vec<Vec<Half>>,
+    credits: Vec<Vec<Half>>,
+    /// Positions of what isn't a payment.
+    pub(super) ordered: Vec<u32>,
+    /// The first position from which nothing is certain.
+    fence: Option<u32>,
+}
+
+/// What is found out about the accounts of some shards in a block.
+#[derive(Debug, Default)]
+pub(super) struct Lane {
+    /// From where on accounts are contended.
+    contended: Firsts,
+    /// Where accounts are first credited, once somebody has asked.
+    credited: Firsts,
+    knows_credited: bool,
+    /// Payments that aren't certain.
+    pub(super) ordered: Vec<u32>,
+    /// Certain credits that have to wait for their position.
+    pub(super) deferred: Vec<u32>,
+    pub(super) rejections: Vec<(u32, Rejection)>,
+    pub(super) flows: Flows,
+    /// A bit per position: payments that aren't certain, or no payments.
+    skipped: Vec<u64>,
+}
+
+impl Lane {
+    pub(super) fn begin(&mut self) {
+        self.contended.clear();
+        self.credited.clear();
+        self.knows_credited = false;
+        self.ordered.clear();
+        self.deferred.clear();
+        self.rejections.clear();
+    }
+}
+
+/// The transactions of a block by ascending positions.
+#[derive(Clone)]
+pub(super) struct Cursor<'a> {
+    runs: &'a [PreparedRun<'a>],
+    /// Position of the first of the runs' first transaction.
+    start: usize,
+}
+
+impl<'a> Cursor<'a> {
+    pub(super) const fn new(block: &'a Block<'a>) -> Self {
+        Self { runs: block.runs.as_slice(), start: 0 }
+    }
+
+    /// What stands at a position, which must be no lower than the last one asked for.
+    #[inline]
+    pub(super) fn at(&mut self, position: u32) -> Option<(&'a Prepared, &'a [u8])> {
+        loop {
+            let run = self.runs.first()?;
+            let place = (position as usize).checked_sub(self.start)?;
+            if let Some(prepared) = run.prepared.get(place) {
+                return Some((prepared, run.bytes));
+            }
+            self.start += run.prepared.len();
+            self.runs = &self.runs[1..];
+        }
+    }
+
+    /// What stands at a later position, if that is in the run at hand.
+    #[inline]
+    fn peek(&self, position: u32) -> Option<&'a Prepared> {
+        self.runs.first()?.prepared.get((position as usize).checked_sub(self.start)?)
+    }
+}
+
+/// What the phases have in common.
+pub(super) struct Phases<'a> {
+    pub(super) block: &'a Block<'a>,
+    pub(super) moment: Moment,
+    pub(super) layout: Layout,
+    pub(super) planted: Option<PlantedOrder>,
+    pub(super) known: Known<'a>,
+    /// By shard: the portion it is in.
+    pub(super) portions: &'a [usize],
+    /// Filled by the first phase, read by the others.
+    pub(super) buckets: &'a [OnceLock<Bucket>],
+    /// By portion: payments that aren't certain. Told by the second phase, read by the third.
+    pub(super) uncertain: &'a [OnceLock<Vec<u32>>],
+}
+
+impl Phases<'_> {
+    pub(super) fn has(&self, planted: PlantedOrder) -> bool {
+        self.planted == Some(planted)
+    }
+
+    #[inline]
+    fn portion(&self, slot: Slot) -> usize {
+        self.portions.get(self.layout.place(slot).shard).copied().unwrap_or_default()
+    }
+
+    /// Sorts the halves of some payments by portion.
+    pub(super) fn fill(&self, bucket: &mut Bucket, range: Range<u32>) {
+        let count = self.uncertain.len();
+        for halves in [&mut bucket.debits, &mut bucket.credits] {
+            halves.resize_with(count, Vec::new);
+            halves.iter_mut().for_each(Vec::clear);
+        }
+        bucket.ordered.clear();
+        bucket.fence = None;
+        let touches = !self.has(PlantedOrder::MissedContention);
+        let mut cursor = Cursor::new(self.block);
+        for position in range {
+            let Some((prepared, run)) = cursor.at(position) else { return };
+            if let Some(later) = cursor.peek(position.saturating_add(PREPARED_AHEAD)) {
+                prefetch(later);
+            }
+            match prepared.payment().filter(|payment| self.known.is_payment(payment)) {
+                Some(payment) => {
+                    bucket.debits[self.portion(payment.payer)].push(Half { slot: payment.payer, position });
+                    bucket.credits[self.portion(payment.payee)].push(Half { slot: payment.payee, position });
+                }
+                None => {
+                    bucket.ordered.push(position);
+                    let touched = |slot: Slot| {
+                        if touches {
+                            let position = position | TOUCHED;
+                            bucket.debits[self.portion(slot)].push(Half { slot, position });
+                        }
+                    };
+                    if !touch(prepared, run, &self.known, touched) && bucket.fence.is_none() {
+                        bucket.fence = Some(position);
+                    }
+                }
+            }
+        }
+    }
+
+    /// How many halves of payments the portion with most of them has.
+    pub(super) fn busiest(&self) -> usize {
+        let of = |number: usize| {
+            let halves =
+                |bucket: &Bucket| [&bucket.debits, &bucket.credits].map(|all| all.get(number).map_or(0, Vec::len));
+            self.buckets().flat_map(halves).sum()
+        };
+        (0..self.uncertain.len()).map(of).max().unwrap_or(0)
+    }
+
+    fn buckets(&self) -> impl Iterator<Item = &Bucket> {
+        self.buckets.iter().filter_map(OnceLock::get)
+    }
+
+    /// The debits of the accounts of a portion, in order.
+    pub(super) fn debit(&self, number: usize, portion: &mut Portion<'_>) {
+        // From here on nothing is certain.
+        let fence = self.buckets().filter_map(|bucket| bucket.fence).min().unwrap_or(u32::MAX);
+        let mut uncertain = Vec::new();
+        let mut cursor = Cursor::new(self.block);
+        let halves = || self.buckets().filter_map(|bucket| bucket.debits.get(number)).flatten();
+        let mut ahead = halves();
+        ahead.by_ref().take(AHEAD).for_each(|half| portion.prefetch(self.layout, half.slot));
+        for (place, &Half { slot, position }) in halves().enumerate() {
+            if place % GROUP == 0 {
+                ahead.by_ref().take(GROUP).for_each(|half| portion.prefetch(self.layout, half.slot));
+            }
+            if position & TOUCHED != 0 {
+                portion.lane.contended.enter(slot, position & !TOUCHED);
+                continue;
+            }
+            if position > fence || portion.lane.contended.of(slot).is_some() {
+                portion.lane.ordered.push(position);
+                uncertain.push(position);
+                continue;
+            }
+            let Some(payment) = cursor.at(position).and_then(|(prepared, _)| prepared.payment()) else { continue };
+            let payer = self.layout.place(slot);
+            let Portion { shards, first, lane } = portion;
+            let Some(shard) = shards.get_mut(payer.shard.wrapping_sub(*first)) else { continue };
+            match shard.debit(&payment, payer, self.moment) {
+                Some(Debited::Paid) => lane.flows.debited(payment.asset, payment.amount),
+                Some(Debited::Rejected(rejection)) => {
+                    lane.rejections.push((position, rejection));
+                    uncertain.push(position);
+                }
+                Some(Debited::Uncovered(window, rejection)) => {
+                    if self.is_credited_before(number, lane, slot, position) {
+                        lane.contended.enter(slot, position);
+                        lane.ordered.push(position);
+                    } else {
+                        shard.use_up(payer, window);
+                        lane.rejections.push((position, rejection));
+                    }
+                    uncertain.push(position);
+                }
+                None => {}
+            }
+        }
+        // Nobody else tells of this portion.
+        let _ = self.uncertain[number].set(uncertain);
+    }
+
+    /// Whether an account may be credited before a position. Whoever has money never makes anybody ask.
+    fn is_credited_before(&self, number: usize, lane: &mut Lane, slot: Slot, position: u32) -> bool {
+        if !lane.knows_credited {
+            lane.knows_credited = true;
+            let credits = self.buckets().filter_map(|bucket| bucket.credits.get(number)).flatten();
+            credits.for_each(|credit| lane.credited.enter(credit.slot, credit.position));
+        }
+        lane.credited.of(slot).is_some_and(|first| first < position)
+    }
+
+    /// The credits of the accounts of a portion that are certain, in order.
+    pub(super) fn credit(&self, number: usize, portion: &mut Portion<'_>) {
+        let defers = !self.has(PlantedOrder::UndeferredCredit);
+        let skips = self.skip(&mut portion.lane.skipped);
+        let mut cursor = Cursor::new(self.block);
+        let halves = || self.buckets().filter_map(|bucket| bucket.credits.get(number)).flatten();
+        let mut ahead = halves();
+        ahead.by_ref().take(AHEAD).for_each(|half| portion.prefetch(self.layout, half.slot));
+        for (place, &Half { slot, position }) in halves().enumerate() {
+            if place % GROUP == 0 {
+                ahead.by_ref().take(GROUP).for_each(|half| portion.prefetch(self.layout, half.slot));
+            }
+            let Portion { shards, first, lane } = portion;
+            if skips && lane.skipped[position as usize / 64] >> (position % 64) & 1 == 1 {
+                continue;
+            }
+            if defers && lane.contended.of(slot).is_some_and(|from| position > from) {
+                lane.deferred.push(position);
+                continue;
+            }
+            let Some(payment) = cursor.at(position).and_then(|(prepared, _)| prepared.payment()) else { continue };
+            let payee = self.layout.place(slot);
+            if let Some(shard) = shards.get_mut(payee.shard.wrapping_sub(*first)) {
+                shard.credit(&payment, payee, self.moment.block);
+                lane.flows.credited(payment.asset, payment.amount);
+            }
+        }
+    }
+
+    /// Marks the payments that aren't certain; whether there are any.
+    fn skip(&self, skipped: &mut Vec<u64>) -> bool {
+        let uncertain = || self.uncertain.iter().filter_map(OnceLock::get).flatten();
+        if uncertain().next().is_none() {
+            return false;
+        }
+        skipped.clear();
+        skipped.resize((self.block.count as usize).div_ceil(64), 0);
+        uncertain().for_each(|&position| skipped[position as usize / 64] |= 1 << (position % 64));
+        true
+    }
+}
+
+/// Visits the accounts that something else than a payment can touch, as far as they are there; those that aren't no payment touches.
+/// `false` if nobody can say.
+fn touch(prepared: &Prepared, run: &[u8], known: &Known<'_>, mut touched: impl FnMut(Slot)) -> bool {
+    let Some(transaction) = prepared.of(run) else { return false };
+    prepared.payer().into_iter().for_each(&mut touched);
+    // An account that wasn't found when this was prepared may be there by now.
+    transaction.signers().filter_map(|signer| known.find(&signer)).for_each(&mut touched);
+    transaction.operations().all(|(_, operation)| match operation {
+        // By a grant somebody else pays, by a policy a fee account is paid.
+        Operation::Transfer(transfer) => {
+            known.find(&transfer.payee).into_iter().for_each(&mut touched);
+            transfer.grant.is_none() && !known.has_policy(transfer.asset)
+        }
+        Operation::RegisterAsset(order) => !order.is_update && order.policy.0 == 0,
+        _ => false,
+    })
+}
