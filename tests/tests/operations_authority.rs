@@ -364,7 +364,7 @@ fn an_agent_spends_no_other_asset_and_by_no_other_grant_and_answers_for_itself()
     let cents = |cap| GrantTerms { asset: AssetId(1), ..agent('B', cap) };
     let spend = GrantTerms { to: named('A'), cap: Amount(5), ..GrantTerms::default() };
     let lent = Transfer { grant: Some(GrantName { owner: named('D'), id: 4 }), ..pay('C', 1, 0) };
-    let two = AuthorityRules { medium: 2, ..rules("BK") };
+    let two = AuthorityRules { medium: 2, high: 2, ..rules("BK") };
     let mut case = Case::with_money("A=20 D=5");
     case.ok('J', asset("USD", AssetPolicy::default(), AssetTerms::default()))
         .ok('J', pay('A', 9, 1))

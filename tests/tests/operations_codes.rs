@@ -99,7 +99,7 @@ fn of_assets() -> Case {
         .no('I', pay('A', 1, 0), No::NotAuthorized, 1)
         .ok('I', control(HolderAction::Authorize))
         .no('I', pay('A', 1, 0), No::NotAttested, 1)
-        .no('I', update("EUR", 5, AssetPolicy::default(), AssetTerms::default()), No::PolicyLocked, 1)
+        .no('I', update("EUR", u128::MAX, all.with(AssetPolicy::CLAWBACK), terms), No::PolicyLocked, 1)
         .ok('J', RegisterAsset::plain("USD".parse().unwrap(), 0, Amount(5)))
         .no('J', pay('A', 6, 1), No::SupplyExceeded, 1)
         .ok('J', pay('A', 5, 1))

@@ -484,7 +484,7 @@ fn fields_of_holds_settlements_and_grants_at_and_past_their_bounds() {
     refused(Hold { release: never().negated().negated().negated(), ..hold("B", 1) }.into(), "four levels");
     let preimage = |length| Settle { preimage: Some(vec![1; length]), ..settle('A', 1) };
     assert!(build(preimage(0).into()).is_ok() && build(preimage(64).into()).is_ok());
-    refused(preimage(65).into(), "words");
+    refused(preimage(65).into(), "at most 64");
     refused(preimage(300).into(), "");
     refused(Settle { cancels: true, ..settle('A', 1) }.into(), "0 when cancelling");
     let voucher = Some(Signature([9; 64]));

@@ -189,11 +189,13 @@ impl Context<'_> {
         if policy.has(AssetPolicy::EXPIRES) && self.time() > terms.expiry && !burns {
             return Err(Rejection::new(RejectionCode::AssetExpired, terms.expiry.0));
         }
-        let holders = [(0, payer, mints), (1, payee, burns)].into_iter().filter(|&(_, _, issues)| !issues);
-        let states = holders.map(|(side, holder, _)| (side, holder, self.holder_state(id, holder)));
+        // Each is looked up but once, and somebody who is both but as the payer.
+        let sides = [(0, payer, mints), (1, payee, burns || payer == payee)];
+        let states =
+            sides.map(|(side, holder, is_left)| (!is_left).then(|| (side, holder, self.holder_state(id, holder))));
         let first = |code, against: &dyn Fn(u64, &Address, &HolderState) -> bool| {
-            let found = states.clone().find(|(side, holder, state)| against(*side, holder, state));
-            found.map_or(Ok(()), |(side, _, _)| Err(Rejection::new(code, side)))
+            let found = states.iter().flatten().find(|(side, holder, state)| against(*side, holder, state));
+            found.map_or(Ok(()), |&(side, _, _)| Err(Rejection::new(code, side)))
         };
         if policy.has(AssetPolicy::FREEZABLE) {
             first(RejectionCode::Frozen, &|_, _, state| state.is_frozen)?;

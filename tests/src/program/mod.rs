@@ -168,6 +168,7 @@ impl Maker {
         let issuing = match self.emphasis {
             Emphasis::Supply => 60,
             Emphasis::Markets if n < 40 => 50,
+            Emphasis::Promises | Emphasis::Keys if n < 40 => 40,
             _ => 15,
         };
         if n < 4 || self.random.chance(issuing) {
@@ -267,10 +268,21 @@ impl Maker {
         let assets = self.model.assets().len() as u64;
         let beyond = u64::from(self.random.chance(3));
         let asset = AssetId(u32::try_from(self.random.below((assets + beyond).max(1))).expect("few assets"));
+        let asset = if self.random.chance(65) { self.payable(source).unwrap_or(asset) } else { asset };
         let amount = Amount(self.amount(&address(source), asset));
         let (reference, code) = (self.random.below(9), 7);
         let (up_to, grant, asset) = self.rules(source, asset);
         Transfer { payee: address(payee), asset, amount, reference, code, up_to, grant }.into()
+    }
+
+    /// One that the source issues or has some of, if there is one.
+    fn payable(&mut self, source: usize) -> Option<AssetId> {
+        let source = address(source);
+        let all = (0_u32..).zip(self.model.assets());
+        let can = |asset: AssetId, issuer: Address| issuer == source || self.model.balance(&source, asset) > 0;
+        let own: Vec<AssetId> =
+            all.filter(|&(id, asset)| can(AssetId(id), asset.issuer)).map(|(id, _)| AssetId(id)).collect();
+        (!own.is_empty()).then(|| *self.random.pick(&own))
     }
 
     /// Around what the payer can pay.

@@ -39,7 +39,9 @@ impl Maker {
             Emphasis::Keys => 35,
             _ => 4,
         };
-        if !self.random.chance(often) {
+        // Issuers have nothing of their own to set aside; others need what they pay out.
+        let issues = self.is(Emphasis::Promises) && super::ISSUERS.contains(&source) && self.random.chance(80);
+        if issues || !self.random.chance(often) {
             return None;
         }
         let (policies, records, promises) = match self.emphasis {
@@ -176,7 +178,9 @@ impl Maker {
                 payees.push(Share { payee, parts });
             }
         }
-        let expiry = self.random.chance(70).then(|| self.soon());
+        let voucher_key = self.random.chance(25).then(|| self.someone());
+        // A channel stays open a while, so that several vouchers are drawn.
+        let expiry = self.random.chance(if voucher_key.is_some() { 15 } else { 70 }).then(|| self.soon());
         let (asset, id) = (self.own_asset(source), self.id());
         self.holds.push((address(source), id));
         Hold {
@@ -184,12 +188,16 @@ impl Maker {
             asset,
             amount: Amount(self.amount(&address(source), asset)),
             payees,
-            release: if self.random.chance(30) { Predicate::always() } else { self.predicate(2) },
+            release: if voucher_key.is_some() || self.random.chance(30) {
+                Predicate::always()
+            } else {
+                self.predicate(2)
+            },
             cancel: self.predicate(2),
             arbiter: self.random.chance(30).then(|| self.someone()),
             expiry,
             releases_at_expiry: expiry.is_some() && self.random.chance(50),
-            voucher_key: self.random.chance(25).then(|| self.someone()),
+            voucher_key,
         }
     }
 
@@ -207,9 +215,12 @@ impl Maker {
         let its = self.holds.iter().rev().find(is_its).copied();
         let (owner, id) = its.filter(|_| self.random.chance(60)).unwrap_or((owner, id));
         let cancels = self.random.chance(30);
-        let amount = Amount(if cancels { 0 } else { u128::from(self.random.below(9)) });
-        let preimage = self.random.chance(40).then(|| vec![1; 1 + self.random.index(2)]);
         let channel = self.model.hold(owner, id).and_then(|(_, hold)| hold.channel);
+        let most = if channel.is_some() { 4 } else { 9 };
+        let drawn = channel.map_or(0, |channel| channel.drawn.0).min(5);
+        let amount = if drawn > 0 && self.random.chance(40) { drawn } else { u128::from(self.random.below(most)) };
+        let amount = Amount(if cancels { 0 } else { amount });
+        let preimage = self.random.chance(40).then(|| vec![1; 1 + self.random.index(2)]);
         let brings = amount.0 > 0 && self.random.chance(if channel.is_some() { 85 } else { 4 });
         let voucher = brings.then(|| self.voucher(owner, id, channel.unwrap_or_default(), amount));
         Settle { owner, id, cancels, amount, preimage, voucher }
@@ -240,7 +251,7 @@ impl Maker {
         let Some(rules) = known else {
             return if self.random.chance(5) { builder.signed_by(address(account), self.someone()) } else { builder };
         };
-        let recovers = self.random.chance(20);
+        let recovers = self.random.chance(35);
         let mut keys: Vec<Address> = rules.keys.iter().map(|key| key.key).collect();
         if recovers {
             keys.clone_from(&rules.recovery_keys);
@@ -290,7 +301,7 @@ impl Maker {
             needs_memo: self.random.chance(15),
         };
         let rules = if self.random.chance(10) { AuthorityRules::of_address(address(source)) } else { rules };
-        if self.random.chance(30) {
+        if self.random.chance(40) {
             return Authorize::Recover(rules);
         }
         self.rules.push((source, rules.clone()));
@@ -351,7 +362,13 @@ impl Maker {
             }
             // Money to trade with.
             _ => {
-                let (asset, amount) = (AssetId(u32::from(self.random.chance(50))), 20 + self.random.below(40));
+                let issued = |id: &u32| {
+                    self.model.assets().get(*id as usize).is_some_and(|asset| asset.issuer == address(source))
+                };
+                let own: Vec<u32> = (0..2).filter(issued).collect();
+                let any = u32::from(self.random.chance(50));
+                let asset = AssetId(if own.is_empty() { any } else { *self.random.pick(&own) });
+                let amount = 20 + self.random.below(40);
                 let amount = Amount(u128::from(amount));
                 Transfer { payee: self.someone(), asset, amount, ..Transfer::default() }.into()
             }
