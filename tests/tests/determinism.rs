@@ -217,7 +217,7 @@ fn crowd(seed: u64) -> (Transaction, Vec<Transaction>) {
     let mut orders: Vec<Transaction> = Vec::new();
     for (first, sequence) in (0..ACCOUNTS).step_by(200).zip(1..) {
         let mint = |order: nostro::TransactionBuilder, n: usize| {
-            order.transfer(address(n), AssetId(0), Amount(if n % 3 == 0 { 1_000 } else { 9 }))
+            order.transfer(address(n), AssetId(0), Amount(if n.is_multiple_of(3) { 1_000 } else { 9 }))
         };
         orders.push(unsigned(
             (first..first + 200).fold(Transaction::builder(named('I')).sequence(sequence), mint).build().unwrap(),
