@@ -1,15 +1,16 @@
-//! What durability costs beside the log itself: checkpoints, recovery from them, throughput while one is written.
+//! What durability costs beside the log itself: checkpoints, recovery from them, throughput while one is written, state roots.
 //!
 //! `cargo bench -p nostro-bench --bench durable`. Ten million accounts need some 4 GB of memory and as much disk; `--accounts N` takes
-//! fewer, `--payments N` another load, `--only checkpoint|recovery|proofs` one part, and `--directory D` a ledger that stays and is opened
-//! again. Signatures are trusted, which makes everything but verification look as expensive as it can.
+//! fewer, `--payments N` another load, `--only checkpoint|recovery|proofs|roots` one part, and `--directory D` a ledger that stays and is opened
+//! again. Signatures are trusted, which makes everything but verification look as expensive as it can; but for the state roots, which are
+//! measured beside a signed load.
 //!
 //! Criterion doesn't fit: it repeats what it measures, and a checkpoint of ten million accounts beside a load, or the first opening after
 //! it, happens once. What happens often is repeated here, and the slowest hundredth told.
 #![allow(clippy::unwrap_used, clippy::float_arithmetic, clippy::cast_precision_loss, reason = "a benchmark")]
 
-use nostro::{Address, Amount, AssetId, Engine, EngineConfig, KeyPair, Signature, Stage, Transaction};
-use nostro_bench::{PAYMENT_BYTES, TemporaryDirectory};
+use nostro::{Address, Amount, AssetId, Engine, EngineConfig, KeyPair, Ledger, Signature, Stage, Transaction};
+use nostro_bench::{PAYMENT_BYTES, TemporaryDirectory, World};
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
@@ -151,6 +152,43 @@ fn main() {
     }
     if asked.wants("proofs") {
         proofs(asked.accounts.min(1_000_000), asked.is_test);
+    }
+    if asked.wants("roots") {
+        roots(asked.accounts.min(1_000_000), asked.payments.min(1_000_000));
+    }
+}
+
+/// A signed load on ledgers with a state root after every 256th, every 16th and every block, in turns.
+fn roots(accounts: u64, payments: u64) {
+    let name = EngineConfig::default().ledger;
+    let ledgers = [256, 16, 1].map(|blocks| Ledger::with_root_interval(&name, blocks).unwrap());
+    let (accounts, payments) = (usize::try_from(accounts).unwrap(), usize::try_from(payments).unwrap());
+    let worlds = World::signed_for(&ledgers, accounts, payments).unwrap();
+    let mut seldom = 0.0;
+    for round in 0..2 {
+        for world in &worlds {
+            let directory = TemporaryDirectory::new("durable-roots");
+            let engine = world.engine(directory.path(), false).unwrap();
+            let (before, begin) = (engine.stats(), Instant::now());
+            world.run(&engine).unwrap();
+            let rate = payments as f64 / begin.elapsed().as_secs_f64();
+            let after = engine.stats();
+            let root = |stats: &nostro::EngineStats| stats.stage(Stage::Root);
+            let (made, cpu_ns) =
+                (root(&after).pieces - root(&before).pieces, root(&after).cpu_ns - root(&before).cpu_ns);
+            let blocks = world.ledger.root_interval();
+            if blocks == 256 {
+                seldom = rate;
+            }
+            println!(
+                "round {round}: a root every {blocks} blocks among {accounts} accounts: {rate:.0}/s, ratio {:.3}; {made} roots, {:.0} ns of \
+                 CPU per payment, {} blocks",
+                rate / seldom,
+                cpu_ns as f64 / payments as f64,
+                after.blocks - before.blocks,
+            );
+            engine.close().unwrap();
+        }
     }
 }
 

@@ -3,7 +3,7 @@
 //! `cargo bench -p nostro-bench --bench log`. The raw side is `pwrite` and `fdatasync` into a file that was written full of
 //! zeros, which is the fastest way to the disk that was found. Both sides take turns, block by block, so that a neighbour
 //! who disturbs the one disturbs the other; the summary gives the ratios. Times of one block include no hashing on either
-//! side: in the engine another thread does it.
+//! side: in the engine another thread does it. `-- verifying` measures only how fast whole ledgers are verified.
 #![allow(clippy::unwrap_used, clippy::float_arithmetic, clippy::cast_precision_loss, reason = "a benchmark")]
 
 use criterion::{BenchmarkId, Criterion, Throughput};
@@ -61,6 +61,9 @@ fn name(bytes: usize) -> String {
 fn main() {
     // `cargo test --benches` runs every part once with little, so that none rots.
     let is_test = std::env::args().any(|argument| argument == "--test") || cfg!(debug_assertions);
+    if std::env::args().any(|argument| argument == "verifying") {
+        return verify(is_test);
+    }
     let sizes: &[(usize, usize)] = if is_test {
         &[(4 << 10, 3), (3 << 20, 2)]
     } else {
@@ -105,7 +108,12 @@ fn main() {
         );
     }
     reading(if is_test { 8 } else { 200 }, file_bytes);
-    verifying(if is_test { 2_000 } else { 1_000_000 });
+    verify(is_test);
+}
+
+fn verify(is_test: bool) {
+    let (payments, signed) = if is_test { (2_000, 400) } else { (2_000_000, 1_000_000) };
+    verifying(payments, signed);
 }
 
 /// How fast a log of one-megabyte blocks is read through its maps, and checked from the medium.
@@ -130,20 +138,39 @@ fn reading(count: usize, file_bytes: u64) {
     println!("verified from the medium: {:.0} MB/s", bytes as f64 / start.elapsed().as_secs_f64() / 1e6);
 }
 
-/// How fast a whole ledger of payments is verified without their signatures: every hash and id, and every block executed again.
-fn verifying(payments: usize) {
-    let directory = TemporaryDirectory::new("log-verifying");
-    let world = World::unsigned(1000, payments).unwrap();
-    let engine = world.engine(directory.path(), true).unwrap();
-    world.run(&engine).unwrap();
-    engine.close().unwrap();
-    let start = Instant::now();
-    let report = nostro::audit_ledger(directory.path(), false, &mut |_, _| ()).unwrap();
-    let (seconds, bytes) = (start.elapsed().as_secs_f64(), report.summary.bytes as f64);
+/// How fast a whole ledger of payments is verified: every hash and id, and every block executed again; without the signatures, then with them
+/// beside the verifier alone on the same ones.
+fn verifying(payments: usize, signed: usize) {
+    let audited = |world: &World, signatures: bool| {
+        let directory = TemporaryDirectory::new("log-verifying");
+        let engine = world.engine(directory.path(), true).unwrap();
+        world.run(&engine).unwrap();
+        engine.close().unwrap();
+        let audit = || {
+            let start = Instant::now();
+            let report = nostro::audit_ledger(directory.path(), signatures, &mut |_, _| ()).unwrap();
+            (start.elapsed().as_secs_f64(), report)
+        };
+        let (first, second) = (audit(), audit());
+        if first.0 < second.0 { first } else { second }
+    };
+    let accounts = (payments / 20).max(100);
+    let (seconds, report) = audited(&World::unsigned(accounts, payments).unwrap(), false);
     println!(
-        "a ledger of {payments} payments verified without signatures: {:.0} MB/s, {:.0} payments/s, digest {}",
-        bytes / seconds / 1e6,
+        "a ledger of {payments} payments among {accounts} verified without signatures: {:.0} MB/s, {:.0} payments/s, digest {}",
+        report.summary.bytes as f64 / seconds / 1e6,
         payments as f64 / seconds,
+        report.state
+    );
+    let accounts = (signed / 4).max(100);
+    let world = World::signed(accounts, signed).unwrap();
+    let (seconds, report) = audited(&world, true);
+    let alone = (0..2).map(|_| world.verify_alone(None)).min().unwrap().as_secs_f64();
+    println!(
+        "a ledger of {signed} payments among {accounts} verified with signatures: {:.0}/s, {:.3} of the verifier alone, {:.0}/s, digest {}",
+        report.signatures as f64 / seconds,
+        alone / seconds * report.signatures as f64 / signed as f64,
+        signed as f64 / alone,
         report.state
     );
 }

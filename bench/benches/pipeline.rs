@@ -5,10 +5,9 @@
 #![allow(clippy::unwrap_used, clippy::float_arithmetic, clippy::cast_precision_loss, reason = "a benchmark")]
 
 use criterion::{Criterion, Throughput};
-use nostro::{Engine, EngineConfig, EngineStats, Stage, TransactionRef};
+use nostro::{Engine, EngineConfig, EngineStats, Stage};
 use nostro_bench::{TemporaryDirectory, World};
-use nostro_ed25519::{Item, Path, Verifier, VerifierConfig};
-use rayon::prelude::*;
+use nostro_ed25519::Path;
 use std::os::unix::fs::FileExt;
 use std::time::{Duration, Instant};
 
@@ -27,42 +26,6 @@ fn run(world: &World, trust: bool, name: &str) -> Run {
     let start = Instant::now();
     world.run(&engine).unwrap();
     Run { time: start.elapsed(), before, engine, _directory: directory }
-}
-
-/// The verifier alone on all cores, over the same transactions in chunks as large as the engine's.
-fn verify_alone(world: &World, path: Option<Path>) -> Duration {
-    let transactions: Vec<TransactionRef<'_>> = world
-        .payments
-        .chunks(nostro_bench::PAYMENT_BYTES)
-        .map(|bytes| TransactionRef::decode(bytes).unwrap())
-        .collect();
-    let key_cache_bytes = EngineConfig::default().key_cache_bytes;
-    let verifier = Verifier::new(VerifierConfig { path, key_cache_bytes });
-    let start = Instant::now();
-    transactions.par_chunks(4096).for_each(|chunk| {
-        let messages: Vec<[u8; 47]> = chunk
-            .iter()
-            .map(|transaction| {
-                let mut message = *b"nostro 1 signed................................";
-                message[15..].copy_from_slice(transaction.id(&world.ledger).as_bytes());
-                message
-            })
-            .collect();
-        let keys: Vec<_> = chunk.iter().map(TransactionRef::account).collect();
-        let items: Vec<Item<'_>> = chunk
-            .iter()
-            .zip(&messages)
-            .zip(&keys)
-            .map(|((transaction, message), key)| {
-                let signature = transaction.signatures().next().unwrap();
-                Item { key: key.as_bytes(), message, signature }
-            })
-            .collect();
-        let mut verdicts = vec![false; items.len()];
-        verifier.verify_batch(&items, &mut verdicts);
-        assert!(verdicts.iter().all(|&valid| valid), "every payment is validly signed");
-    });
-    start.elapsed()
 }
 
 /// One transfer at a time, each waited for.
@@ -112,7 +75,7 @@ fn main() {
         b.iter_custom(|times| (0..times).map(|_| run(&signed, false, "signed").time).sum());
     });
     group.bench_function("verifier-alone", |b| {
-        b.iter_custom(|times| (0..times).map(|_| verify_alone(&signed, None)).sum());
+        b.iter_custom(|times| (0..times).map(|_| signed.verify_alone(None)).sum());
     });
     group.throughput(Throughput::Elements(trusted.count() as u64));
     group.bench_function("trusted-durable", |b| {
@@ -127,8 +90,8 @@ fn main() {
 fn summary(signed: &World, trusted: &World) {
     let rate = |count: usize, time: Duration| count as f64 / time.as_secs_f64();
     for _ in 0..3 {
-        let alone = rate(signed.count(), verify_alone(signed, None));
-        let portable = rate(signed.count(), verify_alone(signed, Some(Path::Portable)));
+        let alone = rate(signed.count(), signed.verify_alone(None));
+        let portable = rate(signed.count(), signed.verify_alone(Some(Path::Portable)));
         let whole = rate(signed.count(), run(signed, false, "signed").time);
         println!(
             "signed, durable: {whole:.0}/s; {:.3} of the verifier alone, {alone:.0}/s; {:.2} of the portable one, {portable:.0}/s",

@@ -6,9 +6,12 @@ pub use raw::RawFile;
 
 use nostro::{
     Address, Amount, AssetId, Engine, EngineConfig, KeyPair, Ledger, Malformed, SignError, Signature, Transaction,
+    TransactionRef, UnsignedTransaction,
 };
+use nostro_ed25519::{Item, Verifier, VerifierConfig};
 use rayon::prelude::*;
 use std::path::{Path, PathBuf};
+use std::time::{Duration, Instant};
 
 /// Anything that can go wrong while measuring.
 pub type Failure = Box<dyn std::error::Error + Send + Sync>;
@@ -16,7 +19,7 @@ pub type Failure = Box<dyn std::error::Error + Send + Sync>;
 /// Accounts with money, and payments between them.
 #[derive(Debug)]
 pub struct World {
-    /// The ledger it is signed for: that of [`EngineConfig::default`].
+    /// The ledger it is signed for.
     pub ledger: Ledger,
     /// Registers the asset and gives every account money.
     pub funding: Vec<Transaction>,
@@ -46,9 +49,21 @@ impl World {
     /// # Errors
     /// None that are expected.
     pub fn signed(accounts: usize, payments: usize) -> Result<Self, Failure> {
+        let mut worlds = Self::signed_for(&[Ledger::new(&EngineConfig::default().ledger)?], accounts, payments)?;
+        Ok(worlds.remove(0))
+    }
+
+    /// The same world signed for each of some ledgers.
+    ///
+    /// # Errors
+    /// None that are expected.
+    pub fn signed_for(ledgers: &[Ledger], accounts: usize, payments: usize) -> Result<Vec<Self>, Failure> {
         let keys: Vec<KeyPair> = (0..accounts as u64).into_par_iter().map(|n| KeyPair::from_seed(&seed(n))).collect();
         let addresses: Vec<Address> = keys.par_iter().map(KeyPair::address).collect();
-        Self::new(&addresses, payments, |transaction, ledger, payer| Ok(transaction.sign(ledger, &[&keys[payer]])?))
+        let sign = |transaction: UnsignedTransaction, ledger: &Ledger, payer: usize| {
+            Ok(transaction.sign(ledger, &[&keys[payer]])?)
+        };
+        ledgers.iter().map(|ledger| Self::new(ledger.clone(), &addresses, payments, sign)).collect()
     }
 
     /// The same with a mark in place of every signature, for engines that trust.
@@ -57,15 +72,18 @@ impl World {
     /// None that are expected.
     pub fn unsigned(accounts: usize, payments: usize) -> Result<Self, Failure> {
         let addresses: Vec<Address> = (0..accounts as u64).map(|n| KeyPair::from_seed(&seed(n)).address()).collect();
-        Self::new(&addresses, payments, |transaction, _, _| Ok(transaction.with_signatures(&[Signature([0; 64])])?))
+        let ledger = Ledger::new(&EngineConfig::default().ledger)?;
+        let mark =
+            |transaction: UnsignedTransaction, _: &Ledger, _| Ok(transaction.with_signatures(&[Signature([0; 64])])?);
+        Self::new(ledger, &addresses, payments, mark)
     }
 
     fn new(
+        ledger: Ledger,
         addresses: &[Address],
         payments: usize,
-        sign: impl Fn(nostro::UnsignedTransaction, &Ledger, usize) -> Result<Transaction, Failure> + Sync,
+        sign: impl Fn(UnsignedTransaction, &Ledger, usize) -> Result<Transaction, Failure> + Sync,
     ) -> Result<Self, Failure> {
-        let ledger = Ledger::new(&EngineConfig::default().ledger)?;
         let mut random = Random(7);
         let mut sequences = vec![0_u64; addresses.len()];
         let orders: Vec<(usize, usize, u64)> = (0..payments)
@@ -94,10 +112,16 @@ impl World {
     /// Those of the engine.
     pub fn engine(&self, directory: &Path, trust_signatures: bool) -> Result<Engine, Failure> {
         let bytes = (self.payments.len() as u64).saturating_mul(11) / 10 + (64 << 20);
-        let config = EngineConfig { trust_signatures, log_reserve_bytes: bytes, ..EngineConfig::default() };
+        let root_interval = self.ledger.root_interval();
+        let config =
+            EngineConfig { trust_signatures, root_interval, log_reserve_bytes: bytes, ..EngineConfig::default() };
         let engine = Engine::open(directory, config)?;
-        let receipts = engine.submit_batch(&self.funding)?.wait()?;
-        assert_eq!(receipts.applied(), self.funding.len(), "every account has its money");
+        let mut applied = 0;
+        // As much as may be submitted at once, and somewhat less.
+        for some in self.funding.chunks(1_000) {
+            applied += engine.submit_batch(some)?.wait()?.applied();
+        }
+        assert_eq!(applied, self.funding.len(), "every account has its money");
         Ok(engine)
     }
 
@@ -116,6 +140,39 @@ impl World {
         }
         assert_eq!(applied, self.count(), "every payment is applied");
         Ok(())
+    }
+
+    /// How long the verifier alone takes on all cores, over all payments in chunks as large as the engine's.
+    ///
+    /// # Panics
+    /// If a payment isn't validly signed.
+    #[must_use]
+    pub fn verify_alone(&self, path: Option<nostro_ed25519::Path>) -> Duration {
+        let transactions: Vec<TransactionRef<'_>> =
+            self.payments.chunks(PAYMENT_BYTES).filter_map(|bytes| TransactionRef::decode(bytes).ok()).collect();
+        assert_eq!(transactions.len(), self.count(), "every payment is well-formed");
+        let key_cache_bytes = EngineConfig::default().key_cache_bytes;
+        let verifier = Verifier::new(VerifierConfig { path, key_cache_bytes });
+        let start = Instant::now();
+        transactions.par_chunks(4096).for_each(|chunk| {
+            let message = |transaction: &TransactionRef<'_>| {
+                let mut message = *b"nostro 1 signed................................";
+                message[15..].copy_from_slice(transaction.id(&self.ledger).as_bytes());
+                message
+            };
+            let messages: Vec<[u8; 47]> = chunk.iter().map(message).collect();
+            let keys: Vec<Address> = chunk.iter().map(TransactionRef::account).collect();
+            let signatures = chunk.iter().flat_map(TransactionRef::signatures);
+            let items: Vec<Item<'_>> = signatures
+                .zip(&messages)
+                .zip(&keys)
+                .map(|((signature, message), key)| Item { key: key.as_bytes(), message, signature })
+                .collect();
+            let mut verdicts = vec![false; items.len()];
+            verifier.verify_batch(&items, &mut verdicts);
+            assert!(verdicts.iter().all(|&valid| valid), "every payment is validly signed");
+        });
+        start.elapsed()
     }
 
     /// How many payments there are.

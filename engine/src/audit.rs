@@ -171,7 +171,7 @@ pub fn audit_ledger(
     let (mut rejected, mut transactions) = (0_u64, replayer.tip.transactions);
     let (blocks_in, blocks_out) = bounded(BLOCKS_AHEAD);
     let (checked_in, checked_out) = bounded(BLOCKS_AHEAD);
-    let (signed_in, signed_out) = bounded(1);
+    let (signed_in, signed_out) = bounded(BLOCKS_SIGNED);
     let (spare_in, spare_out) = bounded(2 * BLOCKS_AHEAD);
     let checking = Checking { ledger: &ledger, finder: replayer.finder(), blocks: blocks_out, checked: checked_in };
     let executing = Executing { load: &load, checkpoints: &checkpoints, blocks: checked_out, spare: spare_in.clone() };
@@ -214,6 +214,12 @@ const KEY_CACHE_BYTES: usize = 48 << 20;
 
 /// Signatures verified together by one task.
 const CHUNK_SIGNATURES: usize = 4096;
+
+/// Tasks for each core at once: others compute beside, so that some end late.
+const CHUNKS_PER_CORE: usize = 4;
+
+/// Blocks that wait until those before are verified, at most: nobody waits for the next ones then.
+const BLOCKS_SIGNED: usize = 4;
 
 /// What is wrong with a block.
 struct Wrong {
@@ -352,7 +358,7 @@ struct Verifying {
 impl Verifying {
     /// Gathers blocks until there is work for all cores, and has it done; gives how many signatures there were.
     fn run(self, blocks: &Receiver<Arc<Checked>>) -> Result<u64, Wrong> {
-        let enough = CHUNK_SIGNATURES.saturating_mul(2).saturating_mul(rayon::current_num_threads());
+        let enough = CHUNK_SIGNATURES.saturating_mul(CHUNKS_PER_CORE).saturating_mul(rayon::current_num_threads());
         let (mut verified, mut lot, mut waiting) = (0_u64, Vec::new(), 0_usize);
         loop {
             let next = blocks.recv().ok();

@@ -144,6 +144,7 @@ pub(crate) fn start<S: Storage>(
         resolver,
         published,
         roots: jobs_in,
+        board: roots.clone(),
         interval: roots.interval(),
         proofs,
         common: common.clone(),
@@ -295,6 +296,8 @@ struct ExecuteThread {
     published: u64,
     /// Where states go whose root is to be made.
     roots: Sender<Job>,
+    /// Where they are put.
+    board: Arc<RootBoard>,
     /// How often that is.
     interval: RootInterval,
     /// Whether balances are to be proved.
@@ -374,9 +377,12 @@ impl ExecuteThread {
         self.tip = Tip { height, time, transactions: first.saturating_add(u64::from(count)) };
         if self.interval.is_due(height) {
             let snapshot = self.proofs.then(|| self.state.share());
-            let (records, changed) = (self.state.share_records(), self.scratch.take_changed());
+            if let Some(leaves) = self.board.take_spare() {
+                self.scratch.reuse_leaves(leaves);
+            }
+            let changed = self.scratch.take_changed(&mut self.state);
             // Nobody takes it any more if the engine is stopping, which the commit thread tells.
-            let _ = self.roots.send(Job { height, records, snapshot, changed });
+            let _ = self.roots.send(Job { height, changed, snapshot });
         }
         let ShardCounts { blocks, transactions, ordered, busiest } = self.scratch.take_shard_counts();
         self.common.stats.record_shards([blocks, transactions, ordered, busiest]);

@@ -209,7 +209,7 @@ impl Replayer {
         let (interval, roots) = (roots.interval(), RootsBeside::start(roots)?);
         let finder = Finder(Arc::new(RwLock::new(Arc::new(state.resolver()))));
         let generation = state.resolver_generation();
-        Ok(Self { state, tip, scratch: Scratch::default(), roots, interval, finder, generation })
+        Ok(Self { state, tip, scratch: Scratch::rooting(interval), roots, interval, finder, generation })
     }
 
     /// What makes blocks ready for it.
@@ -232,15 +232,16 @@ impl Replayer {
             let (expected, found) = (format!("{} or later", self.tip.time), header.time.to_string());
             return Err(ReplayError { height, what: "time", expected, found });
         }
+        let run = PreparedRun { bytes: ready.transactions(), prepared: &ready.prepared };
+        let block = Block::assemble(header.time, header.count, vec![run]);
+        let settled = settle(&block, &mut self.state, &mut self.scratch);
+        // Made while the block was executed, where it is that of the block before.
         let known = self.roots.carried(height).ok_or_else(|| {
             let (expected, found) = ("one to compare with".to_owned(), "none that was made".to_owned());
             ReplayError { height, what: "state root", expected, found }
         });
         let root = known?;
         compare(height, "state root", &root, &header.state)?;
-        let run = PreparedRun { bytes: ready.transactions(), prepared: &ready.prepared };
-        let block = Block::assemble(header.time, header.count, vec![run]);
-        let settled = settle(&block, &mut self.state, &mut self.scratch);
         compare(height, "outcomes", &settled.outcomes(), &header.outcomes)?;
         compare(height, "effects", &settled.effects.digest(), &header.effects)?;
         let differs = settled.rejections.iter().zip(&ready.rejections).find(|(own, recorded)| own != recorded);
@@ -258,8 +259,11 @@ impl Replayer {
             self.generation = generation;
         }
         if self.interval.is_due(height) {
-            let (records, changed) = (self.state.share_records(), self.scratch.take_changed());
-            self.roots.give(Job { height, records, snapshot: None, changed });
+            if let Some(leaves) = self.roots.board().take_spare() {
+                self.scratch.reuse_leaves(leaves);
+            }
+            let changed = self.scratch.take_changed(&mut self.state);
+            self.roots.give(Job { height, changed, snapshot: None });
         }
         Ok(())
     }

@@ -4,9 +4,12 @@
 //! of its own follows the changes in its trees and puts the root on a board, where the commit thread finds it when the first header
 //! that carries it is sealed, some blocks later. Which root a header carries is a function of its height and the ledger's genesis alone;
 //! a root that isn't there yet is waited for. Replay has such a thread of its own, makes the same roots, and compares.
+//!
+//! Where roots are seldom, the thread reads what has changed from a state that it shares with its owner, who copies what he changes
+//! meanwhile. Where every block has one, that would be nearly all of it: there the owner gives the leaves themselves.
 
 use crate::proof::BalanceProof;
-use crate::state::{ChangedGroups, RootParts, StateRecords, StateSnapshot, StateTree};
+use crate::state::{ChangedNodes, Kept, Leaves, RootParts, StateRecords, StateSnapshot, StateTree};
 use crate::stats::{Stage, Stats};
 use crate::types::{Address, Digest, Height, RootInterval};
 use crossbeam::channel::{Receiver, Sender, bounded};
@@ -80,15 +83,36 @@ impl Roots {
     }
 }
 
+/// Up to so many blocks between two roots all levels of the trees are kept: then most groups of accounts have few changes.
+const ALL_KEPT_MAX: u32 = 16;
+
+/// How much of the trees is kept where roots are made so often.
+pub(crate) const fn kept(interval: RootInterval) -> Kept {
+    if interval.blocks() <= ALL_KEPT_MAX { Kept::All } else { Kept::Groups }
+}
+
+/// Whether every block has a root, so that what it has changed is given as leaves.
+pub(crate) const fn every_block(interval: RootInterval) -> bool {
+    interval.blocks() == 1
+}
+
 /// A state whose root is to be made.
 #[derive(Debug)]
 pub(crate) struct Job {
     pub height: Height,
-    pub records: StateRecords,
-    /// The same with its index, if balances are to be proved.
-    pub snapshot: Option<StateSnapshot>,
     /// What has changed since the last one.
-    pub changed: ChangedGroups,
+    pub changed: Changed,
+    /// The state with its index, if balances are to be proved.
+    pub snapshot: Option<StateSnapshot>,
+}
+
+/// What has changed since the root before.
+#[derive(Debug)]
+pub(crate) enum Changed {
+    /// To be read from the state.
+    Nodes(StateRecords, ChangedNodes),
+    /// By one block.
+    Leaves(Leaves),
 }
 
 /// A state with its trees: what proofs of balances are taken from.
@@ -102,7 +126,8 @@ pub(crate) struct Rooted {
 impl Rooted {
     /// The proof of what an account holds in this state; `None` if it hasn't come into being.
     pub(crate) fn prove(&self, account: &Address) -> Option<BalanceProof> {
-        let slot = self.snapshot.slot(account)?;
+        let ahead = |slot| self.tree.prefetch_path(self.snapshot.records(), slot);
+        let slot = self.snapshot.slot(account, ahead)?;
         let RootParts { accounts, assets, entries, asset_root, entry_root, .. } = self.tree.parts();
         let (record, path) = self.tree.account_path(self.snapshot.records(), slot);
         Some(BalanceProof { slot, accounts, assets, asset_root, entries, entry_root, record, path })
@@ -117,6 +142,8 @@ pub(crate) struct RootBoard {
     changed: Condvar,
     /// The newest two, ascending: no durable header may carry the root of the newest yet.
     rooted: Mutex<Vec<Arc<Rooted>>>,
+    /// Memory of leaves that were followed.
+    spare: Mutex<Option<Leaves>>,
 }
 
 impl RootBoard {
@@ -126,7 +153,13 @@ impl RootBoard {
             roots: Mutex::new((roots, false)),
             changed: Condvar::new(),
             rooted: Mutex::default(),
+            spare: Mutex::default(),
         }
+    }
+
+    /// Memory of leaves that were followed, if there is some.
+    pub(crate) fn take_spare(&self) -> Option<Leaves> {
+        self.spare.lock().take()
     }
 
     /// Waits for what the header of a height carries; `None` if it will never be known.
@@ -196,12 +229,19 @@ impl Drop for Closing<'_> {
 /// The thread: makes every root it is given a state for, and gives its trees back for the next such thread.
 pub(crate) fn run(mut tree: StateTree, jobs: &Receiver<Job>, board: &RootBoard, stats: &Stats) -> StateTree {
     let _closing = Closing(board);
-    while let Ok(Job { height, mut records, snapshot, changed }) = jobs.recv() {
+    while let Ok(Job { height, changed, snapshot }) = jobs.recv() {
         let meter = stats.meter();
-        let root = tree.update(&mut records, &changed).root();
+        let root = match changed {
+            Changed::Nodes(mut records, nodes) => tree.update(&mut records, &nodes).root(),
+            Changed::Leaves(mut leaves) => {
+                let root = tree.follow(&mut leaves).root();
+                *board.spare.lock() = Some(leaves);
+                root
+            }
+        };
         stats.record(Stage::Root, meter, 0);
         if let Some(snapshot) = snapshot {
-            let newest = Arc::new(Rooted { height, snapshot, tree: tree.clone() });
+            let newest = Arc::new(Rooted { height, snapshot, tree: tree.share() });
             let mut rooted = board.rooted.lock();
             let older = rooted.len().saturating_sub(1);
             rooted.drain(..older);
@@ -231,10 +271,10 @@ impl RootsBeside {
     pub(crate) fn start(roots: Roots) -> io::Result<Self> {
         let (jobs, jobs_out) = bounded(1);
         let board = Arc::new(RootBoard::new(roots));
-        let own = board.clone();
+        let (own, tree) = (board.clone(), StateTree::new(kept(board.interval)));
         let thread = std::thread::Builder::new()
             .name("nostro-root".to_owned())
-            .spawn(move || run(StateTree::new(), &jobs_out, &own, &Stats::default()))?;
+            .spawn(move || run(tree, &jobs_out, &own, &Stats::default()))?;
         Ok(Self { board, jobs, thread })
     }
 

@@ -11,6 +11,7 @@ use nostro_tests::directory::Directory;
 use nostro_tests::language::program;
 use nostro_tests::world::{ledger, named, open, trusting, unsigned};
 use std::fs;
+use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
 
 fn transactions(text: &str) -> Vec<Transaction> {
@@ -321,4 +322,51 @@ fn where_blocks_were_retired_a_rejection_without_a_trace_says_nothing() {
         assert_eq!(number(&again), expected);
         assert_eq!(engine.receipt(&again.transaction).unwrap(), None, "it was applied in a block that is gone");
     }
+}
+
+/// Whatever rots in a block under a running engine: a receipt is what it was, or an error that names the file.
+#[test]
+fn rot_under_a_running_engine_never_changes_a_receipt() {
+    let directory = Directory::in_memory();
+    let engine = open(directory.path(), trusting());
+    let batch: String = (0..20).map(|n| format!("A>B:{} ", if n % 3 == 0 { 9_999 } else { 1 })).collect();
+    for order in transactions("I*EUR:max I>A:100") {
+        engine.submit(&order).unwrap().wait().unwrap();
+    }
+    let receipts = engine.submit_batch(&transactions(&batch)).unwrap().wait().unwrap();
+    let receipts: Vec<Receipt> = receipts.iter().map(|receipt| receipt.expect("not refused")).collect();
+    assert!(receipts.iter().all(|receipt| receipt.height == receipts[0].height), "one block");
+    assert_eq!(receipts.iter().filter(|receipt| number(receipt) == 412).count(), 7);
+    let asked = [receipts[0], receipts[10], receipts[19]];
+    for receipt in asked {
+        assert_eq!(engine.receipt(&receipt.transaction).unwrap(), Some(receipt));
+    }
+    let path = directory.path().join("segment-00000001.log");
+    let bytes = fs::read(&path).unwrap();
+    let is_frame = |start: &usize| bytes[*start..].starts_with(b"NFRM") && bytes[*start + 6] == 0;
+    let start = (0..bytes.len()).step_by(4096).filter(is_frame).next_back().unwrap();
+    let end = start + 256 + 20 * 192 + 7 * 16;
+    assert!(bytes[end - 1] != 0 || bytes[end - 16..end].iter().any(|&byte| byte != 0), "where the body ends");
+    assert!(bytes[end..end + 100].iter().all(|&byte| byte == 0), "where the padding begins");
+    let file = fs::OpenOptions::new().write(true).open(&path).unwrap();
+    let (mut right, mut reported) = (0, 0);
+    for place in start..end + 8 {
+        file.write_all_at(&[bytes[place] ^ 1 << (place % 8)], place as u64).unwrap();
+        for receipt in asked {
+            match engine.receipt(&receipt.transaction) {
+                Ok(found) => {
+                    assert_eq!(found, Some(receipt), "byte {place}");
+                    right += 1;
+                }
+                Err(error) => {
+                    assert!(error.to_string().contains("segment-00000001.log"), "byte {place}: {error}");
+                    reported += 1;
+                }
+            }
+        }
+        file.write_all_at(&bytes[place..=place], place as u64).unwrap();
+    }
+    // What a receipt isn't made of may rot: signatures, other transactions. Header, own body and rejections may not.
+    assert!(right > 3 * 20 * 64, "{right} right, {reported} reported");
+    assert!(reported > 3 * (224 + 7 * 16) + 3 * 128, "{right} right, {reported} reported");
 }

@@ -1,8 +1,9 @@
 //! What a block has changed, as bytes: made from the state when the block has been executed, hashed by whoever has time.
 
 use super::Scratch;
+use super::unrooted::Kind;
 use crate::crew::{Crew, Items};
-use crate::state::{Changes, Slot, State, group_of};
+use crate::state::{Changes, Slot, State};
 use crate::types::Digest;
 
 /// Every changed account by slot, a mark, then every changed asset by number; if entries have changed, another mark and then those by
@@ -28,28 +29,25 @@ impl Effects {
         let Scratch { changes, spare, slots, unrooted, sharding } = scratch;
         let Self(mut pieces) = spare.pop().unwrap_or_default();
         state.drain_changed_accounts(slots);
-        let mut last = None;
-        for group in slots.iter().map(|slot| group_of(slot.0)) {
-            if last.replace(group) != Some(group) {
-                unrooted[0].insert(group);
-            }
-        }
+        unrooted.enter_accounts(slots, state);
         encode(state, slots, sharding.as_ref().map(|sharding| sharding.crew()), &mut pieces);
         state.end_block();
         let Changes { assets, entries, .. } = changes;
         let mut bytes = pieces.pop().unwrap_or_default();
         bytes.extend_from_slice(&u32::MAX.to_le_bytes());
         assets.drain(|asset| {
-            unrooted[1].insert(group_of(asset));
+            let start = bytes.len();
             state.encode_asset(asset, &mut bytes);
+            unrooted.enter(Kind::Asset, asset, behind_number(&bytes, start));
         });
         let mut has_entries = false;
         entries.drain(|number| {
             if !std::mem::replace(&mut has_entries, true) {
                 bytes.extend_from_slice(&u32::MAX.to_le_bytes());
             }
-            unrooted[2].insert(group_of(number));
+            let start = bytes.len();
             state.encode_entry(number, &mut bytes);
+            unrooted.enter(Kind::Entry, number, behind_number(&bytes, start));
         });
         pieces.push(bytes);
         Self(pieces)
@@ -75,4 +73,10 @@ fn encode(state: &State, slots: &[Slot], crew: Option<&Crew>, pieces: &mut Vec<V
         }
         None => pieces.iter_mut().enumerate().for_each(|(n, piece)| state.encode_changed_accounts(own(n), piece)),
     }
+}
+
+/// The canonical bytes of a record that was written from `start` on, behind its number.
+#[inline]
+fn behind_number(bytes: &[u8], start: usize) -> &[u8] {
+    bytes.get(start.saturating_add(4)..).unwrap_or_default()
 }

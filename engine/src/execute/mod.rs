@@ -24,6 +24,7 @@ mod firsts;
 pub(crate) mod measure;
 mod phases;
 mod sharded;
+mod unrooted;
 
 pub(crate) use effects::Effects;
 #[cfg(feature = "measure")]
@@ -33,10 +34,12 @@ pub(crate) use sharded::{Mode, ShardCounts, Sharding};
 use crate::block::Block;
 use crate::ops::{Class, Operation, Source};
 use crate::prepare::Prepared;
-use crate::state::{ChangedGroups, Changes, Context, Scene, Slot, SlotSet, State, prefetch, sweep};
+use crate::roots::Changed;
+use crate::state::{Changes, Context, Leaves, Scene, Slot, State, prefetch, sweep};
 use crate::transaction::TransactionRef;
-use crate::types::{Address, Digest, Rejection, RejectionCode, Time};
+use crate::types::{Address, Digest, Rejection, RejectionCode, RootInterval, Time};
 use sharded::execute_sharded;
+use unrooted::Unrooted;
 
 /// Transactions whose accounts are brought closer ahead of the one that is executed.
 const AHEAD: usize = 32;
@@ -65,8 +68,8 @@ pub(crate) struct Scratch {
     spare: Vec<Effects>,
     /// Changed accounts in order.
     slots: Vec<Slot>,
-    /// Groups of accounts, of assets and of entries that have changed since the last state root.
-    unrooted: [SlotSet; 3],
+    /// What has changed since the last state root.
+    unrooted: Unrooted,
     /// How blocks go by shards, if any does.
     sharding: Option<Box<Sharding>>,
 }
@@ -77,14 +80,19 @@ impl Scratch {
         Self { sharding: Some(Box::new(sharding)), ..self }
     }
 
+    /// Collects what state roots of this interval need.
+    pub(crate) fn rooting(interval: RootInterval) -> Self {
+        Self { unrooted: Unrooted::new(interval), ..Self::default() }
+    }
+
     /// What has changed since this was last asked.
-    pub(crate) fn take_changed(&mut self) -> ChangedGroups {
-        let mut changed = ChangedGroups::default();
-        let [accounts, assets, entries] = &mut self.unrooted;
-        accounts.drain(|group| changed.accounts.push(group));
-        assets.drain(|group| changed.assets.push(group));
-        entries.drain(|group| changed.entries.push(group));
-        changed
+    pub(crate) fn take_changed(&mut self, state: &mut State) -> Changed {
+        self.unrooted.take(state)
+    }
+
+    /// Takes memory of leaves back.
+    pub(crate) fn reuse_leaves(&mut self, leaves: Leaves) {
+        self.unrooted.reuse(leaves);
     }
 
     /// How blocks have gone by shards since this was last asked.

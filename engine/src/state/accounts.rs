@@ -309,7 +309,6 @@ impl Accounts {
     }
 
     /// Canonical bytes of an account, appended: what the digests are made of.
-    #[cfg(test)]
     pub(super) fn encode(&self, slot: Slot, out: &mut Vec<u8>) {
         if let (Some(record), Some(address)) = (self.record(slot), self.addresses.cell(slot)) {
             record.encode(address, out);
@@ -469,6 +468,15 @@ impl SharedAccounts {
         let shard = self.shards.get(place.shard)?;
         let account = shard.records.get(place.page)?.get(place.offset)?;
         Some(record(account, |place| shard.balances.get(place), |place| shard.lanes.get(place)))
+    }
+
+    /// Brings a record and its address closer.
+    #[inline]
+    pub(super) fn prefetch(&self, slot: Slot) {
+        if let Some(record) = self.record(slot) {
+            prefetch(record.account);
+        }
+        self.addresses.prefetch(slot);
     }
 
     pub(super) fn balance(&self, slot: Slot, asset: AssetId) -> Balance {

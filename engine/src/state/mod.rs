@@ -25,6 +25,8 @@ mod facts;
 mod further;
 mod index;
 mod layout;
+mod leaves;
+mod level;
 mod load;
 mod markets;
 mod pages;
@@ -44,12 +46,13 @@ pub(crate) use context::{Changes, Context, Flows};
 pub use entries::{AuthorityState, GrantState, HoldState, HolderState, MarketState, OrderState, Record, Share};
 pub(crate) use facts::{Scene, sweep};
 pub(crate) use index::{Resolver, Slot};
+pub(crate) use leaves::Leaves;
 pub(crate) use load::{StateLoader, decode_record};
 pub(crate) use markets::ORDERS_MET_MAX;
 pub(crate) use records::{StateHasher, StateRecords};
 pub(crate) use slots::SlotSet;
 pub(crate) use snapshot::StateSnapshot;
-pub(crate) use tree::{ChangedGroups, Keys, RootParts, StateTree, group_of, levels_above};
+pub(crate) use tree::{ChangedNodes, Kept, Keys, RootParts, StateTree, levels_above};
 
 use crate::arena::Arena;
 use crate::types::{Address, Amount, AssetId, Rejection, RejectionCode, Time};
@@ -146,6 +149,16 @@ impl State {
         let slot = self.accounts.push(address).ok_or(full)?;
         self.index.insert(hash, slot);
         Ok(slot)
+    }
+
+    /// Canonical bytes of an account.
+    pub(crate) fn encode_account(&self, slot: Slot, out: &mut Vec<u8>) {
+        self.accounts.encode(slot, out);
+    }
+
+    /// How many accounts, assets and places for entries there are.
+    pub(crate) const fn counts(&self) -> [u32; 3] {
+        [self.accounts.len(), self.assets.len(), self.entries.len()]
     }
 
     /// Canonical bytes of a changed asset: number, then the record.

@@ -14,9 +14,13 @@ pub(crate) struct StateSnapshot {
 }
 
 impl StateSnapshot {
-    /// The place of an account, if it has come into being.
-    pub(crate) fn slot(&self, address: &Address) -> Option<u32> {
-        self.find(address).map(|slot| slot.0)
+    /// The place of an account, if it has come into being. `ahead` is told where it probably is, before that is certain.
+    pub(crate) fn slot(&self, address: &Address, mut ahead: impl FnMut(u32)) -> Option<u32> {
+        let found = self.index.find(address, |slot| {
+            ahead(slot.0);
+            self.records.accounts.is_at(address, slot)
+        });
+        found.map(|slot| slot.0)
     }
 
     pub(crate) const fn records(&self) -> &StateRecords {

@@ -10,29 +10,31 @@
 //!                their derive-key hash "nostro 1 state long" instead, with their length all the same
 //! ```
 //!
-//! The lowest three levels aren't kept: the eight records below a kept node are hashed again when one of them has changed, which is
-//! as much work as looking for it, and leaves eight bytes of memory per account. The trees are functions of the state alone, so
-//! they needn't be stored: from a checkpoint they are made anew.
+//! The trees are functions of the state alone, so they needn't be stored: from a checkpoint they are made anew. How much of them is kept
+//! ([`Kept`]) is nobody's business but the memory's. Usually the lowest three levels aren't: the eight records below a kept node are hashed
+//! again when one of them has changed. Where roots are made after every block, all levels are, and what has changed comes as leaves
+//! ([`Leaves`]): then nothing is hashed but the way from each of them to the root, and nobody reads the state beside its owner.
 //!
 //! # Cost
 //!
-//! Some 0.3 µs for each group of eight in which something has changed, on a thread of its own.
+//! Some 0.3 µs for each group of eight in which something has changed, eight bytes of memory per account; with all levels some 0.1 µs for each
+//! record that has changed and 64 bytes. On a thread of its own.
 
 use super::StateRecords;
+use super::leaves::{LEAF_BYTES, LeafRun, Leaves, leaf};
+use super::level::Level;
+use crate::arena::Arena;
 use crate::merkle::{self, Hash, MISSING, depth};
 use crate::types::Digest;
 use blake3::hazmat::{ContextKey, hash_derive_key_context};
 
-/// Records below one node that is kept: 2³.
+/// Records below the lowest node that is always kept: 2³.
 const GROUP_BITS: u32 = 3;
 const GROUP: usize = 1 << GROUP_BITS;
 /// Groups hashed together: enough to fill the hash function at every level.
 const BATCH: usize = 16;
-const LEAF_BYTES: usize = 128;
 /// Slots between two times that accounts are let go of.
 const RELEASE: u32 = 1024;
-/// The most canonical bytes that stand in a leaf themselves.
-const PLAIN_BYTES_MAX: usize = LEAF_BYTES - 4;
 
 /// The keys of the state's trees.
 #[derive(Clone)]
@@ -65,18 +67,6 @@ impl Keys {
         merkle::leaves(&self.account, &[leaf(canonical)], &mut hashes);
         merkle::climb(&self.node, hashes.first().copied().unwrap_or(MISSING), u64::from(slot), path)
     }
-}
-
-/// The 128 bytes that stand for a record.
-fn leaf(canonical: &[u8]) -> [u8; LEAF_BYTES] {
-    let mut bytes = [0; LEAF_BYTES];
-    let length = u32::try_from(canonical.len()).unwrap_or(u32::MAX);
-    bytes[PLAIN_BYTES_MAX..].copy_from_slice(&length.to_le_bytes());
-    match bytes.get_mut(..canonical.len()).filter(|_| canonical.len() <= PLAIN_BYTES_MAX) {
-        Some(plain) => plain.copy_from_slice(canonical),
-        None => bytes[..32].copy_from_slice(&blake3::derive_key("nostro 1 state long", canonical)),
-    }
-    bytes
 }
 
 /// The parts of a state root.
@@ -139,21 +129,47 @@ impl Records for StateRecords {
     }
 }
 
-/// Groups of eight slots, of eight assets and of eight entries in which something has changed, each ascending.
+/// How much of the trees is kept.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) enum Kept {
+    /// All but the lowest three levels.
+    #[default]
+    Groups,
+    /// All.
+    All,
+}
+
+impl Kept {
+    /// Levels below the lowest that is kept.
+    const fn bits(self) -> u32 {
+        match self {
+            Self::Groups => GROUP_BITS,
+            Self::All => 0,
+        }
+    }
+
+    /// The lowest kept node above a record.
+    pub(crate) const fn node_of(self, place: u32) -> u32 {
+        place >> self.bits()
+    }
+
+    /// The records below one of the lowest kept nodes.
+    const fn records_below(self, node: u32) -> std::ops::RangeInclusive<u32> {
+        let first = node << self.bits();
+        first..=first | ((1 << self.bits()) - 1)
+    }
+}
+
+/// The lowest kept nodes below which something has changed: of accounts, assets and entries, each ascending.
 #[derive(Debug, Default)]
-pub(crate) struct ChangedGroups {
+pub(crate) struct ChangedNodes {
     pub accounts: Vec<u32>,
     pub assets: Vec<u32>,
     pub entries: Vec<u32>,
 }
 
-/// The group a slot or an asset is in.
-pub(crate) const fn group_of(place: u32) -> u32 {
-    place >> GROUP_BITS
-}
-
 /// All trees, as far as they are kept.
-#[derive(Clone, Debug)]
+#[derive(Debug)]
 pub(crate) struct StateTree {
     keys: Keys,
     accounts: Tree,
@@ -162,13 +178,15 @@ pub(crate) struct StateTree {
 }
 
 impl StateTree {
-    pub(crate) fn new() -> Self {
-        Self { keys: Keys::new(), accounts: Tree::default(), assets: Tree::default(), entries: Tree::default() }
+    pub(crate) fn new(kept: Kept) -> Self {
+        let arena = Arena::default();
+        let tree = || Tree::new(kept, arena.clone());
+        Self { keys: Keys::new(), accounts: tree(), assets: tree(), entries: tree() }
     }
 
     /// Follows what has changed since the last time; the first time follows everything. Lets go of the accounts it has been to, so that
     /// the owner needn't copy them any more.
-    pub(crate) fn update(&mut self, records: &mut impl Records, changed: &ChangedGroups) -> RootParts {
+    pub(crate) fn update(&mut self, records: &mut impl Records, changed: &ChangedNodes) -> RootParts {
         let [accounts, assets, entries] = records.counts();
         let Keys { account, asset, entry, node } = &self.keys;
         let mut release_at = RELEASE;
@@ -184,6 +202,22 @@ impl StateTree {
         self.parts()
     }
 
+    /// Follows a block whose changes come as leaves. All levels have to be kept, and everything before has to have been followed.
+    pub(crate) fn follow(&mut self, leaves: &mut Leaves) -> RootParts {
+        let Keys { account, asset, entry, node } = &self.keys;
+        let [accounts, assets, entries] = leaves.counts;
+        self.accounts.follow([account, node], accounts, &mut leaves.accounts);
+        self.assets.follow([asset, node], assets, &mut leaves.assets);
+        self.entries.follow([entry, node], entries, &mut leaves.entries);
+        self.parts()
+    }
+
+    /// The trees as they are now, for somebody to keep.
+    pub(crate) fn share(&mut self) -> Self {
+        let Self { keys, accounts, assets, entries } = self;
+        Self { keys: keys.clone(), accounts: accounts.share(), assets: assets.share(), entries: entries.share() }
+    }
+
     pub(crate) fn parts(&self) -> RootParts {
         RootParts {
             accounts: self.accounts.len,
@@ -192,6 +226,18 @@ impl StateTree {
             account_root: self.accounts.root(),
             asset_root: self.assets.root(),
             entry_root: self.entries.root(),
+        }
+    }
+
+    /// Brings closer what the path of an account is made from: all at once, since it is in no cache.
+    pub(crate) fn prefetch_path(&self, records: &StateRecords, slot: u32) {
+        let node = self.accounts.kept.node_of(slot);
+        for other in self.accounts.kept.records_below(node) {
+            records.accounts.prefetch(super::Slot(other));
+        }
+        let node = node as usize;
+        for (up, level) in self.accounts.levels.iter().enumerate() {
+            level.prefetch(node >> up);
         }
     }
 
@@ -205,17 +251,39 @@ impl StateTree {
     }
 }
 
-/// One tree without its lowest three levels.
-#[derive(Clone, Debug, Default)]
+/// One tree, as far as it is kept.
+#[derive(Debug)]
 struct Tree {
+    kept: Kept,
     len: u32,
-    /// From the nodes over eight records each up to the root.
-    levels: Vec<Vec<Hash>>,
+    /// From the lowest nodes that are kept up to the root.
+    levels: Vec<Level>,
+    arena: Arena,
 }
 
 impl Tree {
+    const fn new(kept: Kept, arena: Arena) -> Self {
+        Self { kept, len: 0, levels: Vec::new(), arena }
+    }
+
+    fn share(&mut self) -> Self {
+        let levels = self.levels.iter_mut().map(Level::share).collect();
+        Self { levels, arena: self.arena.clone(), ..*self }
+    }
+
     fn root(&self) -> Hash {
-        self.levels.last().and_then(|top| top.first()).copied().unwrap_or(MISSING)
+        self.levels.last().map_or(MISSING, |top| top.get(0))
+    }
+
+    /// Makes room for so many records. A level has half as many nodes as the one below it, the last one.
+    fn resize(&mut self, len: u32) {
+        self.len = len;
+        let lowest = self.kept.bits();
+        let count = if len == 0 { 0 } else { levels_above(len).saturating_sub(lowest as usize).saturating_add(1) };
+        self.levels.resize_with(count, || Level::new(self.arena.clone()));
+        for (up, level) in (lowest..).zip(self.levels.iter_mut()) {
+            level.reserve(usize::try_from(u64::from(len).div_ceil(1 << up)).unwrap_or(usize::MAX));
+        }
     }
 
     fn update(
@@ -225,35 +293,50 @@ impl Tree {
         changed: &[u32],
         mut encode: impl FnMut(u32, &mut Vec<u8>),
     ) {
-        let groups = len.div_ceil(1 << GROUP_BITS);
-        let mut changed: Vec<u32> = if self.len == 0 { (0..groups).collect() } else { changed.to_vec() };
-        self.len = len;
-        // The lowest level that is kept has a node per group, each one above half as many, the last one.
-        let count = if groups == 0 { 0 } else { depth(u64::from(groups)) as usize + 1 };
-        self.levels.resize_with(count, Vec::new);
-        for (up, level) in self.levels.iter_mut().enumerate() {
-            level.resize((groups as usize).div_ceil(1 << up), MISSING);
+        let is_new = self.len == 0;
+        self.resize(len);
+        let kept = self.kept;
+        let Some(lowest) = self.levels.first_mut() else { return };
+        let changed = if is_new { (0..=kept.node_of(len.saturating_sub(1))).collect() } else { changed.to_vec() };
+        for (n, batch) in changed.chunks(BATCH).enumerate() {
+            prefetch(lowest, &changed, n);
+            let nodes = hash_groups([leaf_key, node_key], len, (batch, kept), &mut encode);
+            lowest.put(batch, &nodes);
         }
+        self.climb(node_key, changed);
+    }
+
+    fn follow(&mut self, [leaf_key, node_key]: [&ContextKey; 2], len: u32, changed: &mut LeafRun) {
+        debug_assert_eq!(self.kept, Kept::All);
+        changed.finish();
+        self.resize(len);
+        let Some(lowest) = self.levels.first_mut() else { return };
+        let mut hashes = Vec::with_capacity(BATCH);
+        for (n, (batch, leaves)) in changed.numbers.chunks(BATCH).zip(changed.leaves.chunks(BATCH)).enumerate() {
+            prefetch(lowest, &changed.numbers, n);
+            hashes.clear();
+            merkle::leaves(leaf_key, leaves, &mut hashes);
+            lowest.put(batch, &hashes);
+        }
+        self.climb(node_key, changed.numbers.clone());
+    }
+
+    /// Makes the nodes above some of the lowest, which are given by ascending number.
+    fn climb(&mut self, node_key: &ContextKey, mut changed: Vec<u32>) {
         let Some((lowest, mut upper)) = self.levels.split_first_mut() else { return };
-        for batch in changed.chunks(BATCH) {
-            let nodes = hash_groups([leaf_key, node_key], len, batch, &mut encode);
-            put(lowest, batch, &nodes);
-        }
-        let mut below: &[Hash] = lowest;
+        let mut below: &Level = lowest;
         let mut children = Vec::with_capacity(2 * BATCH);
         let mut nodes = Vec::with_capacity(BATCH);
         while let Some((level, rest)) = upper.split_first_mut() {
             changed.iter_mut().for_each(|node| *node >>= 1);
             changed.dedup();
-            for batch in changed.chunks(BATCH) {
+            for (n, batch) in changed.chunks(BATCH).enumerate() {
+                prefetch(level, &changed, n);
                 children.clear();
                 nodes.clear();
-                for &node in batch {
-                    let left = node as usize * 2;
-                    children.extend([left, left + 1].map(|child| below.get(child).copied().unwrap_or(MISSING)));
-                }
+                batch.iter().for_each(|&node| children.extend(below.pair(node as usize)));
                 merkle::parents(node_key, &children, &mut nodes);
-                put(level, batch, &nodes);
+                level.put(batch, &nodes);
             }
             (below, upper) = (level, rest);
         }
@@ -266,12 +349,13 @@ impl Tree {
         place: u32,
         mut encode: impl FnMut(u32, &mut Vec<u8>),
     ) -> Vec<Hash> {
-        let group = group_of(place);
-        let mut path = Vec::with_capacity(self.levels.len() + GROUP_BITS as usize);
-        self.path_within([leaf_key, node_key], place, &mut encode, &mut path);
-        let below = self.levels.split_last().map(|(_, below)| below).unwrap_or_default();
-        let sibling = |(up, level): (usize, &Vec<Hash>)| level.get(group as usize >> up ^ 1).copied();
-        path.extend(below.iter().enumerate().map(|at| sibling(at).unwrap_or(MISSING)));
+        let mut path = Vec::with_capacity(levels_above(self.len));
+        if self.kept == Kept::Groups {
+            self.path_within([leaf_key, node_key], place, &mut encode, &mut path);
+        }
+        let (node, below) = (self.kept.node_of(place) as usize, self.levels.split_last());
+        let below = below.map(|(_, below)| below).unwrap_or_default();
+        path.extend(below.iter().enumerate().map(|(up, level)| level.get(node >> up ^ 1)));
         path
     }
 
@@ -284,7 +368,7 @@ impl Tree {
         encode: &mut impl FnMut(u32, &mut Vec<u8>),
         path: &mut Vec<Hash>,
     ) {
-        let (first, own) = (group_of(place) << GROUP_BITS, place as usize % GROUP);
+        let (first, own) = (place >> GROUP_BITS << GROUP_BITS, place as usize % GROUP);
         let (mut messages, mut canonical) = ([[0; LEAF_BYTES]; GROUP], Vec::with_capacity(LEAF_BYTES));
         for (message, other) in
             messages.iter_mut().zip(first..).filter(|&(_, other)| other != place && other < self.len)
@@ -310,19 +394,23 @@ impl Tree {
     }
 }
 
-fn put(level: &mut [Hash], places: &[u32], nodes: &[Hash]) {
-    for (&place, hash) in places.iter().zip(nodes) {
-        if let Some(node) = level.get_mut(place as usize) {
-            *node = *hash;
-        }
-    }
+/// Brings closer the nodes of the batch after the next one.
+#[inline]
+fn prefetch(level: &Level, changed: &[u32], batch: usize) {
+    let ahead = changed.get(batch.saturating_add(2).saturating_mul(BATCH)..).unwrap_or_default();
+    ahead.iter().take(BATCH).for_each(|&node| level.prefetch(node as usize));
 }
 
-/// The hashes of all records of some groups, missing ones included.
-fn leaf_hashes(key: &ContextKey, len: u32, groups: &[u32], encode: &mut impl FnMut(u32, &mut Vec<u8>)) -> Vec<Hash> {
-    let mut messages = Vec::with_capacity(groups.len() * GROUP);
+/// Some of the lowest kept nodes, with all records below them, missing ones included.
+fn hash_groups(
+    [leaf_key, node_key]: [&ContextKey; 2],
+    len: u32,
+    (groups, kept): (&[u32], Kept),
+    encode: &mut impl FnMut(u32, &mut Vec<u8>),
+) -> Vec<Hash> {
+    let mut messages = Vec::with_capacity(groups.len() << kept.bits());
     let mut canonical = Vec::with_capacity(LEAF_BYTES);
-    let places = groups.iter().flat_map(|group| (0..1 << GROUP_BITS).map(move |n| (group << GROUP_BITS) + n));
+    let places = groups.iter().flat_map(|&group| kept.records_below(group));
     for place in places.clone() {
         canonical.clear();
         if place < len {
@@ -330,25 +418,14 @@ fn leaf_hashes(key: &ContextKey, len: u32, groups: &[u32], encode: &mut impl FnM
         }
         messages.push(leaf(&canonical));
     }
-    let mut hashes = Vec::with_capacity(messages.len());
-    merkle::leaves(key, &messages, &mut hashes);
-    for (hash, place) in hashes.iter_mut().zip(places) {
+    let mut level = Vec::with_capacity(messages.len());
+    merkle::leaves(leaf_key, &messages, &mut level);
+    for (hash, place) in level.iter_mut().zip(places) {
         if place >= len {
             *hash = MISSING;
         }
     }
-    hashes
-}
-
-/// The nodes over some groups.
-fn hash_groups(
-    [leaf_key, node_key]: [&ContextKey; 2],
-    len: u32,
-    groups: &[u32],
-    encode: &mut impl FnMut(u32, &mut Vec<u8>),
-) -> Vec<Hash> {
-    let mut level = leaf_hashes(leaf_key, len, groups, encode);
-    for _ in 0..GROUP_BITS {
+    for _ in 0..kept.bits() {
         let mut above = Vec::with_capacity(level.len() / 2);
         merkle::parents(node_key, &level, &mut above);
         level = above;
@@ -386,16 +463,33 @@ mod tests {
         }
     }
 
+    impl Made {
+        /// The leaves of some records.
+        fn leaves(&self, changed: &std::collections::BTreeSet<u32>) -> Leaves {
+            let mut leaves = Leaves { counts: self.counts(), ..Leaves::default() };
+            let mut canonical = Vec::new();
+            for &number in changed {
+                canonical.clear();
+                self.encode_account(number, &mut canonical);
+                leaves.accounts.push(number, &canonical);
+                leaves.entries.push(number, &canonical);
+            }
+            leaves
+        }
+    }
+
     /// A tree made anew.
-    fn anew(made: &Made) -> StateTree {
-        let mut tree = StateTree::new();
-        tree.update(&mut Made(made.0.clone()), &ChangedGroups::default());
+    fn anew(made: &Made, kept: Kept) -> StateTree {
+        let mut tree = StateTree::new(kept);
+        tree.update(&mut Made(made.0.clone()), &ChangedNodes::default());
         tree
     }
 
     #[test]
-    fn a_tree_that_follows_changes_is_the_tree_made_anew() {
-        let (mut made, mut tree) = (Made(Vec::new()), StateTree::new());
+    fn trees_that_follow_changes_in_whatever_way_are_the_tree_made_anew() {
+        let mut made = Made(Vec::new());
+        let mut trees = [Kept::Groups, Kept::All].map(StateTree::new);
+        let mut following = StateTree::new(Kept::All);
         let mut seed = 3_u64;
         let mut random = |below: u64| {
             seed = seed.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
@@ -404,18 +498,27 @@ mod tests {
         for round in 0..120_u8 {
             let mut changed = std::collections::BTreeSet::new();
             for _ in 0..random(40) {
-                changed.insert(group_of(u32::try_from(made.0.len()).unwrap()));
+                changed.insert(u32::try_from(made.0.len()).unwrap());
                 made.0.push((usize::try_from(56 + 36 * random(4)).unwrap(), round));
             }
             for _ in 0..random(20).min(made.0.len() as u64) {
                 let slot = usize::try_from(random(made.0.len() as u64)).unwrap();
                 made.0[slot].1 = round;
-                changed.insert(group_of(u32::try_from(slot).unwrap()));
+                changed.insert(u32::try_from(slot).unwrap());
             }
-            let accounts: Vec<u32> = changed.into_iter().collect();
-            let entries = accounts.clone();
-            let parts = tree.update(&mut made, &ChangedGroups { accounts, assets: Vec::new(), entries });
-            assert_eq!(parts, anew(&made).parts(), "round {round}, {} records", made.0.len());
+            let expected = anew(&made, Kept::Groups).parts();
+            assert_eq!(anew(&made, Kept::All).parts(), expected, "round {round}, {} records", made.0.len());
+            for tree in &mut trees {
+                let mut accounts: Vec<u32> = changed.iter().map(|&slot| tree.accounts.kept.node_of(slot)).collect();
+                accounts.dedup();
+                let entries = accounts.clone();
+                let parts = tree.update(&mut made, &ChangedNodes { accounts, assets: Vec::new(), entries });
+                assert_eq!(parts, expected, "round {round}, {} records", made.0.len());
+            }
+            let path = |tree: &StateTree| tree.accounts.path([&tree.keys.account, &tree.keys.node], 5, |_, _| ());
+            let (before, kept) = ((following.parts(), path(&following)), following.share());
+            assert_eq!(following.follow(&mut made.leaves(&changed)), expected, "round {round}, by leaves");
+            assert_eq!((kept.parts(), path(&kept)), before, "what somebody keeps stays as it was");
         }
     }
 
@@ -423,10 +526,11 @@ mod tests {
     fn every_account_has_a_path_to_the_root_and_no_other_bytes_or_place_do() {
         for count in [1, 2, 7, 8, 9, 16, 17, 100, 1025] {
             let made = Made((0..count).map(|n| (56 + 36 * (n % 4), 1)).collect());
-            let tree = anew(&made);
+            let [tree, whole] = [Kept::Groups, Kept::All].map(|kept| anew(&made, kept));
             let parts = tree.parts();
             for slot in 0..u32::try_from(count).unwrap() {
                 let (canonical, path) = tree.account_path(&made, slot);
+                assert_eq!(whole.account_path(&made, slot), (canonical.clone(), path.clone()), "{slot} of {count}");
                 assert_eq!(path.len(), levels_above(parts.accounts));
                 assert_eq!(tree.keys.climb_account(&canonical, slot, &path), parts.account_root);
                 assert_ne!(tree.keys.climb_account(&canonical, slot ^ 1, &path), parts.account_root);
@@ -434,15 +538,6 @@ mod tests {
                 other[55] ^= 1;
                 assert_ne!(tree.keys.climb_account(&other, slot, &path), parts.account_root);
             }
-        }
-    }
-
-    #[test]
-    fn a_leaf_is_one_for_each_record() {
-        // Zeros at the end and long records are told apart.
-        let all = [leaf(&[1]), leaf(&[1, 0]), leaf(&[0; 124]), leaf(&[0; 125]), leaf(&[])];
-        for (n, one) in all.iter().enumerate() {
-            assert!(all.iter().skip(n + 1).all(|other| other != one));
         }
     }
 }
