@@ -344,7 +344,7 @@ fn rot_under_a_running_engine_never_changes_a_receipt() {
     let path = directory.path().join("segment-00000001.log");
     let bytes = fs::read(&path).unwrap();
     let is_frame = |start: &usize| bytes[*start..].starts_with(b"NFRM") && bytes[*start + 6] == 0;
-    let start = (0..bytes.len()).step_by(4096).filter(is_frame).next_back().unwrap();
+    let start = (0..bytes.len()).step_by(4096).rfind(is_frame).unwrap();
     let end = start + 256 + 20 * 192 + 7 * 16;
     assert!(bytes[end - 1] != 0 || bytes[end - 16..end].iter().any(|&byte| byte != 0), "where the body ends");
     assert!(bytes[end..end + 100].iter().all(|&byte| byte == 0), "where the padding begins");

@@ -35,16 +35,14 @@ use crate::block::Block;
 use crate::ops::{Class, Operation, Source};
 use crate::prepare::Prepared;
 use crate::roots::Changed;
-use crate::state::{Changes, Context, Leaves, Scene, Slot, State, sweep};
+use crate::state::{Changes, Context, Leaves, Scene, Slot, State, prefetch, sweep};
 use crate::transaction::TransactionRef;
 use crate::types::{Address, Digest, Rejection, RejectionCode, RootInterval, Time};
 use sharded::execute_sharded;
 use unrooted::Unrooted;
 
-/// Transactions whose accounts are brought closer ahead of those that are executed, and how many at once: a processor that has to find out
-/// where one lies can only go on to the next if there isn't much between them.
+/// Transactions whose accounts are brought closer ahead of the one that is executed.
 const AHEAD: usize = 32;
-const GROUP: usize = 16;
 
 /// What a block did to a state: proof that it was executed.
 #[derive(Debug)]
@@ -150,30 +148,27 @@ fn execute_in_order(block: &Block<'_>, state: &mut State, scratch: &mut Scratch)
     let mut rejections = Vec::new();
     let mut position = 0_u32;
     for run in &block.runs {
-        run.prepared.iter().take(AHEAD).for_each(|prepared| bring_closer(state, prepared));
-        for (start, group) in (0..).step_by(GROUP).zip(run.prepared.chunks(GROUP)) {
-            let later = run.prepared.get(start + AHEAD..).unwrap_or_default();
-            later.iter().take(GROUP).for_each(|prepared| bring_closer(state, prepared));
-            for prepared in group {
-                scratch.changes.go_to(Some(position));
-                if let Err(rejection) = execute(prepared, run.bytes, block.time, state, &mut scratch.changes) {
-                    rejections.push((position, rejection));
+        for (place, prepared) in run.prepared.iter().enumerate() {
+            if let Some(ahead) = run.prepared.get(place + AHEAD) {
+                let (payer, payee) = (ahead.payer(), ahead.payee());
+                if let Some(payer) = payer {
+                    state.prefetch(payer);
                 }
-                position = position.saturating_add(1);
+                if let Some(payee) = payee {
+                    state.prefetch(payee);
+                }
             }
+            if let Some(later) = run.prepared.get(place + AHEAD + 16) {
+                prefetch(later);
+            }
+            scratch.changes.go_to(Some(position));
+            if let Err(rejection) = execute(prepared, run.bytes, block.time, state, &mut scratch.changes) {
+                rejections.push((position, rejection));
+            }
+            position = position.saturating_add(1);
         }
     }
     rejections
-}
-
-#[inline]
-fn bring_closer(state: &State, prepared: &Prepared) {
-    if let Some(payer) = prepared.payer() {
-        state.prefetch(payer);
-    }
-    if let Some(payee) = prepared.payee() {
-        state.prefetch(payee);
-    }
 }
 
 /// Executes one transaction, the short way if it is plain.

@@ -11,9 +11,8 @@ use crate::types::Rejection;
 use std::ops::Range;
 use std::sync::OnceLock;
 
-/// Accounts that are brought closer ahead of those at hand, and how many at once.
+/// Accounts that are brought closer ahead of the one that is at hand.
 const AHEAD: usize = 64;
-const GROUP: usize = 32;
 
 /// The same for what was prepared.
 const PREPARED_AHEAD: u32 = 32;
@@ -207,9 +206,9 @@ impl Phases<'_> {
         let halves = || self.buckets().filter_map(|bucket| bucket.debits.get(number)).flatten();
         let mut ahead = halves();
         ahead.by_ref().take(AHEAD).for_each(|half| portion.prefetch(self.layout, half.slot));
-        for (place, &Half { slot, position }) in halves().enumerate() {
-            if place % GROUP == 0 {
-                ahead.by_ref().take(GROUP).for_each(|half| portion.prefetch(self.layout, half.slot));
+        for &Half { slot, position } in halves() {
+            if let Some(ahead) = ahead.next() {
+                portion.prefetch(self.layout, ahead.slot);
             }
             if position & TOUCHED != 0 {
                 portion.lane.contended.enter(slot, position & !TOUCHED);
@@ -265,9 +264,9 @@ impl Phases<'_> {
         let halves = || self.buckets().filter_map(|bucket| bucket.credits.get(number)).flatten();
         let mut ahead = halves();
         ahead.by_ref().take(AHEAD).for_each(|half| portion.prefetch(self.layout, half.slot));
-        for (place, &Half { slot, position }) in halves().enumerate() {
-            if place % GROUP == 0 {
-                ahead.by_ref().take(GROUP).for_each(|half| portion.prefetch(self.layout, half.slot));
+        for &Half { slot, position } in halves() {
+            if let Some(ahead) = ahead.next() {
+                portion.prefetch(self.layout, ahead.slot);
             }
             let Portion { shards, first, lane } = portion;
             if skips && lane.skipped[position as usize / 64] >> (position % 64) & 1 == 1 {

@@ -8,9 +8,8 @@ use super::layout::Place;
 use super::prefetch::prefetch;
 use super::{Slot, State};
 
-/// Records are brought closer so many ahead, and so many at once.
-const AHEAD: usize = 32;
-const GROUP: usize = 16;
+/// Records are brought closer so many ahead.
+const AHEAD: usize = 48;
 
 /// Bytes of most accounts: the slot and the record.
 const PLAIN: usize = 4 + PLAIN_BYTES;
@@ -33,13 +32,9 @@ impl State {
         let (mut here, mut ahead) = (Reading::new(&self.accounts), Reading::new(&self.accounts));
         let mut further: Option<Vec<ChangedBalance>> = None;
         for (place, &slot) in slots.iter().enumerate() {
-            if place % GROUP == 0 {
-                let from = if place == 0 { 0 } else { place + AHEAD };
-                let later = slots.get(from..).unwrap_or_default().iter().take(place + AHEAD + GROUP - from);
-                for (account, address) in later.filter_map(|&slot| ahead.at(slot)) {
-                    prefetch(account);
-                    prefetch(address);
-                }
+            if let Some((account, address)) = slots.get(place + AHEAD).and_then(|&slot| ahead.at(slot)) {
+                prefetch(account);
+                prefetch(address);
             }
             let Some((account, address)) = here.at(slot) else { continue };
             if account.is_plain() {
