@@ -99,9 +99,9 @@ def put(o):
 
 
 def hold(o):
-    flags = (1 if o.get("releases_at_expiry") else 0) | (2 if o.get("arbiter") else 0)
+    flags = (1 if o.get("releases_at_expiry") else 0) | (2 if o.get("arbiter") else 0) | (4 if o.get("voucher_key") else 0)
     fields = u(flags, 8) + u(len(o["payees"]), 8) + bytes(2) + u(o["asset"], 32) + bytes(4) + u(o["id"], 64)
-    fields += u(o["amount"], 128) + u(o.get("expiry", 0), 64) + optional(o, "arbiter")
+    fields += u(o["amount"], 128) + u(o.get("expiry", 0), 64) + optional(o, "arbiter") + optional(o, "voucher_key")
     for share in o["payees"]:
         fields += bytes.fromhex(share["payee"]) + u(share["parts"], 32) + bytes(4)
     return padded(fields + predicate(o["release"]) + predicate(o["cancel"]))
@@ -110,18 +110,18 @@ def hold(o):
 def settle(o):
     preimage = o.get("preimage")
     proof = bytes.fromhex(preimage or "")
-    flags = (1 if o.get("cancels") else 0) | (2 if preimage is not None else 0)
+    flags = (1 if o.get("cancels") else 0) | (2 if preimage is not None else 0) | (4 if o.get("voucher") else 0)
     fields = u(flags, 8) + u(len(proof), 8) + bytes(2) + bytes.fromhex(o["owner"]) + u(o["id"], 64)
-    return padded(fields + u(o["amount"], 128) + proof)
+    return padded(fields + u(o["amount"], 128) + optional(o, "voucher") + proof)
 
 
 def grant(o):
     action = ["create", "revoke", "remove"].index(o["action"])
     if action != 0:
         return u(action, 8) + bytes(3) + u(o["id"], 64)
-    kind = ["spend", "access"].index(o["kind"])
+    kind = ["spend", "access", "act"].index(o["kind"])
     fields = u(action, 8) + u(kind, 8) + u(1 if o.get("payee") else 0, 8) + bytes(1) + u(o["id"], 64)
-    fields += bytes.fromhex(o["to"]) + u(o.get("asset", 0), 32) + bytes(4) + u(o.get("cap", 0), 128)
+    fields += bytes.fromhex(o["to"]) + u(o.get("asset", 0), 32) + u(o.get("scope", 0), 32) + u(o.get("cap", 0), 128)
     fields += u(o.get("period", 0), 64) + u(o.get("period_cap", 0), 128) + u(o.get("rate", 0), 128)
     fields += u(o.get("start", 0), 64) + u(o.get("end", 0), 64) + bytes.fromhex(o.get("subject", "00" * 32))
     return padded(fields + optional(o, "payee") + predicate(o["predicate"]))

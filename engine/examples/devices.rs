@@ -1,11 +1,12 @@
 //! Finance of devices: a car that pays for its charging out of its owner's account, within a cap a day; a stolen key loses at most that; a stream
-//! of money that flows by the second.
+//! of money that flows by the second; a thousand payments settled by one.
 
 #[path = "town/mod.rs"]
 mod town;
 
 use nostro::{
-    Amount, AssetId, Grant, GrantAction, GrantName, GrantTerms, KeyPair, RejectionCode, TransactionBuilder, Transfer,
+    Amount, AssetId, Grant, GrantAction, GrantName, GrantTerms, Hold, KeyPair, Predicate, RejectionCode, Settle, Share,
+    Time, TransactionBuilder, Transfer,
 };
 use town::{DAY, Told, Town, person};
 
@@ -79,6 +80,34 @@ pub(crate) fn story() -> Told<Vec<String>> {
     town.does(&[&sensor], |order| draw(order, &sensor, &fleet, 1_000, &sensor, 86_400))?;
     assert_eq!(town.has(&sensor, EURO)?, 86_400);
     town.tell("a sensor has earned a cent a second for a day, and has taken it in one go");
+
+    // A channel: the charger signs a voucher for every second of current, and the station settles with the last one.
+    let charger = person("charger");
+    let channel = Hold {
+        id: 1,
+        asset: EURO,
+        amount: Amount(5_000),
+        payees: vec![Share { payee: station.address(), parts: 1 }],
+        cancel: Predicate::after(Time(5 * DAY)),
+        voucher_key: Some(charger.address()),
+        ..Hold::default()
+    };
+    town.does(&[&fleet], |order| order.hold(channel))?;
+    let opened = town.time();
+    let voucher = |amount| {
+        let message = Settle::voucher_message(&fleet.address(), 1, opened, Amount(amount));
+        let voucher = Some(charger.sign(&message));
+        Settle { owner: fleet.address(), id: 1, amount: Amount(amount), voucher, ..Settle::default() }
+    };
+    let payments: Vec<Settle> = (1..=1_000).map(|second| voucher(2 * second)).collect();
+    let before = town.has(&station, EURO)?;
+    if let [early, .., last] = payments.as_slice() {
+        town.does(&[&station], |order| order.settle(last.clone()))?;
+        town.fails(&[&station], RejectionCode::StaleVoucher, |order| order.settle(early.clone()))?;
+        town.fails(&[&station], RejectionCode::StaleVoucher, |order| order.settle(last.clone()))?;
+    }
+    assert_eq!(town.has(&station, EURO)?, before + 2_000);
+    town.tell("a thousand payments of a charger were settled by one transaction, and none of them twice");
     town.end()
 }
 

@@ -38,8 +38,13 @@ pub(crate) fn story() -> Told<Vec<String>> {
     };
     town.does(&[&importer], |order| order.hold(credit))?;
     town.tell("the importer has set 600.00 aside for the exporter, until day 30");
-    let settle =
-        |amount, cancels| Settle { owner: importer.address(), id: 1, amount: Amount(amount), cancels, preimage: None };
+    let settle = |amount, cancels| Settle {
+        owner: importer.address(),
+        id: 1,
+        amount: Amount(amount),
+        cancels,
+        ..Settle::default()
+    };
     town.fails(&[&exporter], RejectionCode::ConditionUnmet, |order| order.settle(settle(0, false)))?;
     town.fails(&[&importer], RejectionCode::ConditionUnmet, |order| order.settle(settle(0, true)))?;
     town.tell("nobody gets it alone: nothing is shipped, and the importer can't take it back");

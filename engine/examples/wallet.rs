@@ -129,6 +129,11 @@ pub(crate) fn story() -> Told<Vec<String>> {
     let after = worth(&town, &bank, &ann)?;
     assert_eq!((before, after), (145_000, 129_000));
     town.tell(format!("net worth: {before} cents at first, {after} now"));
+
+    // Her statement: only what concerns her is read.
+    let (all, applied) = town.history(&ann)?;
+    assert_eq!((all, applied), (10, 8));
+    town.tell(format!("her statement has {all} transactions, of which {applied} applied"));
     town.end()
 }
 

@@ -206,12 +206,13 @@ fn commit<S: Storage>(
     Ok((log, bytes))
 }
 
-/// Fixes a block's bytes and hash: the transactions as received, then the rejections.
+/// Fixes a block's bytes and hash: the transactions as received, then the events, then the rejections.
 fn seal(executed: &Executed, previous: Digest, root: Digest, mut builder: FrameBuilder) -> Result<Sealed, LogFailure> {
     let Executed { settled, parts, .. } = executed;
     for part in parts {
         builder.extend(part.bytes())?;
     }
+    builder.extend(settled.effects.events())?;
     for (position, rejection) in &settled.rejections {
         builder.extend(&rejection.encode(*position))?;
     }

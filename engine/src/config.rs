@@ -50,6 +50,8 @@ pub struct EngineConfig {
     pub retention: Retention,
     /// Whether the index of receipts by id follows beside the work. Without it the first question waits for it.
     pub receipt_index: bool,
+    /// Whether the index by which accounts are followed grows beside the work. Without it whoever follows waits for it.
+    pub follow_index: bool,
     /// Whether balances can be proved: keeps the states of the newest root and of the one before beside the present one, which under a load
     /// that touches everything triples the memory of accounts.
     pub balance_proofs: bool,
@@ -80,6 +82,7 @@ impl Default for EngineConfig {
             checkpoint_log_bytes: 2 << 30,
             retention: Retention::KeepAll,
             receipt_index: true,
+            follow_index: true,
             balance_proofs: false,
             header_key: None,
             key_cache_bytes: 48 << 20,

@@ -6,6 +6,7 @@ use crate::commit::{Committer, Due};
 use crate::completion::{Budget, Room};
 use crate::config::{EngineConfig, Retention};
 use crate::error::{CheckpointError, OpenError, ProveError, ReadError, Stop, StopError, SubmitError};
+use crate::follow::{Follow, FollowIndex, Hints};
 use crate::intake::{Batch, Intake, Submitter, Ticket, Tickets};
 use crate::keys::KeyPair;
 use crate::ledger::Ledger;
@@ -21,7 +22,7 @@ use crate::replay::Replayer;
 use crate::roots::RootBoard;
 use crate::stats::{EngineStats, Stats, Verifying};
 use crate::transaction::Transaction;
-use crate::types::{Address, BlockHeader, Height, Receipt, TransactionId};
+use crate::types::{Address, BlockHeader, Height, MarketId, Receipt, TransactionId};
 use crate::verify::SignatureCheck;
 use crossbeam::channel::{Sender, bounded, unbounded};
 use parking_lot::{Mutex, RwLock};
@@ -71,6 +72,8 @@ pub struct Engine {
     roots: Arc<RootBoard>,
     /// Looks a receipt up by its id. Which disk it looks on is nobody's business here.
     receipts: Box<ReceiptById>,
+    /// Says which blocks concern somebody. Which disk that stands on is nobody's business here.
+    follow: Arc<dyn Hints>,
     /// Makes the last durable state of an engine that has stopped.
     rebuild: Box<Rebuild>,
     header_key: Option<KeyPair>,
@@ -143,7 +146,7 @@ impl Engine {
             open::open(&storage, &directory, &ledger, log_config, progress)?;
         let reader = log.reader();
         // The ledger may have smaller segments than the configuration that its blocks were limited for.
-        config.block_bytes_max = config.block_bytes_max.min(log.body_bytes_max() as usize);
+        config.block_bytes_max = config.block_bytes_max.min(log.body_bytes_max() as usize / 4);
 
         let stop = Arc::new(Stop::default());
         let stats = Arc::new(Stats::default());
@@ -161,6 +164,7 @@ impl Engine {
         let roots = before.board().clone();
         let storage = Arc::new(storage);
         let receipts = Arc::new(ReceiptIndex::new(storage.clone(), directory.clone(), ledger.clone(), reader.clone()));
+        let follow = Arc::new(FollowIndex::new(storage.clone(), directory.clone(), ledger.id().0, reader.clone()));
         let rebuild = {
             let (storage, directory, ledger, reader) =
                 (storage.clone(), directory.clone(), ledger.clone(), reader.clone());
@@ -207,6 +211,7 @@ impl Engine {
             intake: intake_out,
             snapshots: states_out,
             receipts: receipts.clone(),
+            follow: follow.clone(),
             keeper,
             commands: commands_out,
             spare: spare_out,
@@ -228,6 +233,7 @@ impl Engine {
             recovered,
             roots,
             receipts: Box::new(move |id| receipts.receipt(id)),
+            follow,
             rebuild: Box::new(rebuild),
             header_key: config.header_key,
             warnings: damaged.into_iter().map(|(_, reason)| reason).collect(),
@@ -322,6 +328,20 @@ impl Engine {
     #[must_use]
     pub fn blocks_from(&self, height: Height) -> Blocks {
         Blocks::new(self.reader.clone(), height)
+    }
+
+    /// What concerns an account, from a height on, block by block as they become durable: the transactions it has signed or that name it, its
+    /// trades, and what else happened to it, such as money out of a hold whose time had come. Only blocks that may concern it are
+    /// read. A follower has no queue, so that a slow one slows nobody; see [`Follow`].
+    #[must_use]
+    pub fn follow(&self, account: &Address, from: Height) -> Follow {
+        Follow::account(*account, self.follow.clone(), self.reader.clone(), from)
+    }
+
+    /// The trades of a market, from a height on, in the same way.
+    #[must_use]
+    pub fn follow_market(&self, market: MarketId, from: Height) -> Follow {
+        Follow::market(market, self.follow.clone(), self.reader.clone(), from)
     }
 
     /// What became of a transaction, by its id, with the height and the position of its first use; `None` if that isn't in the blocks that

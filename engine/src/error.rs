@@ -174,6 +174,23 @@ pub struct ReadError {
     pub reason: String,
 }
 
+/// Why a follower hears nothing of some blocks.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum FollowError {
+    /// The follower was so slow, or began so far back, that blocks were retired which it hasn't seen. Asked again it goes on at `next`.
+    #[error("the blocks from {at} on were retired before they were followed: expected {next} or later")]
+    Lagged {
+        /// The first block that it has missed.
+        at: Height,
+        /// The first that is still there.
+        next: Height,
+    },
+    /// A block can't be read.
+    #[error(transparent)]
+    Read(#[from] ReadError),
+}
+
 /// Whether and why the engine stopped; the first cause stands.
 #[derive(Debug, Default)]
 pub(crate) struct Stop(OnceLock<StopError>);

@@ -33,6 +33,7 @@ mod crew;
 mod engine;
 mod error;
 mod execute;
+mod follow;
 mod intake;
 mod keys;
 mod ledger;
@@ -60,13 +61,14 @@ mod wire;
 pub use audit::{AuditError, AuditReport, LedgerSummary, VisitError, audit_ledger, ledger_name, read_ledger};
 pub use config::{ConfigError, EngineConfig, Retention};
 pub use engine::Engine;
-pub use error::{CheckpointError, OpenError, ProveError, ReadError, StopError, SubmitError, WaitError};
+pub use error::{CheckpointError, FollowError, OpenError, ProveError, ReadError, StopError, SubmitError, WaitError};
 #[cfg(feature = "measure")]
 #[doc(hidden)]
 pub use execute::{
     PlantedOrder,
     measure::{ExecutedBlock, ExecutionShape, MeasuredExecution, PreparedBlock, SettledBlock},
 };
+pub use follow::{Follow, Notice, Trade};
 pub use intake::{Submitter, Ticket, Tickets};
 pub use keys::{KeyPair, Signature};
 pub use ledger::{Ledger, LedgerNameError, LedgerRules};
@@ -85,7 +87,9 @@ pub use ops::{
 pub use proof::{BalanceProof, ProofError, SignedHeader, TransactionProof};
 pub use query::{BlockProver, BlockRef, Blocks, Snapshot, StoredBlock};
 pub use repair::{RepairError, Truncation, truncate_ledger};
-pub use state::{Asset, AuthorityState, GrantState, HoldState, HolderState, MarketState, OrderState, Record, Share};
+pub use state::{
+    Asset, AuthorityState, Channel, GrantState, HoldState, HolderState, MarketState, OrderState, Record, Share,
+};
 pub use stats::{EngineStats, ShardStats, Stage, StageStats};
 pub use transaction::{
     SignError, SignedMessage, TRANSACTION_BYTES_MAX, Transaction, TransactionBuilder, TransactionRef,
@@ -93,8 +97,8 @@ pub use transaction::{
 };
 pub use types::{
     Address, Amount, AmountOverflow, AssetCode, AssetCodeError, AssetId, AssetPolicy, AssetTerms, AuthorityKey,
-    AuthorityRules, BlockHeader, Comparison, Digest, GrantKind, Height, Holding, LedgerId, Lifetime, MarketId, Outcome,
-    ParseHexError, Receipt, Receipts, RecordKind, Refusal, Rejection, RejectionCode, SelfTrade, Side, Time,
-    TransactionId,
+    AuthorityRules, BlockHeader, Comparison, Digest, Event, GrantKind, Happening, Height, Holding, LedgerId, Lifetime,
+    MarketId, Outcome, ParseHexError, Receipt, Receipts, RecordKind, Refusal, Rejection, RejectionCode, SelfTrade,
+    Side, Time, TransactionId,
 };
 pub use wire::Malformed;

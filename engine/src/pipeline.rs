@@ -25,16 +25,17 @@ use crate::config::EngineConfig;
 use crate::crew::Crew;
 use crate::error::{Stop, StopError};
 use crate::execute::{Effects, Mode, Scratch, ShardCounts, Sharding, settle};
+use crate::follow::FollowIndex;
 use crate::intake::Batch;
 use crate::log::Storage;
 use crate::prepare::{Prepared, prepare};
 use crate::priority;
 use crate::receipts::ReceiptIndex;
 use crate::roots::{self, Job, RootBoard, RootsBeside};
-use crate::state::{Resolver, State};
+use crate::state::{Resolver, SWEEP_EVENTS_MAX, State};
 use crate::stats::{Stage, Stats};
 use crate::transaction::TransactionRef;
-use crate::types::{RootInterval, Time};
+use crate::types::{EVENT_BYTES, RootInterval, Time};
 use crate::verify::{SignatureCheck, Verified};
 use crossbeam::channel::{Receiver, Sender, TryRecvError, bounded, never, select};
 use parking_lot::RwLock;
@@ -85,6 +86,7 @@ pub(crate) struct Start<S: Storage> {
     pub before: RootsBeside,
     pub roots: Arc<RootBoard>,
     pub receipts: Arc<ReceiptIndex<S>>,
+    pub follow: Arc<FollowIndex<S>>,
     pub keeper: Keeper<S>,
     pub commands: Receiver<Command>,
     /// Memory of effects that were hashed.
@@ -122,13 +124,20 @@ pub(crate) fn start<S: Storage>(
         snapshots,
         roots,
         receipts,
+        follow,
         keeper,
         commands,
         spare,
     } = start;
     let resolver: SharedResolver = Arc::new(RwLock::new(Arc::new(state.resolver())));
     let verifying = Verifying { check: Arc::new(check), pool, resolver: resolver.clone(), common: common.clone() };
-    let limits = BlockLimits { transactions: config.block_transactions_max, bytes: config.block_bytes_max };
+    let limits = BlockLimits {
+        transactions: config.block_transactions_max,
+        bytes: config.block_bytes_max,
+        events: (committer.log.body_bytes_max() as usize)
+            .saturating_sub(config.block_bytes_max)
+            .saturating_sub(SWEEP_EVENTS_MAX * EVENT_BYTES),
+    };
     // One root being made, and one waiting.
     let (jobs_in, jobs_out) = bounded(1);
     let (proofs, stats) = (config.balance_proofs, common.stats.clone());
@@ -173,7 +182,11 @@ pub(crate) fn start<S: Storage>(
         spawn("nostro-checkpoint", common, checkpoint, move || commands_late.iter().for_each(drop))?,
     ];
     if config.receipt_index {
+        let closing = closing.clone();
         running.push(spawn("nostro-receipts", common, move || receipts.run(&closing), || ())?);
+    }
+    if config.follow_index {
+        running.push(spawn("nostro-follow", common, move || follow.run(&closing), || ())?);
     }
     Ok(running)
 }
@@ -283,7 +296,13 @@ fn cut_evenly(batches: Vec<Batch>, count: usize) -> impl Iterator<Item = Vec<Bat
 struct BlockLimits {
     transactions: usize,
     bytes: usize,
+    /// Bytes of events, which stand between the transactions and the rejections.
+    events: usize,
 }
+
+/// Bytes of events that a byte of a transaction brings about at most: an order of 184 bytes ends one of its own and meets 64 others.
+const EVENTS_PER_BYTE: usize = 26;
+const _: () = assert!(65 * EVENT_BYTES <= 184 * EVENTS_PER_BYTE);
 
 struct ExecuteThread {
     state: State,
@@ -433,16 +452,21 @@ fn take_block(ready: &mut VecDeque<Part>, asked: Option<Time>, limits: BlockLimi
 /// What of a part fits, what is left of it, and what room is left.
 fn split(part: Part, room: BlockLimits, is_first: bool) -> (Option<Part>, Option<Part>, Option<BlockLimits>) {
     let needs = |bytes: usize, count: usize| bytes.saturating_add(rejection_bytes_max(count));
-    if part.count as usize <= room.transactions && needs(part.bytes.len(), part.count as usize) <= room.bytes {
+    let events = part.bytes.len().saturating_mul(EVENTS_PER_BYTE);
+    let fits = part.count as usize <= room.transactions && events <= room.events;
+    if fits && needs(part.bytes.len(), part.count as usize) <= room.bytes {
         let transactions = room.transactions - part.count as usize;
         let bytes = room.bytes - needs(part.bytes.len(), part.count as usize);
-        let left = (transactions > 0).then_some(BlockLimits { transactions, bytes });
+        let left = BlockLimits { transactions, bytes, events: room.events - events };
+        let left = (transactions > 0).then_some(left);
         return (Some(part), None, left);
     }
-    let (mut bytes, mut count) = (0, 0_u32);
+    let (mut bytes, mut count, mut events) = (0, 0_u32, 0_usize);
     let mut rest = part.bytes();
     while let Some((transaction, after)) = TransactionRef::next_checked(rest) {
+        let more = transaction.events_max().saturating_mul(EVENT_BYTES);
         let fits = (count as usize) < room.transactions
+            && events.saturating_add(more) <= room.events
             && needs(bytes + transaction.bytes().len(), count as usize + 1) <= room.bytes;
         let must = is_first && count == 0;
         if !(fits || must) {
@@ -450,6 +474,7 @@ fn split(part: Part, room: BlockLimits, is_first: bool) -> (Option<Part>, Option
         }
         bytes += transaction.bytes().len();
         count += 1;
+        events += more;
         rest = after;
     }
     let middle = part.bytes.start + bytes;

@@ -15,8 +15,8 @@ use crate::state::{
 };
 use crate::transaction::TransactionRef;
 use crate::types::{
-    Address, Amount, AssetCode, AssetId, AssetTerms, BlockHeader, Digest, Height, Holding, MarketId, Outcome,
-    REJECTION_BYTES, RecordKind, Rejection, Side, Time, TransactionId,
+    Address, Amount, AssetCode, AssetId, AssetTerms, BlockHeader, Digest, EVENT_BYTES, Event, Height, Holding,
+    MarketId, Outcome, REJECTION_BYTES, RecordKind, Rejection, Side, Time, TransactionId,
 };
 use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
@@ -236,12 +236,13 @@ pub struct BlockRef<'a> {
     hash: Digest,
     transactions: &'a [u8],
     rejections: Vec<(u32, Rejection)>,
+    events: &'a [u8],
 }
 
 impl<'a> BlockRef<'a> {
     pub(crate) fn new(header: BlockHeader, hash: Digest, body: &'a [u8]) -> Result<Self, ReplayError> {
-        let Body { transactions, rejections } = Body::decode(&header, body)?;
-        Ok(Self { header, hash, transactions, rejections })
+        let Body { transactions, rejections, events } = Body::decode(&header, body)?;
+        Ok(Self { header, hash, transactions, rejections, events })
     }
 
     /// Its header.
@@ -268,6 +269,12 @@ impl<'a> BlockRef<'a> {
             let rejection = rejections.next_if(|&&(place, _)| place == position);
             (transaction, rejection.map_or(Outcome::Applied, |&(_, rejection)| Outcome::Rejected(rejection)))
         })
+    }
+
+    /// What happened to accounts in it beside what its transactions say, in order: trades of orders that waited, money out of holds,
+    /// what came back because its time had come.
+    pub fn events(&self) -> impl Iterator<Item = Event> + use<'a> {
+        self.events.as_chunks::<EVENT_BYTES>().0.iter().filter_map(Event::decode)
     }
 
     /// The bytes of its transactions, back to back.
@@ -315,6 +322,16 @@ impl StoredBlock {
 
     pub(crate) fn body(&self) -> &[u8] {
         self.record.body()
+    }
+
+    /// Its transactions and its events, without a look into either: of a block whose body was hashed, so that it is as it was written.
+    pub(crate) fn walk(&self) -> Option<(impl Iterator<Item = TransactionRef<'_>>, impl Iterator<Item = Event>)> {
+        let count = self.header.count as usize;
+        let transactions = Transactions(self.body());
+        let bytes = transactions.clone().take(count).map(|transaction| transaction.bytes().len()).sum();
+        let rejected = (self.header.rejected as usize).checked_mul(REJECTION_BYTES)?;
+        let events = self.body().get(bytes..self.body().len().checked_sub(rejected)?)?;
+        Some((transactions.take(count), events.as_chunks::<EVENT_BYTES>().0.iter().filter_map(Event::decode)))
     }
 
     /// The transactions at ascending positions, with what became of each, of a block whose body nobody has hashed. The outcomes are as the header

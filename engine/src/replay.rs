@@ -16,7 +16,7 @@ use crate::prepare::{Prepared, PreparedRun, prepare};
 use crate::roots::{Job, Roots, RootsBeside};
 use crate::state::{Resolver, State};
 use crate::transaction::TransactionRef;
-use crate::types::{BlockHeader, Digest, Height, REJECTION_BYTES, Rejection, RootInterval};
+use crate::types::{BlockHeader, Digest, EVENT_BYTES, Event, Height, REJECTION_BYTES, Rejection, RootInterval};
 use crossbeam::channel::{Receiver, Sender};
 use parking_lot::RwLock;
 use std::sync::Arc;
@@ -36,11 +36,13 @@ pub(crate) struct ReplayError {
 pub(crate) struct Body<'a> {
     /// The transactions back to back.
     pub transactions: &'a [u8],
+    /// The events, encoded, each of which was read.
+    pub events: &'a [u8],
     pub rejections: Vec<(u32, Rejection)>,
 }
 
 impl<'a> Body<'a> {
-    /// Takes apart what the header says is there: every byte belongs to a transaction or a rejection.
+    /// Takes apart what the header says is there: every byte belongs to a transaction, a rejection or an event.
     pub(crate) fn decode(header: &BlockHeader, body: &'a [u8]) -> Result<Self, ReplayError> {
         let height = header.height;
         let mut rest = body;
@@ -54,8 +56,12 @@ impl<'a> Body<'a> {
             rest = after;
         }
         let transactions = body.get(..body.len() - rest.len()).unwrap_or_default();
-        let rejections = decode_rejections(header, rest)?;
-        Ok(Self { transactions, rejections })
+        let rejected = (header.rejected as usize).checked_mul(REJECTION_BYTES);
+        let events = rejected.and_then(|bytes| rest.len().checked_sub(bytes)).unwrap_or(0);
+        let (events, rejections) = rest.split_at_checked(events).unwrap_or_default();
+        let rejections = decode_rejections(header, rejections)?;
+        check_events(header, events)?;
+        Ok(Self { transactions, events, rejections })
     }
 }
 
@@ -77,6 +83,27 @@ pub(crate) fn decode_rejections(header: &BlockHeader, bytes: &[u8]) -> Result<Ve
         rejections.push(decoded.ok_or_else(complaint)?);
     }
     Ok(rejections)
+}
+
+/// Whether these are whole events, in the order in which they happened.
+fn check_events(header: &BlockHeader, events: &[u8]) -> Result<(), ReplayError> {
+    let wrong = |expected: &str, found: String| {
+        Err(ReplayError { height: header.height, what: "events", expected: expected.to_owned(), found })
+    };
+    let (entries, odd) = events.as_chunks::<EVENT_BYTES>();
+    if !odd.is_empty() {
+        return wrong("whole ones of 72 bytes", format!("{} bytes", events.len()));
+    }
+    let mut last = None;
+    for entry in entries {
+        let position = Event::decode(entry).map(|event| event.position);
+        let follows = position.is_some_and(|position| position >= last && position < Some(header.count));
+        match position {
+            Some(position) if follows => last = position,
+            _ => return wrong("a known one at an ascending position", format!("{entry:02x?}")),
+        }
+    }
+    Ok(())
 }
 
 /// A block on its way from whoever reads to whoever takes it apart.
@@ -105,6 +132,8 @@ pub(crate) struct Ready {
     recorded: Recorded,
     /// How much of the body is transactions.
     transactions: usize,
+    /// How much behind them is events.
+    events: usize,
     rejections: Vec<(u32, Rejection)>,
     prepared: Vec<Prepared>,
 }
@@ -121,6 +150,11 @@ impl Ready {
     /// The bytes of its transactions, back to back.
     pub(crate) fn transactions(&self) -> &[u8] {
         self.recorded.body.get(..self.transactions).unwrap_or_default()
+    }
+
+    /// Its events, back to back.
+    fn events(&self) -> &[u8] {
+        self.recorded.body.get(self.transactions..).and_then(|rest| rest.get(..self.events)).unwrap_or_default()
     }
 
     /// Its rejections by ascending position.
@@ -153,13 +187,13 @@ impl Finder {
     /// Takes a block apart and finds its accounts.
     pub(crate) fn ready(&self, recorded: Recorded, spare: Spare) -> Result<Ready, ReplayError> {
         let Spare { mut prepared, .. } = spare;
-        let Body { transactions, rejections } = Body::decode(&recorded.header, &recorded.body)?;
+        let Body { transactions, events, rejections } = Body::decode(&recorded.header, &recorded.body)?;
         let resolver = self.0.read().clone();
         prepared.clear();
         prepared.reserve(recorded.header.count as usize);
         prepare(&resolver, transactions, &mut prepared);
-        let transactions = transactions.len();
-        Ok(Ready { recorded, transactions, rejections, prepared })
+        let (transactions, events) = (transactions.len(), events.len());
+        Ok(Ready { recorded, transactions, events, rejections, prepared })
     }
 
     /// The thread: makes blocks ready as they come, until one can't be or nobody wants more.
@@ -249,6 +283,11 @@ impl Replayer {
             let expected = format!("{own} at position {position}");
             let found = format!("{recorded} at position {other_position}");
             return Err(ReplayError { height, what: "a rejection", expected, found });
+        }
+        if settled.effects.events() != ready.events() {
+            let text = |events: &[u8]| format!("{} bytes of the hash {}", events.len(), blake3::hash(events));
+            let (expected, found) = (text(settled.effects.events()), text(ready.events()));
+            return Err(ReplayError { height, what: "events", expected, found });
         }
         self.scratch.reuse(settled.effects);
         let transactions = header.first.saturating_add(u64::from(header.count));

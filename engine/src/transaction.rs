@@ -26,6 +26,7 @@ pub use builder::{SignError, TransactionBuilder, UnsignedTransaction};
 
 use crate::ledger::Ledger;
 use crate::ops::{Operation, Transfer};
+use crate::state::ORDERS_MET_MAX;
 use crate::types::{Address, Time, TransactionId};
 use crate::wire::{Malformed, Reader};
 
@@ -264,6 +265,27 @@ impl<'a> TransactionRef<'a> {
         (0..self.operation_count()).map_while(move |_| Operation::decode(&mut reader, signers).ok())
     }
 
+    /// Whom it concerns: its signers, and those its operations name. Somebody may come more than once.
+    pub(crate) fn concerns(&self, see: &mut dyn FnMut(&Address)) {
+        if let Some(transfer) = self.only_transfer() {
+            see(&self.account());
+            return see(&transfer.payee);
+        }
+        self.signers().for_each(|signer| see(&signer));
+        self.operations().for_each(|(_, operation)| operation.concerns(see));
+    }
+
+    /// The most events that come of it.
+    pub(crate) fn events_max(&self) -> usize {
+        if self.only_transfer().is_some() {
+            return 0;
+        }
+        let each = self.operations().map(|(_, operation)| operation.events_max());
+        let (all, meets) =
+            each.fold((0_usize, false), |(all, meets), (own, also)| (all.saturating_add(own), meets | also));
+        all.saturating_add(if meets { ORDERS_MET_MAX } else { 0 })
+    }
+
     /// The further signers' addresses, ascending.
     #[inline]
     pub(crate) fn further_signers(&self) -> &'a [[u8; 32]] {
@@ -276,7 +298,8 @@ impl<'a> TransactionRef<'a> {
     #[inline]
     pub(crate) fn needs_journal(&self) -> bool {
         let operations = || self.bytes.get(self.operations_start()..).unwrap_or_default();
-        self.operation_count() > 1 || Operation::needs_journal(operations())
+        // What is done in another's place is measured when it has been done.
+        self.operation_count() > 1 || self.names_keys() || Operation::needs_journal(operations())
     }
 
     /// The payee of the first operation, if it has one: worth looking up ahead.

@@ -24,12 +24,12 @@ macro_rules! cases {
 }
 
 cases! {
-    wallet "../examples/wallet.rs" 6,
+    wallet "../examples/wallet.rs" 7,
     exchange "../examples/exchange.rs" 5,
     identity "../examples/identity.rs" 5,
     data_sharing "../examples/data_sharing.rs" 5,
     trade_settlement "../examples/trade_settlement.rs" 5,
     asset_trading "../examples/asset_trading.rs" 3,
-    devices "../examples/devices.rs" 4,
+    devices "../examples/devices.rs" 5,
     city "../examples/city.rs" 4,
 }

@@ -91,6 +91,24 @@ impl Case {
         self.all(account, "", vec![(account, order.into())], Expected::Rejected(code, 0, Some(detail)))
     }
 
+    /// What an account orders in another's place, signed for both by keys of these letters.
+    pub fn ok_for(&mut self, agent: char, keys: &str, owner: char, order: impl Into<Operation>) -> &mut Self {
+        self.signed(agent, &[(agent, keys), (owner, keys)], vec![(owner, order.into())], Expected::Applied)
+    }
+
+    /// The same, rejected.
+    pub fn no_for(
+        &mut self,
+        agent: char,
+        keys: &str,
+        owner: char,
+        order: impl Into<Operation>,
+        (code, detail): (RejectionCode, u64),
+    ) -> &mut Self {
+        let expected = Expected::Rejected(code, 0, Some(detail));
+        self.signed(agent, &[(agent, keys), (owner, keys)], vec![(owner, order.into())], expected)
+    }
+
     /// Several orders in one transaction, each with its source, that apply together.
     pub fn together(&mut self, account: char, orders: Vec<(char, Operation)>) -> &mut Self {
         self.all(account, "", orders, Expected::Applied)
@@ -108,11 +126,23 @@ impl Case {
     }
 
     fn all(&mut self, account: char, keys: &str, orders: Vec<(char, Operation)>, expected: Expected) -> &mut Self {
+        self.signed(account, &[(account, keys)], orders, expected)
+    }
+
+    fn signed(
+        &mut self,
+        account: char,
+        keys: &[(char, &str)],
+        orders: Vec<(char, Operation)>,
+        expected: Expected,
+    ) -> &mut Self {
         let next = self.next.entry(account).or_default();
         let mut builder = Transaction::builder(named(account)).sequence(*next);
         *next += 1;
-        for key in keys.chars() {
-            builder = builder.signed_by(named(account), named(key));
+        for &(signer, keys) in keys {
+            for key in keys.chars() {
+                builder = builder.signed_by(named(signer), named(key));
+            }
         }
         for (source, order) in orders {
             builder = builder.operation(named(source), order);
@@ -121,6 +151,14 @@ impl Case {
         self.steps.push(Step { time: self.time, transaction });
         self.expected.push(expected);
         self
+    }
+
+    /// The codes that it expects.
+    pub fn codes(&self) -> impl Iterator<Item = RejectionCode> {
+        self.expected.iter().filter_map(|expected| match expected {
+            Expected::Applied => None,
+            Expected::Rejected(code, ..) => Some(*code),
+        })
     }
 
     /// Runs it.

@@ -6,7 +6,7 @@ use crate::model::{Bug, Model};
 use crate::program::{Program, Step};
 use crate::random::Random;
 use crate::world::{config, open};
-use nostro::{Address, Asset, Digest, Engine, EngineConfig, Height, Holding, Outcome, Snapshot, Tickets, Time};
+use nostro::{Address, Asset, Digest, Engine, EngineConfig, Event, Height, Holding, Outcome, Snapshot, Tickets, Time};
 
 /// What can be seen of a ledger after a program.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -19,6 +19,9 @@ pub struct Observed {
     pub assets: Vec<Asset>,
     /// The state digest.
     pub digest: Digest,
+    /// What has happened to accounts beside what transactions say, each with the place of its transaction in the whole program, where it was
+    /// looked at.
+    pub events: Option<Vec<Event>>,
 }
 
 /// How an engine is made to run a program; none of it may show.
@@ -55,15 +58,22 @@ impl Shape {
 /// What the model makes of a program.
 #[must_use]
 pub fn on_model(program: &Program, bug: Option<Bug>) -> Observed {
-    on_this_model(program, bug.map_or_else(Model::default, Model::with_bug))
+    on_this_model(program, bug.map_or_else(Model::default, Model::with_bug), bug.is_none())
 }
 
-/// What a model that was set up makes of a program.
+/// What a model that was set up makes of a program; `is_sound` if it has no bug, so that it may be held to its own rules after every step.
 #[must_use]
-pub fn on_this_model(program: &Program, mut model: Model) -> Observed {
-    let outcomes = program.steps.iter().map(|step| model.apply(&step.transaction.as_ref(), step.time)).collect();
+pub fn on_this_model(program: &Program, mut model: Model, is_sound: bool) -> Observed {
+    let mut outcomes = Vec::with_capacity(program.steps.len());
+    for step in &program.steps {
+        outcomes.push(model.apply(&step.transaction.as_ref(), step.time));
+        if is_sound {
+            model.assert_sound();
+        }
+    }
     let (accounts, assets, digest) = (model.accounts(), model.assets().to_vec(), model.digest());
-    Observed { outcomes, accounts, assets, digest }
+    let events = Some(model.events().to_vec());
+    Observed { outcomes, accounts, assets, digest, events }
 }
 
 /// What an engine makes of a program.
@@ -89,7 +99,7 @@ pub fn on_engine_of(program: &Program, shape: Shape, config: &EngineConfig) -> O
         engine = open(directory.path(), config.clone());
     }
     let snapshot = engine.snapshot().expect("a snapshot");
-    let observed = observe(outcomes, &snapshot);
+    let observed = Observed { events: Some(events(&engine)), ..observe(outcomes, &snapshot) };
     engine.close().expect("a clean close");
     observed
 }
@@ -98,7 +108,19 @@ pub fn on_engine_of(program: &Program, shape: Shape, config: &EngineConfig) -> O
 #[must_use]
 pub fn observe(outcomes: Vec<(Time, Outcome)>, snapshot: &Snapshot) -> Observed {
     let assets = snapshot.assets().map(|(_, asset)| asset).collect();
-    Observed { outcomes, accounts: snapshot.accounts().collect(), assets, digest: snapshot.digest() }
+    Observed { outcomes, accounts: snapshot.accounts().collect(), assets, digest: snapshot.digest(), events: None }
+}
+
+/// The events of all blocks, each with the place of its transaction among all.
+fn events(engine: &Engine) -> Vec<Event> {
+    let mut events = Vec::new();
+    for block in engine.blocks_from(Height(1)) {
+        let block = block.expect("a whole log");
+        let first = u32::try_from(block.header().first).expect("a short program");
+        let own = block.view().expect("a whole block").events();
+        events.extend(own.map(|event| Event { position: event.position.map(|place| first + place), ..event }));
+    }
+    events
 }
 
 /// Submits a program in random cuts; gives what became of it.
@@ -147,6 +169,11 @@ pub fn difference(program: &Program, model: &Observed, engine: &Observed) -> Opt
     }
     if model.accounts != engine.accounts {
         return Some(format!("accounts: the model has {:?}, the engine {:?}", model.accounts, engine.accounts));
+    }
+    if let (Some(said), Some(found)) = (&model.events, &engine.events)
+        && said != found
+    {
+        return Some(format!("events: the model has {said:?}, the engine {found:?}"));
     }
     if model.assets != engine.assets {
         return Some(format!("assets: the model has {:?}, the engine {:?}", model.assets, engine.assets));

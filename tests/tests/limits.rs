@@ -515,7 +515,7 @@ fn whatever_takes_an_account_too_many_is_rejected_and_all_else_goes_on() {
     for seed in 0..60 {
         let program = Program::random(seed, false);
         for max in [1, 2, 4, 7, 11] {
-            let model = on_this_model(&program, Model::with_accounts_max(max));
+            let model = on_this_model(&program, Model::with_accounts_max(max), true);
             let shape =
                 Shape { block_transactions_max: [1, 7, 16_384][max % 3], reopens: max % 2 == 1, ..Shape::PLAIN };
             let config = EngineConfig { accounts_max: u32::try_from(max).unwrap(), ..shape.config() };

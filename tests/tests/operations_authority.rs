@@ -4,10 +4,11 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a test fails by panicking")]
 
 use nostro::{
-    Address, AuthorityKey, AuthorityRules, Authorize, EngineConfig, KeyPair, Predicate, RejectionCode, Require, Time,
-    Transaction, Transfer, WaitError,
+    Address, Amount, AssetId, AssetPolicy, AssetTerms, AuthorityKey, AuthorityRules, Authorize, EngineConfig, Grant,
+    GrantAction, GrantKind, GrantName, GrantTerms, Hold, KeyPair, Operation, Predicate, Put, PutAction, RecordKind,
+    RejectionCode, Require, Share, Time, Transaction, Transfer, WaitError,
 };
-use nostro_tests::case::{Case, pay};
+use nostro_tests::case::{Case, asset, pay};
 use nostro_tests::directory::Directory;
 use nostro_tests::world::{config, key, named, open, unsigned};
 
@@ -299,4 +300,128 @@ fn fields_of_rules_at_and_past_their_bounds() {
     refused(recoverable(rules("A"), "B", 0, 0), "quorum");
     refused(recoverable(rules("A"), "B", 2, 0), "quorum");
     refused(recoverable(rules("A"), "", 0, 1), "delay");
+}
+
+/// A grant to act for whoever makes it: transfers, holds and records.
+fn agent(letter: char, cap: u128) -> GrantTerms {
+    let scope = TRANSFER | 1 << 4 | 1 << 5;
+    GrantTerms { kind: GrantKind::Act, to: named(letter), scope, cap: Amount(cap), ..GrantTerms::default() }
+}
+
+fn granting(terms: GrantTerms) -> Grant {
+    let id = GrantTerms::acting_id(&terms.to);
+    Grant { action: GrantAction::Create, id, terms: Some(Box::new(terms)) }
+}
+
+fn taking_back(letter: char, action: GrantAction) -> Grant {
+    Grant { action, id: GrantTerms::acting_id(&named(letter)), terms: None }
+}
+
+fn hold(payee: char, amount: u128) -> Hold {
+    Hold { amount: Amount(amount), payees: vec![Share { payee: named(payee), parts: 1 }], ..Hold::default() }
+}
+
+#[test]
+fn an_agent_acts_within_its_scope_and_its_caps_until_that_is_taken_back() {
+    let stranger = (RejectionCode::UnknownKey, 1);
+    let data = Put { action: PutAction::Create, kind: RecordKind::Data, ..Put::default() };
+    let mut case = Case::with_money("A=20 B=1");
+    case.no_for('B', "B", 'A', pay('C', 1, 0), stranger)
+        .ok('A', granting(agent('B', 9)))
+        .ok_for('B', "B", 'A', pay('C', 3, 0))
+        .no_for('B', "B", 'A', pay('C', 7, 0), (RejectionCode::GrantExhausted, 1))
+        // What is set aside counts, and what costs nothing doesn't.
+        .ok_for('B', "B", 'A', hold('C', 2))
+        .ok_for('B', "B", 'A', data)
+        .no_for('B', "B", 'A', require(), (RejectionCode::ThresholdUnmet, 1))
+        .no_for('B', "B", 'A', Authorize::Set(rules("B")), (RejectionCode::ThresholdUnmet, 1))
+        .no_for('C', "C", 'A', pay('C', 1, 0), stranger)
+        // By its own key alone, and in nobody else's place.
+        .no_for('B', "C", 'A', pay('C', 1, 0), (RejectionCode::UnknownKey, 0))
+        .no_for('B', "B", 'C', pay('D', 1, 0), stranger)
+        .no_by('A', "B", pay('C', 1, 0), RejectionCode::UnknownKey, 0)
+        .ok_for('B', "B", 'A', pay('C', 4, 0))
+        .no_for('B', "B", 'A', pay('C', 1, 0), (RejectionCode::GrantExhausted, 1))
+        .ok('A', pay('C', 1, 0))
+        .ok('A', taking_back('B', GrantAction::Revoke))
+        .no_for('B', "B", 'A', data_of(2), stranger)
+        .ok('A', taking_back('B', GrantAction::Remove))
+        .ok('A', granting(GrantTerms { end: Some(Time(1_500)), start: Time(1_200), ..agent('B', 0) }))
+        .no_for('B', "B", 'A', data_of(2), stranger)
+        .at(1_200)
+        .ok_for('B', "B", 'A', pay('C', 10, 0))
+        .at(1_501)
+        .no_for('B', "B", 'A', data_of(2), stranger)
+        .run();
+}
+
+fn data_of(key: u8) -> Put {
+    Put { action: PutAction::Create, kind: RecordKind::Data, key: [key; 32], ..Put::default() }
+}
+
+#[test]
+fn an_agent_spends_no_other_asset_and_by_no_other_grant_and_answers_for_itself() {
+    let cents = |cap| GrantTerms { asset: AssetId(1), ..agent('B', cap) };
+    let spend = GrantTerms { to: named('A'), cap: Amount(5), ..GrantTerms::default() };
+    let lent = Transfer { grant: Some(GrantName { owner: named('D'), id: 4 }), ..pay('C', 1, 0) };
+    let two = AuthorityRules { medium: 2, ..rules("BK") };
+    let mut case = Case::with_money("A=20 D=5");
+    case.ok('J', asset("USD", AssetPolicy::default(), AssetTerms::default()))
+        .ok('J', pay('A', 9, 1))
+        .ok('D', Grant { action: GrantAction::Create, id: 4, terms: Some(Box::new(spend)) })
+        .no('A', granting(GrantTerms { asset: AssetId(7), ..agent('B', 5) }), RejectionCode::NoAsset, 7)
+        .no('B', granting(agent('B', 5)), RejectionCode::SelfTransfer, 0)
+        .ok('A', granting(cents(5)))
+        .no('A', granting(cents(5)), RejectionCode::GrantExists, 1)
+        .no_for('B', "B", 'A', pay('C', 1, 0), (RejectionCode::OutOfScope, 1))
+        .no_for('B', "B", 'A', hold('C', 1), (RejectionCode::OutOfScope, 1))
+        .no_for('B', "B", 'A', lent, (RejectionCode::OutOfScope, 3))
+        .ok_for('B', "B", 'A', pay('C', 5, 1))
+        .ok('A', taking_back('B', GrantAction::Remove))
+        .ok('A', granting(GrantTerms { predicate: Predicate::signed(named('Z')), ..agent('B', 0) }))
+        .no_for('B', "B", 'A', pay('C', 1, 0), (RejectionCode::ConditionUnmet, 0))
+        .ok('A', taking_back('B', GrantAction::Remove))
+        .ok('A', granting(agent('B', 0)))
+        // An agent that needs two keys needs them for what it does for others.
+        .ok('B', Authorize::Set(two))
+        .no_for('B', "B", 'A', pay('C', 1, 0), (RejectionCode::ThresholdUnmet, 0))
+        .ok_for('B', "BK", 'A', pay('C', 1, 1))
+        .ok_for('B', "BK", 'A', pay('C', 20, 0))
+        .run();
+}
+
+#[test]
+fn an_issuers_agent_mints_within_its_cap_and_a_closed_account_has_none() {
+    let closed = AuthorityRules { is_closed: true, ..rules("E") };
+    let mut case = Case::with_money("");
+    case.ok('I', granting(agent('B', 5)))
+        .ok_for('B', "B", 'I', pay('C', 5, 0))
+        .no_for('B', "B", 'I', pay('C', 1, 0), (RejectionCode::GrantExhausted, 1))
+        .ok('E', granting(agent('B', 0)))
+        .ok_for('B', "B", 'E', data_of(1))
+        .ok('E', Authorize::Set(closed))
+        .no_for('B', "B", 'E', data_of(2), (RejectionCode::AccountClosed, 1))
+        .run();
+}
+
+#[test]
+fn fields_of_grants_to_act_at_and_past_their_bounds() {
+    let build = |terms: GrantTerms| {
+        let order: Operation = granting(terms).into();
+        let order = Transaction::builder(named('A')).operation(named('A'), order).build();
+        order.map(|_| ()).map_err(|error| error.to_string())
+    };
+    assert_eq!(build(agent('B', 0)), Ok(()));
+    assert_eq!(build(GrantTerms { scope: 0x1b7e, ..agent('B', 1) }), Ok(()));
+    for scope in [0, 1, 1 << 7, 1 << 10, 1 << 13, u32::MAX] {
+        assert!(build(GrantTerms { scope, ..agent('B', 0) }).unwrap_err().contains("scope"), "{scope:#x}");
+    }
+    let spend = GrantTerms { kind: GrantKind::Spend, ..agent('B', 1) };
+    assert!(build(spend).unwrap_err().contains("scope"));
+    assert!(build(GrantTerms { asset: AssetId(1), ..agent('B', 0) }).unwrap_err().contains("0 without limits"));
+    assert!(build(GrantTerms { payee: Some(named('C')), ..agent('B', 0) }).unwrap_err().contains("flags"));
+    assert!(build(GrantTerms { subject: [1; 32], ..agent('B', 0) }).unwrap_err().contains("subject"));
+    let other = Grant { id: 4, ..granting(agent('B', 0)) };
+    let other = Transaction::builder(named('A')).operation(named('A'), other.into()).build().unwrap_err();
+    assert!(other.to_string().contains("the first eight bytes"), "{other}");
 }

@@ -5,12 +5,12 @@
 
 use nostro::{
     Amount, AssetId, AssetPolicy, AssetTerms, ControlHolder, Grant, GrantAction, GrantKind, GrantName, GrantTerms,
-    Hold, HolderAction, Predicate, RejectionCode, Settle, Share, Side, Time, Transaction, Transfer,
+    Hold, HolderAction, Predicate, RejectionCode, Settle, Share, Side, Signature, Time, Transaction, Transfer,
 };
 use nostro_tests::case::{Case, asset, pay};
 use nostro_tests::directory::Directory;
 use nostro_tests::program::Program;
-use nostro_tests::world::{named, open, trusting, unsigned};
+use nostro_tests::world::{key, named, open, trusting, unsigned};
 use std::collections::BTreeMap;
 
 fn never() -> Predicate {
@@ -206,6 +206,78 @@ fn a_policy_has_its_say_when_money_is_set_aside_and_when_it_is_released() {
 fn a_release_to_the_issuer_is_a_burn() {
     let mut case = Case::with_money("A=9");
     case.ok('A', hold("BI", 4)).ok('I', settle('A', 3)).ok('A', settle('A', 0)).ok('B', pay('A', 1, 0)).run();
+}
+
+/// A hold of A's that B draws from by vouchers of the key of V.
+fn channel(payees: &str, amount: u128) -> Hold {
+    Hold { voucher_key: Some(named('V')), ..hold(payees, amount) }
+}
+
+/// A settlement of A's hold 1 with what V has signed for it; the hold was opened at this time.
+fn draw_by(letter: char, opened: u64, amount: u128) -> Settle {
+    let message = Settle::voucher_message(&named('A'), 1, Time(opened), Amount(amount));
+    let signature = key(letter as usize - 'A' as usize).sign(&message);
+    Settle { voucher: Some(signature), ..settle('A', amount) }
+}
+
+#[test]
+fn a_voucher_draws_what_the_ones_before_it_have_left() {
+    let mut case = Case::with_money("A=9");
+    case.ok('A', channel("B", 9))
+        .no('B', settle('A', 1), RejectionCode::BadVoucher, 0)
+        .no('X', draw_by('V', 1_000, 1), RejectionCode::WrongParty, 0)
+        .ok('B', draw_by('V', 1_000, 2))
+        // Replayed, shrunk, signed by somebody else, for another hold, of another amount.
+        .no('B', draw_by('V', 1_000, 2), RejectionCode::StaleVoucher, 2)
+        .no('B', draw_by('V', 1_000, 1), RejectionCode::StaleVoucher, 2)
+        .no('B', draw_by('A', 1_000, 5), RejectionCode::BadVoucher, 2)
+        .no('B', draw_by('V', 1_001, 5), RejectionCode::BadVoucher, 2)
+        .no('B', Settle { amount: Amount(6), ..draw_by('V', 1_000, 5) }, RejectionCode::BadVoucher, 2)
+        .no('B', Settle { voucher: Some(Signature([0; 64])), ..settle('A', 5) }, RejectionCode::BadVoucher, 2)
+        .ok('B', draw_by('V', 1_000, 5))
+        .no('C', pay('X', 1, 0), RejectionCode::InsufficientFunds, 1)
+        .ok('B', pay('C', 5, 0))
+        .no('B', draw_by('V', 1_000, 10), RejectionCode::ExceedsHold, 1)
+        // The owner needs no voucher, and what it releases isn't drawn.
+        .ok('A', settle('A', 1))
+        .no('B', draw_by('V', 1_000, 9), RejectionCode::ExceedsHold, 1)
+        .ok('B', draw_by('V', 1_000, 8))
+        .no('B', draw_by('V', 1_000, 9), RejectionCode::NoHold, 0)
+        .run();
+}
+
+#[test]
+fn a_voucher_is_for_one_hold_and_needs_its_predicate_too() {
+    let locked = Hold { release: Predicate::after(Time(2_000)), arbiter: Some(named('K')), ..channel("BC", 4) };
+    let mut case = Case::with_money("A=9 B=1");
+    case.ok('A', locked)
+        .no('B', draw_by('V', 1_000, 4), RejectionCode::ConditionUnmet, 0)
+        .ok('K', settle('A', 1))
+        .at(2_000)
+        .ok('C', draw_by('V', 1_000, 3))
+        .ok('A', channel("B", 3))
+        // The id is that of another hold now.
+        .no('B', draw_by('V', 1_000, 3), RejectionCode::BadVoucher, 2)
+        .ok('B', draw_by('V', 2_000, 3))
+        .ok('A', hold("B", 2))
+        .no('B', draw_by('V', 2_000, 2), RejectionCode::BadVoucher, 1)
+        .no('A', draw_by('V', 2_000, 2), RejectionCode::BadVoucher, 1)
+        .ok('B', cancel('A'))
+        .ok('A', channel("B", 2))
+        .ok('B', cancel('A'))
+        .run();
+}
+
+#[test]
+fn vouchers_of_all_there_can_be_add_up_without_overflow() {
+    let mut case = Case::new();
+    case.ok('I', asset("EUR", AssetPolicy::default(), AssetTerms::default()))
+        .ok('I', pay('A', u128::MAX, 0))
+        .ok('A', channel("B", u128::MAX))
+        .ok('B', draw_by('V', 1_000, u128::MAX - 1))
+        .no('B', draw_by('V', 1_000, 7), RejectionCode::StaleVoucher, u64::MAX)
+        .ok('B', draw_by('V', 1_000, u128::MAX))
+        .run();
 }
 
 fn spend(to: char, cap: u128) -> GrantTerms {
@@ -415,6 +487,13 @@ fn fields_of_holds_settlements_and_grants_at_and_past_their_bounds() {
     refused(preimage(65).into(), "words");
     refused(preimage(300).into(), "");
     refused(Settle { cancels: true, ..settle('A', 1) }.into(), "0 when cancelling");
+    let voucher = Some(Signature([9; 64]));
+    assert_eq!(build(Settle { voucher, ..preimage(64) }.into()), Ok(56 + 192 + 64));
+    refused(Settle { voucher, ..settle('A', 0) }.into(), "1 or more with a voucher");
+    refused(Settle { voucher, ..cancel('A') }.into(), "1 or more with a voucher");
+    refused(Hold { voucher_key: Some(nostro::Address([0; 32])), ..hold("B", 1) }.into(), "105 ");
+    let all = Hold { arbiter: Some(named('K')), ..channel("BCDE", 1) };
+    assert_eq!(build(all.into()), Ok(56 + 96 - 40 + 4 * 40 + 64 + 64));
     let access = |terms: GrantTerms| grant(GrantTerms { kind: GrantKind::Access, ..terms });
     assert!(build(access(spend('B', 0)).into()).is_ok());
     refused(access(spend('B', 1)).into(), "0 unless it is to spend");

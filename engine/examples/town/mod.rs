@@ -3,8 +3,8 @@
 #![allow(dead_code, reason = "no case needs all of it")]
 
 use nostro::{
-    Address, Amount, AssetId, Engine, EngineConfig, KeyPair, Outcome, RejectionCode, Snapshot, Time, Transaction,
-    TransactionBuilder,
+    Address, Amount, AssetId, Engine, EngineConfig, Height, KeyPair, Outcome, RejectionCode, Snapshot, Time,
+    Transaction, TransactionBuilder,
 };
 use std::collections::BTreeMap;
 use std::path::PathBuf;
@@ -107,6 +107,18 @@ impl Town {
     pub(crate) fn has(&self, who: &KeyPair, asset: AssetId) -> Told<u128> {
         let Amount(amount) = self.snapshot()?.balance(&who.address(), asset);
         Ok(amount)
+    }
+
+    /// What concerns somebody, from the ledger's first block on: how many transactions, and how many applied.
+    pub(crate) fn history(&self, who: &KeyPair) -> Told<(usize, usize)> {
+        let (mut all, mut applied) = (0, 0);
+        for notice in self.engine.follow(&who.address(), Height(1)) {
+            for (_, _, outcome) in notice?.transactions() {
+                all += 1;
+                applied += usize::from(outcome.is_applied());
+            }
+        }
+        Ok((all, applied))
     }
 
     pub(crate) fn tell(&mut self, line: impl Into<String>) {

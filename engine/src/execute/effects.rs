@@ -6,10 +6,15 @@ use crate::crew::{Crew, Items};
 use crate::state::{Changes, Slot, State};
 use crate::types::Digest;
 
-/// Every changed account by slot, a mark, then every changed asset by number; if entries have changed, another mark and then those by
-/// number. In pieces, as they were made side by side; where one ends doesn't show.
+/// Every changed account by slot, a mark, then every changed asset by number; if entries have changed or there are events, another mark and
+/// then those by number; if there are events a third mark, and those in order. In pieces, as they were made side by side; where one ends
+/// doesn't show.
 #[derive(Debug, Default)]
-pub(crate) struct Effects(Vec<Vec<u8>>);
+pub(crate) struct Effects {
+    pieces: Vec<Vec<u8>>,
+    /// Where the events begin in the last piece.
+    events: usize,
+}
 
 /// Accounts that are worth another thread.
 const ACCOUNTS_MIN: usize = 2048;
@@ -18,21 +23,26 @@ impl Effects {
     /// BLAKE3 over it.
     pub(crate) fn digest(&self) -> Digest {
         let mut hasher = blake3::Hasher::new_derive_key("nostro 1 effects");
-        for piece in &self.0 {
+        for piece in &self.pieces {
             hasher.update(piece);
         }
         Digest(hasher.finalize().into())
     }
 
+    /// What has happened to accounts beside what transactions say, one after the other.
+    pub(crate) fn events(&self) -> &[u8] {
+        self.pieces.last().and_then(|last| last.get(self.events..)).unwrap_or_default()
+    }
+
     /// Takes what has changed out of the state and the scratch.
     pub(super) fn take(state: &mut State, scratch: &mut Scratch) -> Self {
         let Scratch { changes, spare, slots, unrooted, sharding } = scratch;
-        let Self(mut pieces) = spare.pop().unwrap_or_default();
+        let Self { mut pieces, .. } = spare.pop().unwrap_or_default();
         state.drain_changed_accounts(slots);
         unrooted.enter_accounts(slots, state);
         encode(state, slots, sharding.as_ref().map(|sharding| sharding.crew()), &mut pieces);
         state.end_block();
-        let Changes { assets, entries, .. } = changes;
+        let Changes { assets, entries, events: happened, .. } = changes;
         let mut bytes = pieces.pop().unwrap_or_default();
         bytes.extend_from_slice(&u32::MAX.to_le_bytes());
         assets.drain(|asset| {
@@ -49,8 +59,14 @@ impl Effects {
             state.encode_entry(number, &mut bytes);
             unrooted.enter(Kind::Entry, number, behind_number(&bytes, start));
         });
+        if !happened.is_empty() {
+            let marks = if has_entries { 1 } else { 2 };
+            (0..marks).for_each(|_| bytes.extend_from_slice(&u32::MAX.to_le_bytes()));
+        }
+        let events = bytes.len();
+        bytes.append(happened);
         pieces.push(bytes);
-        Self(pieces)
+        Self { pieces, events }
     }
 }
 

@@ -118,6 +118,7 @@ pub(crate) fn settle(block: &Block<'_>, state: &mut State, scratch: &mut Scratch
 /// Executes the transactions of a block; what has changed is left in the scratch.
 fn execute_all(block: &Block<'_>, state: &mut State, scratch: &mut Scratch) -> Vec<(u32, Rejection)> {
     if state.pass_time(block.time) {
+        scratch.changes.go_to(None);
         let mut context = Context::new(state, &mut scratch.changes, false);
         context.within(Scene { time: block.time, ..Scene::default() });
         sweep(&mut context);
@@ -160,6 +161,7 @@ fn execute_in_order(block: &Block<'_>, state: &mut State, scratch: &mut Scratch)
             if let Some(later) = run.prepared.get(place + AHEAD + 16) {
                 prefetch(later);
             }
+            scratch.changes.go_to(Some(position));
             if let Err(rejection) = execute(prepared, run.bytes, block.time, state, &mut scratch.changes) {
                 rejections.push((position, rejection));
             }
@@ -195,10 +197,12 @@ fn apply(
     // It was prepared from these bytes, so it is there.
     let Some(transaction) = prepared.of(run) else { return Ok(()) };
     let address = transaction.account();
-    if state.has_guarded() || transaction.names_keys() {
+    let acting = if state.has_guarded() || transaction.names_keys() {
         // Whoever may not act for an account leaves no trace on it, not even a sequence used.
-        check_authorities(&transaction, time, state)?;
-    }
+        check_authorities(&transaction, time, state)?
+    } else {
+        0
+    };
     let slot = match prepared.payer().or_else(|| state.find(&address)) {
         Some(slot) => slot,
         None => Context::new(state, changes, false).open_account(&address)?,
@@ -216,10 +220,11 @@ fn apply(
     context.within(Scene { time, account: address, further: transaction.further_signers() });
     context.expect(prepared.payee());
     for (place, (source, operation)) in (0_u16..).zip(transaction.operations()) {
+        context.turn_to(place);
         let done = if source == 0 {
             operation.apply(Source { address: &address, slot: Some(slot) }, &mut context)
         } else {
-            apply_further(&transaction, source, &operation, &mut context)
+            apply_further(&transaction, source, operation, acting, &mut context)
         };
         if let Err(rejection) = done {
             context.roll_back();
@@ -230,11 +235,14 @@ fn apply(
     Ok(())
 }
 
-/// Whether those who have signed may act for all they sign for.
+/// Whether those who have signed may act for all they sign for; gives the places of the signers, as bits, in whose place the account acts by a
+/// grant.
 #[cold]
-fn check_authorities(transaction: &TransactionRef<'_>, time: Time, state: &State) -> Result<(), Rejection> {
+fn check_authorities(transaction: &TransactionRef<'_>, time: Time, state: &State) -> Result<u32, Rejection> {
     let mut keys = Vec::new();
     let mut orders = Vec::new();
+    let mut acting = 0;
+    let account = transaction.account();
     for (place, signer) in (0_u8..).zip(transaction.signers()) {
         keys.clear();
         keys.extend(transaction.signed_keys().filter(|&(of, _)| of == place).map(|(_, key)| key));
@@ -244,9 +252,21 @@ fn check_authorities(transaction: &TransactionRef<'_>, time: Time, state: &State
             // Its sequence is used in any case.
             orders.push((Class::Low, 0, false));
         }
-        state.check_authority(&signer, place, &keys, &orders, time)?;
+        let Err(rejection) = state.check_authority(&signer, place, &keys, &orders, time) else { continue };
+        // Whoever acts for another signs for both with the same keys, and answers for it as for its own.
+        let own = transaction.signed_keys().filter(|&(of, _)| of == 0).map(|(_, key)| key);
+        let codes = orders.iter().map(|&(_, code, _)| code);
+        let may_act = place > 0
+            && rejection.code == RejectionCode::UnknownKey
+            && own.eq(keys.iter().copied())
+            && state.may_act(&signer, &account, place, codes, time)?;
+        if !may_act {
+            return Err(rejection);
+        }
+        state.check_authority(&account, 0, &keys, &orders, time)?;
+        acting |= 1 << place;
     }
-    Ok(())
+    Ok(acting)
 }
 
 /// An operation that takes from a further signer.
@@ -254,13 +274,18 @@ fn check_authorities(transaction: &TransactionRef<'_>, time: Time, state: &State
 fn apply_further(
     transaction: &TransactionRef<'_>,
     source: u8,
-    operation: &Operation,
+    operation: Operation,
+    acting: u32,
     context: &mut Context<'_>,
 ) -> Result<(), Rejection> {
     // Decoding made sure that the source is one of the signers.
     let address: Address = transaction.signers().nth(usize::from(source)).unwrap_or_default();
     let slot: Option<Slot> = context.find_account(&address);
-    operation.apply(Source { address: &address, slot }, context)
+    let source_account = Source { address: &address, slot };
+    if acting & (1 << source) != 0 {
+        return context.act(&transaction.account(), source_account, operation);
+    }
+    operation.apply(source_account, context)
 }
 
 /// BLAKE3 over the count and every rejection, as they stand in the block's body.

@@ -234,6 +234,7 @@ fn finish(
         }
         let Some((prepared, run)) = cursor.at(position) else { continue };
         if !is_credit {
+            scratch.changes.go_to(Some(position));
             if let Err(rejection) = execute(prepared, run, block.time, state, &mut scratch.changes) {
                 rejections.push((position, rejection));
             }

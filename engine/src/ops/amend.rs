@@ -14,7 +14,7 @@ use crate::wire::{Malformed, Reader};
 pub enum Amend {
     /// Takes orders back: one to 64.
     Cancel(Vec<u64>),
-    /// Takes all of the source's orders in a market back, those of the lowest numbers first, at most 64 at one time.
+    /// Takes all of the source's orders in a market back, those of the lowest numbers first, at most 64 in one transaction.
     CancelAll(MarketId),
     /// Changes one.
     Change {
@@ -38,13 +38,14 @@ impl Amend {
             Self::Cancel(ids) => {
                 for &id in ids {
                     let (number, order) = own(source, id, context)?;
-                    context.end_order(number, &order);
+                    let _ = context.take_back(number, &order);
                 }
                 Ok(())
             }
             Self::CancelAll(market) => {
                 context.market(*market)?;
-                for (number, order) in context.own_orders(*market, source.address, Self::IDS_MAX) {
+                for (number, order) in context.own_orders(*market, source.address, context.orders_left()) {
+                    context.meet();
                     context.end_order(number, &order);
                 }
                 Ok(())

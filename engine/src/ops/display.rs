@@ -120,6 +120,7 @@ impl Display for Hold {
         }
         write!(f, ", released if {}, cancelled if {}", self.release, self.cancel)?;
         also(f, ", arbiter ", self.arbiter)?;
+        also(f, ", vouchers by ", self.voucher_key)?;
         until(f, self.expiry)?;
         f.write_str(if self.releases_at_expiry { ", then released" } else { "" })
     }
@@ -132,7 +133,8 @@ impl Display for Settle {
             (false, 0) => write!(f, "release all of hold {} of {}", self.id, self.owner)?,
             (false, amount) => write!(f, "release {amount} of hold {} of {}", self.id, self.owner)?,
         }
-        also(f, ", preimage ", self.preimage.as_deref().map(Hex))
+        also(f, ", preimage ", self.preimage.as_deref().map(Hex))?;
+        also(f, ", voucher ", self.voucher.as_ref().map(|voucher| Hex(&voucher.0)))
     }
 }
 
@@ -144,6 +146,13 @@ impl Display for Grant {
         };
         match terms.kind {
             GrantKind::Spend => write!(f, "grant {}: {} may spend of asset {}", self.id, terms.to, terms.asset)?,
+            GrantKind::Act => {
+                write!(
+                    f,
+                    "grant {}: {} may act, operations {:#x}, asset {}",
+                    self.id, terms.to, terms.scope, terms.asset
+                )?;
+            }
             GrantKind::Access => write!(f, "grant {}: {} may access {}", self.id, terms.to, Hex(&terms.subject))?,
         }
         let some = |amount: u128| Some(amount).filter(|&amount| amount != 0);

@@ -24,7 +24,7 @@ pub enum GrantAction {
 pub struct Grant {
     /// What is to become of it.
     pub action: GrantAction,
-    /// A number of the source's own. Free again when the grant has gone.
+    /// A number of the source's own. Free again when the grant has gone. Of a grant to act the one that [`GrantTerms::acting_id`] gives.
     pub id: u64,
     /// What is granted; `None` when one is revoked or removed.
     pub terms: Option<Box<GrantTerms>>,
@@ -57,22 +57,39 @@ pub struct GrantTerms {
     pub subject: [u8; 32],
     /// What has to hold whenever it is used.
     pub predicate: Predicate,
+    /// What may be ordered by it: bit n is the operation of code n, but neither Grant nor Authorize. Zero unless it is to act.
+    pub scope: u32,
+}
+
+impl GrantTerms {
+    /// The id that a grant to act has: by it an agent's grant is found when the agent signs.
+    #[must_use]
+    pub fn acting_id(agent: &Address) -> u64 {
+        GrantState::acting_id(agent)
+    }
+
+    fn is_limited(&self) -> bool {
+        self.period_ms != 0 || self.cap != Amount::ZERO || self.rate != Amount::ZERO
+    }
 }
 
 impl Grant {
     pub(crate) const CODE: u8 = 7;
     pub(crate) const BYTES_MIN: usize = 16;
     pub(crate) const BYTES_MAX: usize = 1800;
+    /// What can be ordered in another's place: all but what gives such rights.
+    const SCOPE: u32 = 0x1ffe & !(1 << Self::CODE) & !(1 << 10);
 
-    pub(super) fn apply(&self, source: Source<'_>, context: &mut Context<'_>) -> Result<(), Rejection> {
-        let found = context.grant(source.address, self.id).map(|(number, grant)| (number, grant.clone()));
-        let Some(terms) = &self.terms else {
+    pub(super) fn apply(self, source: Source<'_>, context: &mut Context<'_>) -> Result<(), Rejection> {
+        let found = context.grant(source.address, self.id);
+        let Some(terms) = self.terms else {
             let (number, grant) = found.ok_or(Rejection::new(RejectionCode::NoGrant, 0))?;
-            let revoked = (self.action == GrantAction::Revoke).then(|| GrantState { is_revoked: true, ..grant }.into());
+            let revoked = (self.action == GrantAction::Revoke)
+                .then(|| GrantState { is_revoked: true, ..(*grant).clone() }.into());
             context.set_entry(number, revoked);
             return Ok(());
         };
-        if terms.kind == GrantKind::Spend {
+        if terms.kind == GrantKind::Spend || terms.kind == GrantKind::Act && terms.is_limited() {
             context.asset(terms.asset)?;
         }
         if terms.to == *source.address {
@@ -82,8 +99,8 @@ impl Grant {
         if let Some((number, _)) = found {
             return Err(Rejection::new(RejectionCode::GrantExists, u64::from(number)));
         }
-        let GrantTerms { kind, to, asset, payee, cap, period_ms, period_cap, rate, start, end, subject, predicate } =
-            (**terms).clone();
+        let GrantTerms { kind, to, asset, payee, cap, period_ms, period_cap, rate, start, end, subject, .. } = *terms;
+        let (predicate, scope) = (terms.predicate, terms.scope);
         let start = if start == Time(0) { context.time() } else { start };
         let grant = GrantState {
             owner: *source.address,
@@ -104,6 +121,7 @@ impl Grant {
             end,
             subject,
             predicate,
+            scope,
         };
         match context.stale_grant(source.address, self.id) {
             Some(number) => context.set_entry(number, Some(grant.into())),
@@ -121,7 +139,7 @@ impl Grant {
         let Some(terms) = &self.terms else { return };
         out.extend_from_slice(&terms.to.0);
         out.extend_from_slice(&terms.asset.0.to_le_bytes());
-        out.extend_from_slice(&[0; 4]);
+        out.extend_from_slice(&terms.scope.to_le_bytes());
         out.extend_from_slice(&terms.cap.0.to_le_bytes());
         out.extend_from_slice(&terms.period_ms.to_le_bytes());
         out.extend_from_slice(&terms.period_cap.0.to_le_bytes());
@@ -158,8 +176,7 @@ impl Grant {
         }
         let to = super::address(reader)?;
         let at = reader.offset() - offset;
-        let asset = AssetId(reader.u32()?);
-        reader.reserved::<4>()?;
+        let (asset, scope) = (AssetId(reader.u32()?), reader.u32()?);
         let (cap, period_ms, period_cap) = (Amount(reader.u128()?), reader.u64()?, Amount(reader.u128()?));
         let (rate, start) = (Amount(reader.u128()?), Time(reader.u64()?));
         let end = Some(reader.u64()?).filter(|&time| time != 0).map(Time);
@@ -169,8 +186,13 @@ impl Grant {
         super::padding(reader, reader.offset() - offset + 4)?;
         let amounts = [cap, period_cap, rate];
         let spends = period_ms != 0 || asset != AssetId(0) || amounts.iter().any(|&amount| amount != Amount::ZERO);
-        if kind != GrantKind::Spend && spends {
+        if kind == GrantKind::Access && spends {
             return Err(field("limits", at, "0 unless it is to spend", 1));
+        }
+        let is_scope = if kind == GrantKind::Act { scope != 0 && scope & !Self::SCOPE == 0 } else { scope == 0 };
+        if !is_scope {
+            let expected = "operations but Grant and Authorize to act, else 0";
+            return Err(field("scope", at + 4, expected, scope.into()));
         }
         if (period_ms == 0) != (period_cap == Amount::ZERO) {
             return Err(field("period", at + 24, "a period and a cap for it, or neither", period_ms));
@@ -178,8 +200,27 @@ impl Grant {
         if kind != GrantKind::Access && subject != [0; 32] {
             return Err(field("subject", at + 80, "0 unless it is for access", 1));
         }
-        let terms =
-            GrantTerms { kind, to, asset, payee, cap, period_ms, period_cap, rate, start, end, subject, predicate };
+        let terms = GrantTerms {
+            kind,
+            to,
+            asset,
+            payee,
+            cap,
+            period_ms,
+            period_cap,
+            rate,
+            start,
+            end,
+            subject,
+            predicate,
+            scope,
+        };
+        if kind == GrantKind::Act && !terms.is_limited() && asset != AssetId(0) {
+            return Err(field("asset", at, "0 without limits", asset.0.into()));
+        }
+        if kind == GrantKind::Act && id != GrantState::acting_id(&terms.to) {
+            return Err(field("id", 4, "the first eight bytes of whom it is to", id));
+        }
         Ok(Self { action, id, terms: Some(Box::new(terms)) })
     }
 }

@@ -3,7 +3,7 @@
 //! **Touches** the source's account, the hold, the asset, and what its policy asks of source and payees.
 
 use super::{Predicate, Source};
-use crate::state::{Context, HoldState, Share};
+use crate::state::{Channel, Context, HoldState, Share};
 use crate::types::{Address, Amount, AssetId, Rejection, RejectionCode, Time};
 use crate::wire::{Malformed, Reader};
 
@@ -28,6 +28,8 @@ pub struct Hold {
     pub expiry: Option<Time>,
     /// Whether it goes to the payees then.
     pub releases_at_expiry: bool,
+    /// The key that signs the vouchers by which payees draw from it, if they need any: see [`Settle`](crate::Settle).
+    pub voucher_key: Option<Address>,
 }
 
 impl Hold {
@@ -37,8 +39,10 @@ impl Hold {
     const PAYEES_MAX: usize = 4;
     const RELEASES: u8 = 1;
     const HAS_ARBITER: u8 = 2;
+    const HAS_VOUCHER_KEY: u8 = 4;
+    const FLAGS: u8 = Self::RELEASES | Self::HAS_ARBITER | Self::HAS_VOUCHER_KEY;
 
-    pub(super) fn apply(&self, source: Source<'_>, context: &mut Context<'_>) -> Result<(), Rejection> {
+    pub(super) fn apply(self, source: Source<'_>, context: &mut Context<'_>) -> Result<(), Rejection> {
         let asset = context.asset(self.asset)?;
         for share in &self.payees {
             if asset.has_policy() {
@@ -53,12 +57,12 @@ impl Hold {
         }
         let (owner, _) = context.payer(source, self.asset, self.amount)?;
         context.check_expiry(self.expiry)?;
-        context.end_stale_hold(source.address, self.id);
-        if let Some((number, _)) = context.hold(source.address, self.id) {
-            return Err(Rejection::new(RejectionCode::HoldExists, u64::from(number)));
-        }
-        let Self { id, asset, amount, payees, release, cancel, arbiter, expiry, releases_at_expiry } = self.clone();
+        context.free_hold(source.address, self.id)?;
+        let Self { id, asset, amount, payees, release, cancel, arbiter, expiry, releases_at_expiry, voucher_key } =
+            self;
         let owner_address = *source.address;
+        let opened = context.time();
+        let channel = voucher_key.map(|key| Channel { key, opened, drawn: Amount::ZERO });
         let hold = HoldState {
             owner: owner_address,
             id,
@@ -70,6 +74,7 @@ impl Hold {
             payees,
             release,
             cancel,
+            channel,
         };
         context.open_entry(hold.into())?;
         context.set_aside(owner, asset, amount);
@@ -79,14 +84,16 @@ impl Hold {
     pub(super) fn encode(&self, out: &mut Vec<u8>) {
         let start = out.len();
         let flag = |flag, is_set| if is_set { flag } else { 0 };
-        let flags = flag(Self::RELEASES, self.releases_at_expiry) | flag(Self::HAS_ARBITER, self.arbiter.is_some());
+        let flags = flag(Self::RELEASES, self.releases_at_expiry)
+            | flag(Self::HAS_ARBITER, self.arbiter.is_some())
+            | flag(Self::HAS_VOUCHER_KEY, self.voucher_key.is_some());
         out.extend_from_slice(&[flags, u8::try_from(self.payees.len()).unwrap_or(u8::MAX), 0, 0]);
         out.extend_from_slice(&self.asset.0.to_le_bytes());
         out.extend_from_slice(&[0; 4]);
         out.extend_from_slice(&self.id.to_le_bytes());
         out.extend_from_slice(&self.amount.0.to_le_bytes());
         out.extend_from_slice(&self.expiry.map_or(0, |time| time.0).to_le_bytes());
-        self.arbiter.iter().for_each(|arbiter| out.extend_from_slice(&arbiter.0));
+        self.arbiter.iter().chain(&self.voucher_key).for_each(|address| out.extend_from_slice(&address.0));
         for share in &self.payees {
             out.extend_from_slice(&share.payee.0);
             out.extend_from_slice(&share.parts.to_le_bytes());
@@ -103,8 +110,8 @@ impl Hold {
             Err(Malformed::Field { field, offset: offset + at, expected, found })
         };
         let (flags, count) = (reader.u8()?, reader.u8()?);
-        if flags & !(Self::RELEASES | Self::HAS_ARBITER) != 0 {
-            return field("flags", 0, "0 to 3", flags.into());
+        if flags & !Self::FLAGS != 0 {
+            return field("flags", 0, "0 to 7", flags.into());
         }
         if !(1..=Self::PAYEES_MAX).contains(&usize::from(count)) {
             return field("payees", 1, "1 to 4", count.into());
@@ -120,6 +127,7 @@ impl Hold {
             return field("expiry", at, "a time at which it is released", 0);
         }
         let arbiter = (flags & Self::HAS_ARBITER != 0).then(|| super::address(reader)).transpose()?;
+        let voucher_key = (flags & Self::HAS_VOUCHER_KEY != 0).then(|| super::address(reader)).transpose()?;
         let mut payees: Vec<Share> = Vec::with_capacity(Self::PAYEES_MAX);
         for _ in 0..count {
             let at = reader.offset() - offset;
@@ -137,6 +145,6 @@ impl Hold {
         }
         let (release, cancel) = (Predicate::decode(reader)?, Predicate::decode(reader)?);
         super::padding(reader, reader.offset() - offset + 4)?;
-        Ok(Self { id, asset, amount, payees, release, cancel, arbiter, expiry, releases_at_expiry })
+        Ok(Self { id, asset, amount, payees, release, cancel, arbiter, expiry, releases_at_expiry, voucher_key })
     }
 }

@@ -42,7 +42,7 @@ pub use settle::Settle;
 pub use transfer::{GrantName, Transfer};
 
 use crate::state::Context;
-use crate::types::{Address, Rejection};
+use crate::types::{Address, AssetId, Rejection};
 use crate::wire::{Malformed, Reader};
 
 /// One line of the table of operations.
@@ -75,7 +75,7 @@ macro_rules! operations {
         impl Operation {
             /// Does it. After an `Err` the caller rolls back what it has done.
             #[inline]
-            pub(crate) fn apply(&self, source: Source<'_>, context: &mut Context<'_>) -> Result<(), Rejection> {
+            pub(crate) fn apply(self, source: Source<'_>, context: &mut Context<'_>) -> Result<(), Rejection> {
                 match self {
                     $(Self::$name(order) => order.apply(source, context),)*
                 }
@@ -164,6 +164,64 @@ impl Operation {
         match *operation.first()? {
             Transfer::CODE => Transfer::peek_payee(operation),
             _ => None,
+        }
+    }
+
+    /// Whom it names beside its source: payees, parties, subjects, owners of what it is about.
+    pub(crate) fn concerns(&self, see: &mut dyn FnMut(&Address)) {
+        match self {
+            Self::Transfer(order) => {
+                see(&order.payee);
+                order.grant.iter().for_each(|grant| see(&grant.owner));
+            }
+            Self::RegisterAsset(order) => order.terms.iter().for_each(|terms| see(&terms.fee_account)),
+            Self::ControlHolder(order) => see(&order.holder),
+            Self::Put(order) => order.subject.iter().chain(&order.owner).for_each(see),
+            Self::Hold(order) => {
+                order.payees.iter().for_each(|share| see(&share.payee));
+                order.arbiter.iter().for_each(see);
+            }
+            Self::Settle(order) => see(&order.owner),
+            Self::Grant(order) => order.terms.iter().for_each(|terms| {
+                see(&terms.to);
+                terms.payee.iter().for_each(&mut *see);
+            }),
+            Self::OpenMarket(order) => order.fee_account.iter().for_each(see),
+            Self::PlaceOrder(_) | Self::Amend(_) | Self::Authorize(_) | Self::Require(_) => {}
+        }
+    }
+
+    /// Whether it spends by another's grant.
+    pub(crate) const fn uses_grant(&self) -> bool {
+        matches!(self, Self::Transfer(order) if order.grant.is_some())
+    }
+
+    /// What it takes of its source, or sets aside there, if it does.
+    pub(crate) fn given(&self, source: &Address, context: &Context<'_>) -> Option<AssetId> {
+        let (market, side) = match self {
+            Self::Transfer(order) => return Some(order.asset),
+            Self::Hold(order) => return Some(order.asset),
+            Self::PlaceOrder(order) => (order.market, order.side),
+            Self::Amend(Amend::Change { id, .. }) => {
+                let (_, order) = context.order(source, *id)?;
+                (order.market, order.side)
+            }
+            _ => return None,
+        };
+        let market = context.market(market).ok()?;
+        Some(market.given(side, 0, 0).0)
+    }
+
+    /// The most events that come of it by itself, and whether it meets orders.
+    pub(crate) const fn events_max(&self) -> (usize, bool) {
+        match self {
+            Self::Transfer(_) => (1, false),
+            // It may end one of the same id: that goes back, or on to four payees.
+            Self::Hold(_) => (5, false),
+            Self::Settle(_) => (4, false),
+            Self::PlaceOrder(_) => (1, true),
+            Self::Amend(_) => (0, true),
+            _ => (0, false),
         }
     }
 

@@ -1,14 +1,14 @@
 //! Buys or sells in a market: takes what others offer at the limit or better, and waits with the rest.
 //!
 //! Price, then time: the best price is taken first, at a price the one that has waited longest. A trade is at the price of the order that
-//! waited. What an order that waits gives is set aside. An order meets at most 64 others; what is left of one that could
-//! take more is gone.
+//! waited. What an order that waits gives is set aside. The orders of a transaction together meet at most 64 others; what is left of one that
+//! could take more is gone.
 //!
 //! **Touches** the market and its orders, the accounts of the source and of those whose orders are met, both assets and what their
 //! policies ask.
 
 use super::Source;
-use crate::state::{Context, MarketState, ORDERS_MET_MAX, OrderState};
+use crate::state::{Context, MarketState, OrderState};
 use crate::types::{Amount, AssetId, Lifetime, MarketId, Rejection, RejectionCode, SelfTrade, Side, Time};
 use crate::wire::{Malformed, Reader};
 
@@ -50,10 +50,7 @@ impl PlaceOrder {
         }
         let (_, _) = context.payer(source, asset, worst)?;
         context.check_expiry(self.expiry)?;
-        context.end_stale_order(source.address, self.id);
-        if let Some((number, _)) = context.order(source.address, self.id) {
-            return Err(Rejection::new(RejectionCode::OrderExists, u64::from(number)));
-        }
+        context.free_order(source.address, self.id)?;
         match self.lifetime {
             Lifetime::PostOnly => context.check_crosses_nothing(self.market, self.side, self.price)?,
             Lifetime::FillOrKill => self.check_is_filled(source, context)?,
@@ -75,7 +72,7 @@ impl PlaceOrder {
     /// Whether all of it would be taken at once.
     fn check_is_filled(&self, source: Source<'_>, context: &Context<'_>) -> Result<(), Rejection> {
         let mut left = self.quantity;
-        let crossed = context.orders(self.market, self.side.other()).take(ORDERS_MET_MAX);
+        let crossed = context.orders(self.market, self.side.other()).take(context.orders_left());
         for order in crossed.take_while(|order| self.side.crosses(self.price, order.price)) {
             let is_own = order.owner == *source.address;
             match self.self_trade {
@@ -89,18 +86,19 @@ impl PlaceOrder {
     }
 
     fn take(&self, source: Source<'_>, taking: &mut Taking, context: &mut Context<'_>) -> Result<(), Rejection> {
-        for _ in 0..ORDERS_MET_MAX {
-            if taking.left == 0 {
-                break;
-            }
+        while taking.left > 0 && context.orders_left() > 0 {
             let Some((number, order)) = self.first_crossed(context) else { break };
             if !context.counts(&order) {
+                context.meet();
                 context.end_order(number, &order);
                 continue;
             }
             if order.owner == *source.address {
                 match self.self_trade {
-                    SelfTrade::CancelWaiting => context.end_order(number, &order),
+                    SelfTrade::CancelWaiting => {
+                        context.meet();
+                        context.end_order(number, &order);
+                    }
                     SelfTrade::CancelTaking => {
                         taking.is_cut = true;
                         break;
@@ -119,6 +117,7 @@ impl PlaceOrder {
                     break;
                 }
             }
+            context.meet();
             let paid = context.trade(&mut taking.market, source, number, &order, quantity)?;
             taking.budget = Amount(taking.budget.0.saturating_sub(paid.0));
             taking.left = taking.left.saturating_sub(quantity);

@@ -53,7 +53,7 @@ impl Put {
     const HAS_SUBJECT: u8 = 1;
     const HAS_OWNER: u8 = 2;
 
-    pub(super) fn apply(&self, source: Source<'_>, context: &mut Context<'_>) -> Result<(), Rejection> {
+    pub(super) fn apply(self, source: Source<'_>, context: &mut Context<'_>) -> Result<(), Rejection> {
         let owner = self.owner.unwrap_or(*source.address);
         context.check_expiry(self.expiry)?;
         let found = context.record_of(&owner, self.kind, &self.key, self.subject.as_ref());
@@ -90,7 +90,7 @@ impl Put {
 
     /// Writes the record in a place or in a new one.
     fn write(
-        &self,
+        self,
         owner: Address,
         place: Option<u32>,
         source: Source<'_>,
@@ -108,7 +108,7 @@ impl Put {
             expiry: self.expiry,
             written: context.time(),
             is_revoked: false,
-            value: self.value.clone(),
+            value: self.value,
         };
         match place {
             Some(number) => context.set_entry(number, Some(record.into())),

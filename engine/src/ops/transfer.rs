@@ -128,7 +128,10 @@ impl Transfer {
             self.pay_with_fee(asset, owner, amount, fees.as_ref(), context)?;
         }
         if let Some((number, grant, ..)) = grant {
-            context.spend(number, grant, amount);
+            context.spend(number, &grant, amount);
+        }
+        if self.up_to {
+            context.tell_sent(self.payee, self.asset, amount);
         }
         Ok(())
     }

@@ -26,6 +26,11 @@ impl State {
         }
     }
 
+    /// Whether an account is closed at a time.
+    pub(super) fn is_closed(&self, account: &Address, now: Time) -> bool {
+        self.authority_of(account).is_some_and(|authority| authority.rules_at(now).is_closed)
+    }
+
     /// Whether these keys may order these operations for an account: each its class, its code and whether it is a recovery. `place`
     /// is that of the account among the signers.
     pub(crate) fn check_authority(

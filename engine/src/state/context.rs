@@ -5,19 +5,24 @@
 //! everything before it changes anything.
 
 use super::account::Balance;
-use super::entries::Entry;
+use super::entries::Place;
 use super::facts::Scene;
 use super::slots::SlotSet;
 use super::{Asset, Slot, State};
 use crate::ops::{RegisterAsset, Source};
-use crate::types::{Address, Amount, AssetId, Rejection, RejectionCode};
-use std::sync::Arc;
+use crate::types::{Address, Amount, AssetId, Event, Happening, Rejection, RejectionCode};
 
 /// What a block has changed so far beside accounts, which say it themselves, and whether money was made of nothing.
 #[derive(Debug, Default)]
 pub(crate) struct Changes {
     pub assets: SlotSet,
     pub entries: SlotSet,
+    /// What has happened to accounts beside what transactions say, encoded.
+    pub events: Vec<u8>,
+    /// The place in the block of the transaction at hand; `None` before the first.
+    position: Option<u32>,
+    /// Memory of a journal.
+    journal: Vec<Undo>,
     /// By asset: the sum of all changes of balances less the change of what is issued, modulo 2¹²⁸. Zero when money is conserved.
     drift: Vec<u128>,
     /// Assets whose drift was touched.
@@ -37,6 +42,12 @@ impl Changes {
             }
             Undo::Entry { number, .. } => self.entries.insert(*number),
         }
+    }
+
+    /// Goes on to the transaction at this place of the block, or before the first.
+    #[inline]
+    pub(crate) const fn go_to(&mut self, position: Option<u32>) {
+        self.position = position;
     }
 
     /// Enters that an account has paid.
@@ -132,7 +143,7 @@ pub(super) enum Undo {
     Account { address: Address, slot: Slot },
     Asset { asset: AssetId },
     AssetChange { asset: AssetId, before: Box<Asset> },
-    Entry { number: u32, before: Option<Arc<Entry>>, has_grown: bool },
+    Entry { number: u32, before: Place, has_grown: bool },
 }
 
 #[derive(Debug)]
@@ -143,13 +154,47 @@ pub(crate) struct Context<'a> {
     journal: Option<Vec<Undo>>,
     /// An account that will most likely be asked for: looked up ahead.
     expected: Option<Slot>,
+    /// Which operation of the transaction is at hand.
+    operation: u16,
+    /// Bytes of events there were before the transaction.
+    events_before: usize,
+    /// Orders that the transaction has met.
+    pub(super) met: usize,
 }
 
 impl<'a> Context<'a> {
     /// A context for one transaction. `journalled` when more than one operation is to come.
     #[inline]
     pub(crate) fn new(state: &'a mut State, changes: &'a mut Changes, journalled: bool) -> Self {
-        Self { state, changes, journal: journalled.then(Vec::new), expected: None, scene: Scene::default() }
+        let events_before = changes.events.len();
+        let journal = journalled.then(|| std::mem::take(&mut changes.journal));
+        Self { state, changes, journal, expected: None, scene: Scene::default(), operation: 0, events_before, met: 0 }
+    }
+
+    /// Goes on to the operation at this place of the transaction.
+    #[inline]
+    pub(crate) const fn turn_to(&mut self, operation: u16) {
+        self.operation = operation;
+    }
+
+    /// Tells what happens to an account.
+    pub(super) fn tell(&mut self, account: Address, what: Happening) {
+        let event = Event { position: self.changes.position, operation: self.operation, account, what };
+        self.changes.events.extend_from_slice(&event.encode());
+    }
+
+    /// Tells somebody how much they were paid where the transaction doesn't say it.
+    pub(crate) fn tell_sent(&mut self, payee: Address, asset: AssetId, amount: Amount) {
+        self.tell(payee, Happening::Sent { asset, amount });
+    }
+
+    /// Where the events are now, to go back to if what follows comes to nothing.
+    pub(super) const fn told(&self) -> usize {
+        self.changes.events.len()
+    }
+
+    pub(super) fn untell(&mut self, told: usize) {
+        self.changes.events.truncate(told);
     }
 
     /// Spares the search for an account that was looked up ahead.
@@ -269,15 +314,17 @@ impl<'a> Context<'a> {
     /// Keeps everything this transaction did.
     #[inline]
     pub(crate) fn keep(self) {
-        for undo in self.journal.iter().flatten() {
-            self.changes.enter(undo, self.state);
-        }
+        let Some(mut journal) = self.journal else { return };
+        journal.drain(..).for_each(|undo| self.changes.enter(&undo, self.state));
+        self.changes.journal = journal;
     }
 
     /// Undoes everything this transaction did.
     pub(crate) fn roll_back(self) {
-        let Self { state, changes, journal, .. } = self;
-        for undo in journal.into_iter().flatten().rev() {
+        let Self { state, changes, journal, events_before, .. } = self;
+        changes.events.truncate(events_before);
+        let mut journal = journal.unwrap_or_default();
+        for undo in journal.drain(..).rev() {
             match undo {
                 Undo::Balance { slot, asset, before } => {
                     let after = state.accounts.balance(slot, asset);
@@ -303,6 +350,9 @@ impl<'a> Context<'a> {
                     }
                 }
             }
+        }
+        if journal.capacity() > changes.journal.capacity() {
+            changes.journal = journal;
         }
     }
 }

@@ -4,7 +4,6 @@ use super::asset::Asset;
 use super::context::{Context, Undo};
 use super::entries::{Entry, HolderState, Record, Terms};
 use crate::types::{Address, Amount, AssetId, AssetPolicy, AssetTerms, RecordKind, Rejection, RejectionCode, Time};
-use std::sync::Arc;
 
 /// What a transaction brings beside its operations: the time of its block and who has signed it.
 #[derive(Clone, Copy, Debug, Default)]
@@ -221,13 +220,15 @@ impl Context<'_> {
 
     /// Changes what stands in a place, or frees it.
     pub(crate) fn set_entry(&mut self, number: u32, after: Option<Entry>) {
-        let before = self.state.entries.set(number, after.map(Arc::new));
+        let before = self.state.entries.change(number, after);
         self.record(Undo::Entry { number, before, has_grown: false });
     }
 }
 
 /// The most that is taken out of the table at one time.
 const OVER_MAX: usize = 256;
+/// The most events that come of it: a hold goes on to four payees.
+pub(crate) const SWEEP_EVENTS_MAX: usize = 5 * OVER_MAX;
 
 /// What is over at the first transaction of a new time is taken out of the table, in order of its end and its number.
 pub(crate) fn sweep(context: &mut Context<'_>) {

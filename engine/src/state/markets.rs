@@ -3,9 +3,9 @@
 use super::context::Context;
 use super::entries::{Entry, MarketState, OrderState};
 use crate::ops::Source;
-use crate::types::{Address, Amount, AssetId, MarketId, Rejection, RejectionCode, Side};
+use crate::types::{Address, Amount, AssetId, Happening, MarketId, Rejection, RejectionCode, Side};
 
-/// The most orders that one meets.
+/// The most orders that wait which those of one transaction meet, or which it takes back market by market.
 pub(crate) const ORDERS_MET_MAX: usize = 64;
 
 impl Context<'_> {
@@ -58,12 +58,15 @@ impl Context<'_> {
         self.order_at(owner, id).filter(|(_, order)| !self.is_over(order.expiry))
     }
 
-    /// Ends an order that is over and still in its place, so that its id is free.
-    pub(crate) fn end_stale_order(&mut self, owner: &Address, id: u64) {
-        if let Some((number, order)) = self.order_at(owner, id)
-            && self.is_over(order.expiry)
-        {
-            self.end_order(number, &order);
+    /// Makes sure that an id is free: one that is over and still in its place is ended.
+    pub(crate) fn free_order(&mut self, owner: &Address, id: u64) -> Result<(), Rejection> {
+        match self.order_at(owner, id) {
+            Some((number, order)) if self.is_over(order.expiry) => {
+                self.end_order(number, &order);
+                Ok(())
+            }
+            Some((number, _)) => Err(Rejection::new(RejectionCode::OrderExists, u64::from(number))),
+            None => Ok(()),
         }
     }
 
@@ -80,23 +83,37 @@ impl Context<'_> {
 
     /// Refuses a price at which an order would trade. What no longer counts is taken out of the book as it is met.
     pub(crate) fn check_crosses_nothing(&mut self, market: MarketId, side: Side, price: u64) -> Result<(), Rejection> {
-        for _ in 0..ORDERS_MET_MAX {
+        loop {
             let Some((number, order)) = self.first_order(market, side.other()) else { return Ok(()) };
             if !side.crosses(price, order.price) {
                 return Ok(());
             }
+            if self.orders_left() == 0 {
+                return Err(Rejection::new(RejectionCode::WouldCross, price));
+            }
             if self.counts(&order) {
                 return Err(Rejection::new(RejectionCode::WouldCross, order.price));
             }
+            self.meet();
             self.end_order(number, &order);
         }
-        Err(Rejection::new(RejectionCode::WouldCross, price))
+    }
+
+    /// How many more orders the transaction may meet.
+    pub(crate) const fn orders_left(&self) -> usize {
+        ORDERS_MET_MAX.saturating_sub(self.met)
+    }
+
+    /// Counts an order that was met.
+    pub(crate) const fn meet(&mut self) {
+        self.met = self.met.saturating_add(1);
     }
 
     /// Some orders of an account in a market, by number.
     pub(crate) fn own_orders(&self, market: MarketId, owner: &Address, most: usize) -> Vec<(u32, OrderState)> {
-        let numbers = self.state.entries.owned(market, owner).take(most);
-        numbers.filter_map(|number| Some((number, self.order_numbered(number)?))).collect()
+        let orders = self.state.entries.owned(market, owner);
+        let orders = orders.filter_map(|number| Some((number, self.order_numbered(number)?)));
+        orders.filter(|(_, order)| order.owner == *owner).take(most).collect()
     }
 
     /// Whether an order that waits can trade now: it isn't over, and nothing stands against its owner trading.
@@ -105,12 +122,21 @@ impl Context<'_> {
         !self.is_over(order.expiry) && self.market(order.market).is_ok_and(allowed)
     }
 
-    /// Takes an order out of its book and gives back what was set aside for it.
+    /// Takes an order out of its book and gives back what was set aside for it; its owner is told.
     pub(crate) fn end_order(&mut self, number: u32, order: &OrderState) {
+        let (asset, amount) = self.take_back(number, order);
+        self.tell(order.owner, Happening::OrderEnded { order: order.id, asset, amount });
+    }
+
+    /// The same for an owner who knows; gives what was set aside.
+    pub(crate) fn take_back(&mut self, number: u32, order: &OrderState) -> (AssetId, Amount) {
         self.set_entry(number, None);
-        let Ok(market) = self.market(order.market) else { return };
+        // An order waits in a market, which is for ever.
+        let Ok(market) = self.market(order.market) else { return (AssetId(0), Amount::ZERO) };
         let (asset, given) = market.given(order.side, order.quantity, order.price);
-        self.give_back(&order.owner, asset, given.unwrap_or(Amount::ZERO));
+        let amount = given.unwrap_or(Amount::ZERO);
+        self.give_back(&order.owner, asset, amount);
+        (asset, amount)
     }
 
     /// Trades some lots between the source, who takes, and an order that waits; gives the quote that was paid.
@@ -146,6 +172,8 @@ impl Context<'_> {
             let got_asset = self.asset(got)?;
             self.deliver(&got_asset, got, &order.owner, &market.fee_account, Amount(fee))?;
         }
+        let &OrderState { market: id, id: own, price, .. } = order;
+        self.tell(order.owner, Happening::Traded { market: id, order: own, price, quantity });
         market.trades = market.trades.saturating_add(1);
         market.volume = market.volume.saturating_add(u128::from(quantity));
         market.last_price = order.price;

@@ -13,6 +13,7 @@
 
 mod account;
 mod accounts;
+mod acting;
 mod addresses;
 mod asset;
 mod authorities;
@@ -43,8 +44,10 @@ mod window;
 pub(crate) use account::Balance;
 pub use asset::Asset;
 pub(crate) use context::{Changes, Context, Flows};
-pub use entries::{AuthorityState, GrantState, HoldState, HolderState, MarketState, OrderState, Record, Share};
-pub(crate) use facts::{Scene, sweep};
+pub use entries::{
+    AuthorityState, Channel, GrantState, HoldState, HolderState, MarketState, OrderState, Record, Share,
+};
+pub(crate) use facts::{SWEEP_EVENTS_MAX, Scene, sweep};
 pub(crate) use index::{Resolver, Slot};
 pub(crate) use leaves::Leaves;
 pub(crate) use load::{StateLoader, decode_record};

@@ -2,13 +2,23 @@
 
 use super::account::Balance;
 use super::context::Context;
-use super::entries::{Entry, GrantState, HoldState};
-use super::{Asset, Slot};
+use super::entries::{Channel, Entry, GrantState, HoldState};
+use super::{Asset, Slot, State};
 use crate::ops::Source;
-use crate::types::{Address, Amount, AssetId, AssetPolicy, GrantKind, Rejection, RejectionCode};
+use crate::types::{Address, Amount, AssetId, AssetPolicy, GrantKind, Happening, Rejection, RejectionCode};
+use std::sync::Arc;
+
+impl State {
+    pub(super) fn grant_named(&self, owner: &Address, id: u64) -> Option<&GrantState> {
+        match self.entries.get(self.entries.find(&GrantState::name(owner, id))?) {
+            Some(Entry::Grant(grant)) => Some(grant),
+            _ => None,
+        }
+    }
+}
 
 impl Context<'_> {
-    fn hold_at(&self, owner: &Address, id: u64) -> Option<(u32, &HoldState)> {
+    fn hold_at(&self, owner: &Address, id: u64) -> Option<(u32, &Arc<HoldState>)> {
         let number = self.state.entries.find(&HoldState::name(owner, id))?;
         match self.state.entries.get(number) {
             Some(Entry::Hold(hold)) => Some((number, hold)),
@@ -17,16 +27,20 @@ impl Context<'_> {
     }
 
     /// A hold with its number, unless it is over.
-    pub(crate) fn hold(&self, owner: &Address, id: u64) -> Option<(u32, &HoldState)> {
-        self.hold_at(owner, id).filter(|(_, hold)| !self.is_over(hold.expiry))
+    pub(crate) fn hold(&self, owner: &Address, id: u64) -> Option<(u32, Arc<HoldState>)> {
+        let (number, hold) = self.hold_at(owner, id)?;
+        (!self.is_over(hold.expiry)).then(|| (number, hold.clone()))
     }
 
-    /// Ends a hold that is over and still in its place, so that its id is free.
-    pub(crate) fn end_stale_hold(&mut self, owner: &Address, id: u64) {
-        if let Some((number, hold)) = self.hold_at(owner, id)
-            && self.is_over(hold.expiry)
-        {
-            self.end_entry(number);
+    /// Makes sure that an id is free: a hold that is over and still in its place is ended.
+    pub(crate) fn free_hold(&mut self, owner: &Address, id: u64) -> Result<(), Rejection> {
+        match self.hold_at(owner, id) {
+            Some((number, hold)) if self.is_over(hold.expiry) => {
+                self.end_entry(number);
+                Ok(())
+            }
+            Some((number, _)) => Err(Rejection::new(RejectionCode::HoldExists, u64::from(number))),
+            None => Ok(()),
         }
     }
 
@@ -58,10 +72,19 @@ impl Context<'_> {
     pub(crate) fn refund(&mut self, number: u32, hold: &HoldState) {
         self.set_entry(number, None);
         self.give_back(&hold.owner, hold.asset, hold.amount);
+        let &HoldState { id, asset, amount, .. } = hold;
+        self.tell(hold.owner, Happening::HoldReturned { hold: id, asset, amount });
     }
 
-    /// Gives some of a hold to its payees. Nothing remains of it if it is rejected, as far as the transaction is rolled back.
-    pub(crate) fn release(&mut self, number: u32, hold: &HoldState, amount: Amount) -> Result<(), Rejection> {
+    /// Gives some of a hold to its payees; `drawn` is what vouchers have drawn then. Nothing remains of it if it is rejected, as far as
+    /// the transaction is rolled back.
+    pub(crate) fn release(
+        &mut self,
+        number: u32,
+        hold: &HoldState,
+        amount: Amount,
+        drawn: Option<Amount>,
+    ) -> Result<(), Rejection> {
         let asset = self.asset(hold.asset)?;
         if asset.has_policy() {
             for share in &hold.payees {
@@ -72,9 +95,13 @@ impl Context<'_> {
             self.check_payee(&share.payee, true)?;
         }
         let left = Amount(hold.amount.0.saturating_sub(amount.0));
-        let rest = (left != Amount::ZERO).then(|| HoldState { amount: left, ..hold.clone() }.into());
+        let channel = hold.channel.map(|channel| Channel { drawn: drawn.unwrap_or(channel.drawn), ..channel });
+        let rest = (left != Amount::ZERO).then(|| HoldState { amount: left, channel, ..hold.clone() }.into());
         for (payee, part) in hold.split(amount) {
             self.deliver(&asset, hold.asset, &hold.owner, &payee, part)?;
+            if part != Amount::ZERO {
+                self.tell(payee, Happening::Paid { hold: hold.id, asset: hold.asset, amount: part });
+            }
         }
         self.set_entry(number, rest);
         Ok(())
@@ -129,7 +156,14 @@ impl Context<'_> {
             Some(&Entry::Order(order)) => return self.end_order(number, &order),
             _ => return self.set_entry(number, None),
         };
-        if !hold.releases_at_expiry || !self.can_release(&hold) || self.release(number, &hold, hold.amount).is_err() {
+        let &HoldState { id, asset, amount, .. } = &*hold;
+        if !hold.releases_at_expiry || !self.can_release(&hold) {
+            return self.refund(number, &hold);
+        }
+        let told = self.told();
+        self.tell(hold.owner, Happening::HoldReleased { hold: id, asset, amount });
+        if self.release(number, &hold, amount, None).is_err() {
+            self.untell(told);
             self.refund(number, &hold);
         }
     }
@@ -153,7 +187,7 @@ impl Context<'_> {
                     .all(|share| self.check_policy(&asset, hold.asset, &hold.owner, &share.payee).is_ok()))
     }
 
-    fn grant_at(&self, owner: &Address, id: u64) -> Option<(u32, &GrantState)> {
+    fn grant_at(&self, owner: &Address, id: u64) -> Option<(u32, &Arc<GrantState>)> {
         let number = self.state.entries.find(&GrantState::name(owner, id))?;
         match self.state.entries.get(number) {
             Some(Entry::Grant(grant)) => Some((number, grant)),
@@ -162,8 +196,9 @@ impl Context<'_> {
     }
 
     /// A grant with its number, unless it is over.
-    pub(crate) fn grant(&self, owner: &Address, id: u64) -> Option<(u32, &GrantState)> {
-        self.grant_at(owner, id).filter(|(_, grant)| !self.is_over(grant.end))
+    pub(crate) fn grant(&self, owner: &Address, id: u64) -> Option<(u32, Arc<GrantState>)> {
+        let (number, grant) = self.grant_at(owner, id)?;
+        (!self.is_over(grant.end)).then(|| (number, grant.clone()))
     }
 
     /// The number of a grant that is over and still in its place.
@@ -179,7 +214,7 @@ impl Context<'_> {
         spender: Source<'_>,
         asset: AssetId,
         payee: &Address,
-    ) -> Result<(u32, GrantState), Rejection> {
+    ) -> Result<(u32, Arc<GrantState>), Rejection> {
         let no = |code, detail| Err(Rejection::new(code, detail));
         let Some((number, grant)) = self.grant(owner, id) else { return no(RejectionCode::NoGrant, 0) };
         if grant.to != *spender.address {
@@ -203,7 +238,7 @@ impl Context<'_> {
         if grant.start > self.time() {
             return no(RejectionCode::NotVested, u64::MAX);
         }
-        Ok((number, grant.clone()))
+        Ok((number, grant))
     }
 
     /// How much a grant leaves to be spent now, and the code that more meets.
@@ -221,10 +256,10 @@ impl Context<'_> {
     }
 
     /// Counts what was spent by a grant.
-    pub(crate) fn spend(&mut self, number: u32, grant: GrantState, amount: Amount) {
+    pub(crate) fn spend(&mut self, number: u32, grant: &GrantState, amount: Amount) {
         let (period, used) = grant.period_at(self.time());
         let plus = |used: Amount| Amount(used.0.saturating_add(amount.0));
         let (used, period_used) = (plus(grant.used), plus(used));
-        self.set_entry(number, Some(GrantState { used, period, period_used, ..grant }.into()));
+        self.set_entry(number, Some(GrantState { used, period, period_used, ..grant.clone() }.into()));
     }
 }

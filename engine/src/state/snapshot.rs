@@ -96,14 +96,14 @@ impl StateSnapshot {
 
     pub(crate) fn hold(&self, owner: &Address, id: u64) -> Option<&HoldState> {
         match self.entry(&HoldState::name(owner, id))? {
-            Entry::Hold(hold) => Some(hold),
+            Entry::Hold(hold) => Some(&**hold),
             _ => None,
         }
     }
 
     pub(crate) fn grant(&self, owner: &Address, id: u64) -> Option<&GrantState> {
         match self.entry(&GrantState::name(owner, id))? {
-            Entry::Grant(grant) => Some(grant),
+            Entry::Grant(grant) => Some(&**grant),
             _ => None,
         }
     }
@@ -146,7 +146,7 @@ impl StateSnapshot {
     pub(crate) fn holds(&self) -> impl Iterator<Item = &HoldState> {
         let entries = &self.records.entries;
         (0..entries.len()).filter_map(|number| match entries.get(number)? {
-            Entry::Hold(hold) => Some(hold),
+            Entry::Hold(hold) => Some(&**hold),
             _ => None,
         })
     }
@@ -155,7 +155,7 @@ impl StateSnapshot {
     pub(crate) fn grants(&self) -> impl Iterator<Item = &GrantState> {
         let entries = &self.records.entries;
         (0..entries.len()).filter_map(|number| match entries.get(number)? {
-            Entry::Grant(grant) => Some(grant),
+            Entry::Grant(grant) => Some(&**grant),
             _ => None,
         })
     }

@@ -94,7 +94,9 @@ impl Source {
             let cancels = self.flag();
             let amount = Amount(if cancels { 0 } else { self.number() });
             let preimage = self.flag().then(|| vec![7; self.below(65)]);
-            return Settle { owner: Address(self.array()), id: 9, cancels, amount, preimage }.into();
+            let brings = amount != Amount::ZERO && self.flag();
+            let voucher = brings.then(|| Signature(self.array()));
+            return Settle { owner: Address(self.array()), id: 9, cancels, amount, preimage, voucher }.into();
         }
         let share = |source: &mut Self| Share { payee: Address(source.array()), parts: 1 + source.below(9) as u32 };
         let expiry = Some(self.number() as u64).filter(|&time| time != 0).map(Time);
@@ -108,6 +110,7 @@ impl Source {
             arbiter: self.flag().then(|| Address(self.array())),
             expiry,
             releases_at_expiry: expiry.is_some() && self.flag(),
+            voucher_key: self.flag().then(|| Address(self.array())),
         }
         .into()
     }
@@ -127,6 +130,13 @@ impl Source {
             predicate,
             ..GrantTerms::default()
         };
+        if self.below(3) == 0 {
+            let cap = Amount(self.number());
+            let asset = AssetId(if cap == Amount::ZERO { 0 } else { 3 });
+            let terms = GrantTerms { kind: GrantKind::Act, scope: 2 << self.below(5), asset, cap, ..bare };
+            let id = GrantTerms::acting_id(&terms.to);
+            return Grant { action: GrantAction::Create, id, terms: Some(Box::new(terms)) };
+        }
         let terms = if self.flag() {
             GrantTerms { kind: GrantKind::Access, subject: self.array(), ..bare }
         } else {

@@ -58,10 +58,12 @@ pub enum GrantKind {
     Spend,
     /// To see something that is kept elsewhere; the ledger says who may, and since when.
     Access,
+    /// To order operations in the place of the account that granted it.
+    Act,
 }
 
 impl GrantKind {
-    const ALL: [Self; 2] = [Self::Spend, Self::Access];
+    const ALL: [Self; 3] = [Self::Spend, Self::Access, Self::Act];
 
     /// Its number on the wire.
     pub(crate) const fn number(self) -> u8 {

@@ -10,7 +10,7 @@ pub struct BlockHeader {
     pub height: Height,
     /// Hash of the block before; for the first block the id of the ledger.
     pub previous: Digest,
-    /// Hash of the block's body: its transactions with their signatures, then its rejections.
+    /// Hash of the block's body: its transactions with their signatures, then its events and its rejections.
     pub body: Digest,
     /// Time of the block. Never earlier than that of the block before.
     pub time: Time,

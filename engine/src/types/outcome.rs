@@ -115,13 +115,17 @@ rejection_codes! {
     504 ConditionUnmet "the condition isn't met",
     /// More is asked for than the hold has. Detail: by how much, or 2⁶⁴ − 1 if it is more than that.
     505 ExceedsHold "the hold has less",
+    /// Payees of the hold need a voucher that is signed by its key. Detail: 0 none was brought, 1 the hold has no such key, 2 it isn't signed by it.
+    506 BadVoucher "the voucher isn't good for this hold",
+    /// A voucher is good but once, and one for less isn't any more. Detail: what was drawn, or 2⁶⁴ − 1 if it is more than that.
+    507 StaleVoucher "as much was drawn by vouchers before",
     /// The grant is there already. Detail: its number.
     520 GrantExists "the source has a grant of this id",
     /// There is no such grant, or it is over. Detail: 0.
     521 NoGrant "there is no such grant",
     /// Its owner has taken the grant back. Detail: 0.
     522 GrantRevoked "the grant was taken back",
-    /// The grant isn't for this. Detail: 0 its kind, 1 the asset, 2 the payee.
+    /// The grant isn't for this. Detail: 0 its kind, 1 the asset, 2 the payee, 3 another's grant.
     523 OutOfScope "the grant isn't for this",
     /// The grant doesn't count yet, or less has become free. Detail: what is missing, or 2⁶⁴ − 1 if it is more than that.
     524 NotVested "the grant doesn't cover it yet",

@@ -5,7 +5,7 @@ use nostro::{
     Amend, Amount, AssetId, AssetPolicy, AssetTerms, AuthorityKey, AuthorityRules, Authorize, Comparison,
     ControlHolder, Grant, GrantAction, GrantKind, GrantName, GrantTerms, Hold, HolderAction, Lifetime, MarketId,
     OpenMarket, Operation, PlaceOrder, Predicate, Put, PutAction, RecordKind, RegisterAsset, Require, SelfTrade,
-    Settle, Share, Side, Time, Transfer,
+    Settle, Share, Side, Signature, Time, Transfer,
 };
 use serde_json::Value;
 
@@ -175,6 +175,7 @@ fn hold(value: &Value) -> Hold {
         arbiter: optional(value, "arbiter", address),
         expiry: time(value, "expiry"),
         releases_at_expiry: flag(value, "releases_at_expiry"),
+        voucher_key: optional(value, "voucher_key", address),
     }
 }
 
@@ -185,6 +186,9 @@ fn settle(value: &Value) -> Settle {
         cancels: flag(value, "cancels"),
         amount: Amount(number(value, "amount")),
         preimage: optional(value, "preimage", |value, name| bytes(text(value, name))),
+        voucher: optional(value, "voucher", |value, name| {
+            Signature(bytes(text(value, name)).try_into().expect("64 bytes"))
+        }),
     }
 }
 
@@ -193,7 +197,11 @@ fn grant(value: &Value) -> Grant {
     let action = word(value, "action", &actions);
     let terms = || {
         Box::new(GrantTerms {
-            kind: word(value, "kind", &[("spend", GrantKind::Spend), ("access", GrantKind::Access)]),
+            kind: word(
+                value,
+                "kind",
+                &[("spend", GrantKind::Spend), ("access", GrantKind::Access), ("act", GrantKind::Act)],
+            ),
             to: address(value, "to"),
             asset: AssetId(or_zero(value, "asset")),
             payee: optional(value, "payee", address),
@@ -205,6 +213,7 @@ fn grant(value: &Value) -> Grant {
             end: time(value, "end"),
             subject: or_zeros(value, "subject"),
             predicate: predicate(&value["predicate"]),
+            scope: or_zero(value, "scope"),
         })
     };
     Grant { action, id: number(value, "id"), terms: (action == GrantAction::Create).then(terms) }

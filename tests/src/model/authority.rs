@@ -1,9 +1,10 @@
 //! The model's authorities: who may act for whom.
 
 use super::entries::Entry;
-use super::{Model, no};
+use super::{Model, detail, no};
 use nostro::{
-    Address, AuthorityRules, AuthorityState, Authorize, Operation, Rejection, RejectionCode, Time, TransactionRef,
+    Address, AuthorityRules, AuthorityState, Authorize, GrantKind, Operation, Rejection, RejectionCode, Time,
+    TransactionRef,
 };
 
 pub(super) fn encode_authority(state: &AuthorityState, slot: u32, bytes: &mut Vec<u8>) {
@@ -63,56 +64,125 @@ impl Model {
         }
     }
 
-    /// Whether everyone has signed by keys that may.
-    pub(super) fn check_signed(&self, transaction: &TransactionRef<'_>) -> Result<(), Rejection> {
+    /// Whether everyone has signed by keys that may; the places of those in whose place the account acts.
+    pub(super) fn check_signed(&self, transaction: &TransactionRef<'_>) -> Result<Vec<usize>, Rejection> {
         let all: Vec<(u8, Address)> = transaction.signed_keys().collect();
+        let account = transaction.account();
+        let mut acting = Vec::new();
         for (place, signer) in (0_u8..).zip(transaction.signers()) {
-            let keys: Vec<Address> = all.iter().filter(|(of, _)| *of == place).map(|&(_, key)| key).collect();
-            let mut orders: Vec<Operation> =
+            let keys = |wanted: u8| -> Vec<Address> {
+                all.iter().filter(|(of, _)| *of == wanted).map(|&(_, key)| key).collect()
+            };
+            let orders: Vec<Operation> =
                 transaction.operations().filter(|(of, _)| *of == place).map(|(_, order)| order).collect();
-            let (rules, _) = self.rules(signer);
-            if self.authority(signer).is_none() {
-                if keys != [signer] {
-                    return no(RejectionCode::UnknownKey, u64::from(place));
-                }
-                continue;
+            let signed = self.signed_by(signer, place, &keys(place), orders.clone());
+            let Err(rejection) = signed else { continue };
+            if rejection.code != RejectionCode::UnknownKey || place == 0 || keys(place) != keys(0) {
+                return Err(rejection);
             }
-            let recovers = |order: &Operation| matches!(order, Operation::Authorize(Authorize::Recover(_)));
-            let any_recovers = orders.iter().any(recovers);
-            for key in &keys {
-                let known = rules.keys.iter().any(|own| own.key == *key);
-                let recovers = any_recovers && rules.recovery_keys.contains(key);
-                if !(known || recovers) {
-                    return no(RejectionCode::UnknownKey, u64::from(place));
-                }
+            let id = u64::from_le_bytes(account.0[..8].try_into().expect("eight bytes"));
+            let grant = self.granted(signer, id).map(|(_, grant)| grant).filter(|grant| {
+                let is_its = grant.kind == GrantKind::Act && grant.to == account && !grant.is_revoked;
+                is_its && grant.start <= self.time && !self.is_over(grant.end)
+            });
+            let Some(grant) = grant else { return Err(rejection) };
+            if orders.iter().any(|order| grant.scope & 1 << order.kind().code == 0) {
+                return no(RejectionCode::ThresholdUnmet, u64::from(place));
             }
-            if orders.is_empty() {
-                // Its sequence alone takes as much as the least.
-                orders.push(Operation::Require(nostro::Require::default()));
-                let weight = self.weight(&rules, &keys, 0);
-                if weight < u32::from(rules.low) {
-                    return no(RejectionCode::ThresholdUnmet, u64::from(place));
-                }
-                if rules.is_closed {
-                    return no(RejectionCode::AccountClosed, u64::from(place));
-                }
-                continue;
+            if self.rules(signer).0.is_closed {
+                return no(RejectionCode::AccountClosed, u64::from(place));
             }
-            for order in &orders {
-                let (code, which) = needs(order);
-                let reached = if recovers(order) {
-                    let count = keys.iter().filter(|key| rules.recovery_keys.contains(key)).count();
-                    rules.quorum > 0 && count >= usize::from(rules.quorum)
-                } else {
-                    let needed = [rules.low, rules.medium, rules.high][which];
-                    self.weight(&rules, &keys, code) >= u32::from(needed)
-                };
-                if !reached {
-                    return no(RejectionCode::ThresholdUnmet, u64::from(place));
-                }
-                if rules.is_closed && which != 2 {
-                    return no(RejectionCode::AccountClosed, u64::from(place));
-                }
+            self.signed_by(account, 0, &keys(0), orders)?;
+            acting.push(usize::from(place));
+        }
+        Ok(acting)
+    }
+
+    /// Does what somebody orders in another's place.
+    pub(super) fn act(&mut self, agent: Address, owner: Address, order: &Operation) -> Result<(), Rejection> {
+        let id = u64::from_le_bytes(agent.0[..8].try_into().expect("eight bytes"));
+        let (number, grant) = self.granted(owner, id).expect("it was there");
+        if let Some(node) = self.holds(&grant.predicate, None) {
+            return no(RejectionCode::ConditionUnmet, node);
+        }
+        if matches!(order, Operation::Transfer(order) if order.grant.is_some()) {
+            return no(RejectionCode::OutOfScope, 3);
+        }
+        if grant.cap.0 == 0 && grant.rate.0 == 0 && grant.period_ms == 0 {
+            return self.operate(owner, order);
+        }
+        if self.taken(owner, order).is_some_and(|asset| asset != grant.asset) {
+            return no(RejectionCode::OutOfScope, 1);
+        }
+        let asset = grant.asset;
+        let (before, issued) = (self.state.balance(&owner, asset), self.asset(asset)?.issued.0);
+        self.operate(owner, order)?;
+        let is_issuer = self.asset(asset)?.issuer == owner;
+        let spent = if is_issuer {
+            self.asset(asset)?.issued.0.saturating_sub(issued)
+        } else {
+            before.saturating_sub(self.state.balance(&owner, asset))
+        };
+        let (left, code) = self.left_of(&grant);
+        if spent > left {
+            return no(code, detail(spent - left));
+        }
+        if spent > 0 {
+            self.count_spent(number, spent);
+        }
+        Ok(())
+    }
+
+    /// Whether these keys may order this for an account.
+    fn signed_by(
+        &self,
+        signer: Address,
+        place: u8,
+        keys: &[Address],
+        mut orders: Vec<Operation>,
+    ) -> Result<(), Rejection> {
+        let (rules, _) = self.rules(signer);
+        if self.authority(signer).is_none() {
+            if keys != [signer] {
+                return no(RejectionCode::UnknownKey, u64::from(place));
+            }
+            return Ok(());
+        }
+        let recovers = |order: &Operation| matches!(order, Operation::Authorize(Authorize::Recover(_)));
+        let any_recovers = orders.iter().any(recovers);
+        for key in keys {
+            let known = rules.keys.iter().any(|own| own.key == *key);
+            let recovers = any_recovers && rules.recovery_keys.contains(key);
+            if !(known || recovers) {
+                return no(RejectionCode::UnknownKey, u64::from(place));
+            }
+        }
+        if orders.is_empty() {
+            // Its sequence alone takes as much as the least.
+            orders.push(Operation::Require(nostro::Require::default()));
+            let weight = self.weight(&rules, keys, 0);
+            if weight < u32::from(rules.low) {
+                return no(RejectionCode::ThresholdUnmet, u64::from(place));
+            }
+            if rules.is_closed {
+                return no(RejectionCode::AccountClosed, u64::from(place));
+            }
+            return Ok(());
+        }
+        for order in &orders {
+            let (code, which) = needs(order);
+            let reached = if recovers(order) {
+                let count = keys.iter().filter(|key| rules.recovery_keys.contains(key)).count();
+                rules.quorum > 0 && count >= usize::from(rules.quorum)
+            } else {
+                let needed = [rules.low, rules.medium, rules.high][which];
+                self.weight(&rules, keys, code) >= u32::from(needed)
+            };
+            if !reached {
+                return no(RejectionCode::ThresholdUnmet, u64::from(place));
+            }
+            if rules.is_closed && which != 2 {
+                return no(RejectionCode::AccountClosed, u64::from(place));
             }
         }
         Ok(())

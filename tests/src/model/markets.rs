@@ -3,11 +3,11 @@
 use super::entries::Entry;
 use super::{Model, detail, no};
 use nostro::{
-    Address, Amend, AssetId, AssetPolicy, Lifetime, MarketId, MarketState, OpenMarket, OrderState, PlaceOrder,
-    Rejection, RejectionCode, SelfTrade, Side,
+    Address, Amend, Amount, AssetId, AssetPolicy, Happening, Lifetime, MarketId, MarketState, OpenMarket, Operation,
+    OrderState, PlaceOrder, Rejection, RejectionCode, SelfTrade, Side,
 };
 
-/// How many orders one meets at most.
+/// How many orders those of a transaction meet at most.
 const MET_MAX: usize = 64;
 
 pub(super) fn encode_market(market: &MarketState, bytes: &mut Vec<u8>) {
@@ -127,12 +127,40 @@ impl Model {
     }
 
     pub(super) fn end_order(&mut self, number: u32, order: &OrderState) {
+        let (asset, amount) = self.take_back(number, order);
+        self.tell(order.owner, Happening::OrderEnded { order: order.id, asset, amount: Amount(amount) });
+    }
+
+    fn take_back(&mut self, number: u32, order: &OrderState) -> (AssetId, u128) {
         let market = self.market(order.market).expect("an order waits in a market");
         let (id, given) = gives(&market, order.side, order.quantity, order.price);
         let (owner, given) = (order.owner, given.expect("it was set aside"));
         self.state.set_held(owner, id, self.state.held(&owner, id) - given);
         self.state.set_balance(owner, id, self.state.balance(&owner, id) + given);
         self.state.table.entries.remove(&number);
+        (id, given)
+    }
+
+    /// The asset that an order takes of its source.
+    pub(super) fn taken(&self, source: Address, order: &Operation) -> Option<AssetId> {
+        let (market, side) = match order {
+            Operation::Transfer(order) => return Some(order.asset),
+            Operation::Hold(order) => return Some(order.asset),
+            Operation::PlaceOrder(order) => (order.market, order.side),
+            Operation::Amend(Amend::Change { id, .. }) => {
+                let (_, order) = self.order(source, *id).filter(|(_, order)| !self.is_over(order.expiry))?;
+                (order.market, order.side)
+            }
+            _ => return None,
+        };
+        let market = self.market(market).ok()?;
+        Some(if side == Side::Buy { market.quote } else { market.base })
+    }
+
+    pub(super) fn set_aside_by(&self, order: &OrderState) -> (Address, AssetId, u128) {
+        let market = self.market(order.market).expect("an order waits in a market");
+        let (id, given) = gives(&market, order.side, order.quantity, order.price);
+        (order.owner, id, given.expect("it was set aside"))
     }
 
     fn needs(&self, source: Address, id: AssetId, amount: u128) -> Result<(), Rejection> {
@@ -142,16 +170,17 @@ impl Model {
 
     /// Whether an order of this price would take nothing. What doesn't count any more goes.
     fn meets_nobody(&mut self, market: MarketId, side: Side, price: u64) -> Result<(), Rejection> {
-        for (met, (number, order)) in self.side(market, side.other()).into_iter().enumerate() {
+        for (number, order) in self.side(market, side.other()) {
             if !crosses(side, price, order.price) {
                 return Ok(());
             }
-            if met == MET_MAX {
+            if self.met == MET_MAX {
                 return no(RejectionCode::WouldCross, price);
             }
             if self.counts(&order) {
                 return no(RejectionCode::WouldCross, order.price);
             }
+            self.met += 1;
             self.end_order(number, &order);
         }
         Ok(())
@@ -211,7 +240,7 @@ impl Model {
 
     fn would_be_filled(&self, source: Address, order: &PlaceOrder) -> Result<(), Rejection> {
         let mut left = order.quantity;
-        for (_, other) in self.side(order.market, order.side.other()).into_iter().take(MET_MAX) {
+        for (_, other) in self.side(order.market, order.side.other()).into_iter().take(MET_MAX - self.met) {
             if !crosses(order.side, order.price, other.price) {
                 break;
             }
@@ -229,17 +258,21 @@ impl Model {
     /// Takes what it can. What is left, and whether that is gone.
     fn take(&mut self, source: Address, order: &PlaceOrder) -> Result<(u64, bool), Rejection> {
         let (mut left, mut budget) = (order.quantity, order.budget.0);
-        for (number, other) in self.side(order.market, order.side.other()).into_iter().take(MET_MAX) {
+        for (number, other) in self.side(order.market, order.side.other()).into_iter().take(MET_MAX - self.met) {
             if left == 0 || !crosses(order.side, order.price, other.price) {
                 break;
             }
             if !self.counts(&other) {
+                self.met += 1;
                 self.end_order(number, &other);
                 continue;
             }
             if other.owner == source {
                 match order.self_trade {
-                    SelfTrade::CancelWaiting => self.end_order(number, &other),
+                    SelfTrade::CancelWaiting => {
+                        self.met += 1;
+                        self.end_order(number, &other);
+                    }
                     SelfTrade::CancelTaking => return Ok((left, true)),
                     SelfTrade::Reject => return no(RejectionCode::SelfTrade, other.id),
                 }
@@ -254,6 +287,7 @@ impl Model {
                     break;
                 }
             }
+            self.met += 1;
             let quote = gives(&market, Side::Buy, quantity, other.price).1.expect("it was set aside");
             let base = gives(&market, Side::Sell, quantity, 0).1.expect("it fits");
             let (given, given_amount, got, got_amount) = match order.side {
@@ -272,6 +306,8 @@ impl Model {
             self.pay_held(source, other.owner, given, given_amount);
             self.pay_held(other.owner, source, got, got_amount - fee);
             self.pay_held(other.owner, market.fee_account, got, fee);
+            let (id, own, price) = (other.market, other.id, other.price);
+            self.tell(other.owner, Happening::Traded { market: id, order: own, price, quantity });
             let Some(Entry::Market(market)) = self.state.table.entries.get_mut(&order.market.0) else {
                 panic!("a market")
             };
@@ -293,7 +329,7 @@ impl Model {
             Amend::Cancel(ids) => {
                 for &id in ids {
                     let (number, order) = own(self, id)?;
-                    self.end_order(number, &order);
+                    self.take_back(number, &order);
                 }
             }
             Amend::CancelAll(market) => {
@@ -302,7 +338,8 @@ impl Model {
                 all.extend(self.side(*market, Side::Sell));
                 all.retain(|(_, order)| order.owner == source);
                 all.sort_by_key(|&(number, _)| number);
-                for (number, order) in all.into_iter().take(MET_MAX) {
+                for (number, order) in all.into_iter().take(MET_MAX - self.met) {
+                    self.met += 1;
                     self.end_order(number, &order);
                 }
             }

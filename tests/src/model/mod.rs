@@ -11,8 +11,8 @@ mod promises;
 
 use entries::Table;
 use nostro::{
-    Address, Amount, Asset, AssetId, AssetPolicy, Digest, Holding, Operation, Outcome, RegisterAsset, Rejection,
-    RejectionCode, Time, TransactionRef, Transfer,
+    Address, Amount, Asset, AssetId, AssetPolicy, Digest, Event, Happening, Holding, Operation, Outcome, RegisterAsset,
+    Rejection, RejectionCode, Time, TransactionRef, Transfer,
 };
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -97,6 +97,8 @@ struct State {
     accounts: BTreeMap<Address, Account>,
     assets: Vec<Asset>,
     table: Table,
+    /// What has happened to accounts beside what transactions say, with the place of the transaction in all of the ledger.
+    events: Vec<Event>,
 }
 
 impl State {
@@ -141,6 +143,14 @@ pub struct Model {
     time: Time,
     /// Who has signed the transaction at hand.
     signers: Vec<Address>,
+    /// The places of those in whose place its account acts.
+    acting: Vec<usize>,
+    /// How many transactions there were before it.
+    count: u32,
+    /// It, if it is reached, and its operation.
+    at: (Option<u32>, u16),
+    /// Orders that it has met.
+    met: usize,
     bug: Option<Bug>,
     /// How many accounts there may be.
     accounts_max: Option<usize>,
@@ -183,9 +193,12 @@ impl Model {
     pub fn apply(&mut self, transaction: &TransactionRef<'_>, asked: Time) -> (Time, Outcome) {
         let before = self.time;
         self.time = if self.has(Bug::TimeGoesBackwards) { asked } else { self.time.max(asked) };
+        self.at = (None, 0);
         if self.time > before {
             self.sweep();
         }
+        (self.at, self.met) = ((Some(self.count), 0), 0);
+        self.count += 1;
         let outcome = match self.transact(transaction) {
             Ok(()) => Outcome::Applied,
             Err(rejection) => Outcome::Rejected(rejection),
@@ -194,7 +207,7 @@ impl Model {
     }
 
     fn transact(&mut self, transaction: &TransactionRef<'_>) -> Result<(), Rejection> {
-        self.check_signed(transaction)?;
+        self.acting = self.check_signed(transaction)?;
         let before = self.state.clone();
         self.state.open(transaction.account());
         if let Err(full) = self.check_room() {
@@ -217,8 +230,14 @@ impl Model {
         let signers: Vec<Address> = transaction.signers().collect();
         self.signers.clone_from(&signers);
         for (place, (source, operation)) in (0_u16..).zip(transaction.operations()) {
+            self.at.1 = place;
             let source = if self.has(Bug::FirstSignerPays) { 0 } else { usize::from(source) };
-            if let Err(rejection) = self.operate(signers[source], &operation).and_then(|()| self.check_room()) {
+            let done = if self.acting.contains(&source) {
+                self.act(signers[0], signers[source], &operation)
+            } else {
+                self.operate(signers[source], &operation)
+            };
+            if let Err(rejection) = done.and_then(|()| self.check_room()) {
                 self.roll_back(before, untouched);
                 let off = u16::from(self.has(Bug::OperationOffByOne) && place > 0);
                 return Err(Rejection { operation: place + off, ..rejection });
@@ -272,7 +291,7 @@ impl Model {
         Ok(())
     }
 
-    fn operate(&mut self, source: Address, operation: &Operation) -> Result<(), Rejection> {
+    pub(super) fn operate(&mut self, source: Address, operation: &Operation) -> Result<(), Rejection> {
         match operation {
             Operation::Transfer(transfer) => self.pay(source, transfer),
             Operation::RegisterAsset(register) => self.register(source, register),
@@ -291,6 +310,17 @@ impl Model {
             },
             other => panic!("the model knows no operation {other:?}"),
         }
+    }
+
+    fn tell(&mut self, account: Address, what: Happening) {
+        let (position, operation) = self.at;
+        self.state.events.push(Event { position, operation, account, what });
+    }
+
+    /// What has happened to accounts beside what transactions say, each with the place of its transaction in the whole program.
+    #[must_use]
+    pub fn events(&self) -> &[Event] {
+        &self.state.events
     }
 
     fn register(&mut self, issuer: Address, order: &RegisterAsset) -> Result<(), Rejection> {
@@ -378,7 +408,31 @@ impl Model {
         if let Some((number, ..)) = grant {
             self.count_spent(number, amount);
         }
+        if up_to {
+            self.tell(payee, Happening::Sent { asset: id, amount: Amount(amount) });
+        }
         Ok(())
+    }
+
+    /// Compares what there is of each asset with what is issued, and what accounts have set aside with what their holds and orders say.
+    ///
+    /// # Panics
+    /// If they differ.
+    pub fn assert_sound(&self) {
+        let mut all = vec![0_u128; self.state.assets.len()];
+        let mut held = self.table_holds();
+        for (address, account) in &self.state.accounts {
+            for (&id, &amount) in account.balances.iter().chain(&account.held) {
+                all[usize::try_from(id.0).expect("32 bits")] += amount;
+            }
+            for (&id, &amount) in &account.held {
+                assert_eq!(held.remove(&(*address, id)), Some(amount), "what {address} has set aside of {id}");
+            }
+        }
+        assert!(held.is_empty(), "{held:?} is in holds and orders and nowhere set aside");
+        for (asset, sum) in self.state.assets.iter().zip(all) {
+            assert_eq!(asset.issued.0, sum, "{} of {}", asset.code, asset.issuer);
+        }
     }
 
     /// What an account can spend.

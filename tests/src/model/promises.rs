@@ -3,9 +3,10 @@
 use super::entries::Entry;
 use super::{Model, detail, fee, no};
 use nostro::{
-    Address, Amount, AssetId, AssetPolicy, Grant, GrantAction, GrantKind, GrantName, GrantState, Hold, HoldState,
-    Rejection, RejectionCode, Settle, Time,
+    Address, Amount, AssetId, AssetPolicy, Channel, Grant, GrantAction, GrantKind, GrantName, GrantState, Happening,
+    Hold, HoldState, Rejection, RejectionCode, Settle, Time,
 };
+use std::collections::BTreeMap;
 
 pub(super) fn encode_hold(hold: &HoldState, bytes: &mut Vec<u8>) {
     bytes.push(4);
@@ -14,7 +15,9 @@ pub(super) fn encode_hold(hold: &HoldState, bytes: &mut Vec<u8>) {
     bytes.extend(hold.asset.0.to_le_bytes());
     bytes.extend(hold.amount.0.to_le_bytes());
     bytes.extend(hold.expiry.map_or(0, |time| time.0).to_le_bytes());
-    bytes.push(u8::from(hold.releases_at_expiry) + 2 * u8::from(hold.arbiter.is_some()));
+    bytes.push(
+        u8::from(hold.releases_at_expiry) + 2 * u8::from(hold.arbiter.is_some()) + 4 * u8::from(hold.channel.is_some()),
+    );
     bytes.extend(hold.arbiter.map_or([0; 32], |arbiter| arbiter.0));
     bytes.push(u8::try_from(hold.payees.len()).expect("at most four"));
     for share in &hold.payees {
@@ -25,6 +28,11 @@ pub(super) fn encode_hold(hold: &HoldState, bytes: &mut Vec<u8>) {
         bytes.extend(u16::try_from(predicate.bytes().len()).expect("short").to_le_bytes());
         bytes.extend(predicate.bytes());
     }
+    if let Some(channel) = &hold.channel {
+        bytes.extend(channel.key.0);
+        bytes.extend(channel.opened.0.to_le_bytes());
+        bytes.extend(channel.drawn.0.to_le_bytes());
+    }
 }
 
 pub(super) fn encode_grant(grant: &GrantState, bytes: &mut Vec<u8>) {
@@ -32,7 +40,11 @@ pub(super) fn encode_grant(grant: &GrantState, bytes: &mut Vec<u8>) {
     bytes.extend(grant.owner.0);
     bytes.extend(grant.id.to_le_bytes());
     bytes.extend(grant.to.0);
-    bytes.push(u8::from(grant.kind == GrantKind::Access));
+    bytes.push(match grant.kind {
+        GrantKind::Spend => 0,
+        GrantKind::Access => 1,
+        GrantKind::Act => 2,
+    });
     bytes.push(u8::from(grant.is_revoked));
     bytes.extend(grant.asset.0.to_le_bytes());
     bytes.extend(grant.payee.map_or([0; 32], |payee| payee.0));
@@ -48,6 +60,9 @@ pub(super) fn encode_grant(grant: &GrantState, bytes: &mut Vec<u8>) {
     bytes.extend(grant.subject);
     bytes.extend(u16::try_from(grant.predicate.bytes().len()).expect("short").to_le_bytes());
     bytes.extend(grant.predicate.bytes());
+    if grant.kind == GrantKind::Act {
+        bytes.extend(grant.scope.to_le_bytes());
+    }
 }
 
 impl Model {
@@ -66,6 +81,8 @@ impl Model {
         }
         if let Entry::Hold(hold) = self.state.table.entries[&number].clone() {
             let before = self.state.clone();
+            let released = Happening::HoldReleased { hold: hold.id, asset: hold.asset, amount: hold.amount };
+            self.tell(hold.owner, released);
             if hold.releases_at_expiry && self.release(number, &hold, hold.amount.0).is_ok() {
                 return;
             }
@@ -75,10 +92,25 @@ impl Model {
         self.state.table.entries.remove(&number);
     }
 
+    /// What holds and orders say is set aside, by owner and asset.
+    pub(super) fn table_holds(&self) -> BTreeMap<(Address, AssetId), u128> {
+        let mut held = BTreeMap::new();
+        for entry in self.state.table.entries.values() {
+            let (owner, id, amount) = match entry {
+                Entry::Hold(hold) => (hold.owner, hold.asset, hold.amount.0),
+                Entry::Order(order) => self.set_aside_by(order),
+                _ => continue,
+            };
+            *held.entry((owner, id)).or_default() += amount;
+        }
+        held
+    }
+
     fn refund(&mut self, hold: &HoldState) {
         let (owner, id, amount) = (hold.owner, hold.asset, hold.amount.0);
         self.state.set_held(owner, id, self.state.held(&owner, id) - amount);
         self.state.set_balance(owner, id, self.state.balance(&owner, id) + amount);
+        self.tell(owner, Happening::HoldReturned { hold: hold.id, asset: id, amount: hold.amount });
     }
 
     /// Gives a part of a hold to its payees.
@@ -98,6 +130,9 @@ impl Model {
         parts[0] += amount - parts.iter().sum::<u128>();
         for (share, part) in hold.payees.iter().zip(parts) {
             self.pay_held(owner, share.payee, id, part);
+            if part > 0 {
+                self.tell(share.payee, Happening::Paid { hold: hold.id, asset: id, amount: Amount(part) });
+            }
         }
         self.check_room()?;
         let left = hold.amount.0 - amount;
@@ -133,7 +168,9 @@ impl Model {
         }
     }
 
-    fn hold(&self, owner: Address, id: u64) -> Option<(u32, HoldState)> {
+    /// A hold with its number.
+    #[must_use]
+    pub fn hold(&self, owner: Address, id: u64) -> Option<(u32, HoldState)> {
         self.state.table.entries.iter().find_map(|(&number, entry)| match entry {
             Entry::Hold(hold) if (hold.owner, hold.id) == (owner, id) => Some((number, hold.clone())),
             _ => None,
@@ -169,8 +206,9 @@ impl Model {
             }
             self.end(number);
         }
-        let Hold { id: name, asset: id, amount, payees, release, cancel, arbiter, expiry, releases_at_expiry } =
+        let Hold { id: name, asset: id, amount, payees, release, cancel, arbiter, expiry, releases_at_expiry, .. } =
             order.clone();
+        let channel = order.voucher_key.map(|key| Channel { key, opened: self.time, drawn: Amount(0) });
         self.state.table.add(Entry::Hold(HoldState {
             owner: source,
             id: name,
@@ -182,6 +220,7 @@ impl Model {
             payees,
             release,
             cancel,
+            channel,
         }));
         self.state.set_balance(source, id, self.state.balance(&source, id) - amount.0);
         self.state.set_held(source, id, self.state.held(&source, id) + amount.0);
@@ -209,14 +248,36 @@ impl Model {
             self.state.table.entries.remove(&number);
             return Ok(());
         }
-        let amount = if order.amount.0 == 0 { hold.amount.0 } else { order.amount.0 };
+        let mut hold = hold;
+        let mut amount = if order.amount.0 == 0 { hold.amount.0 } else { order.amount.0 };
+        let needs_voucher = is_payee && !is_owner && hold.arbiter != Some(source);
+        match (&mut hold.channel, order.voucher) {
+            (None, None) => {}
+            (Some(_), None) if !needs_voucher => {}
+            (Some(_), None) => return no(RejectionCode::BadVoucher, 0),
+            (None, Some(_)) => return no(RejectionCode::BadVoucher, 1),
+            (Some(channel), Some(signature)) => {
+                let mut message = b"nostro 1 voucher".to_vec();
+                message.extend(order.owner.0);
+                message.extend(order.id.to_le_bytes());
+                message.extend(channel.opened.0.to_le_bytes());
+                message.extend(amount.to_le_bytes());
+                if !nostro_ed25519::verify(&channel.key.0, &message, &signature.0) {
+                    return no(RejectionCode::BadVoucher, 2);
+                }
+                if amount <= channel.drawn.0 {
+                    return no(RejectionCode::StaleVoucher, detail(channel.drawn.0));
+                }
+                (amount, channel.drawn) = (amount - channel.drawn.0, Amount(amount));
+            }
+        }
         if amount > hold.amount.0 {
             return no(RejectionCode::ExceedsHold, detail(amount - hold.amount.0));
         }
         self.release(number, &hold, amount)
     }
 
-    fn granted(&self, owner: Address, id: u64) -> Option<(u32, GrantState)> {
+    pub(super) fn granted(&self, owner: Address, id: u64) -> Option<(u32, GrantState)> {
         self.state.table.entries.iter().find_map(|(&number, entry)| match entry {
             Entry::Grant(grant) if (grant.owner, grant.id) == (owner, id) => Some((number, grant.clone())),
             _ => None,
@@ -236,7 +297,8 @@ impl Model {
             }
             return Ok(());
         };
-        if terms.kind == GrantKind::Spend {
+        let limits = terms.cap.0 > 0 || terms.period_ms > 0 || terms.rate.0 > 0;
+        if terms.kind == GrantKind::Spend || terms.kind == GrantKind::Act && limits {
             self.asset(terms.asset)?;
         }
         if terms.to == source {
@@ -267,6 +329,7 @@ impl Model {
             end: terms.end,
             subject: terms.subject,
             predicate: terms.predicate.clone(),
+            scope: terms.scope,
         };
         match any {
             Some((number, _)) => drop(self.state.table.entries.insert(number, Entry::Grant(grant))),
@@ -302,6 +365,12 @@ impl Model {
         if grant.start > self.time {
             return no(RejectionCode::NotVested, u64::MAX);
         }
+        let (left, code) = self.left_of(&grant);
+        Ok((number, left, code))
+    }
+
+    /// How much may be spent by a grant now, and which code more meets.
+    pub(super) fn left_of(&self, grant: &GrantState) -> (u128, RejectionCode) {
         let elapsed = u128::from(self.time.0 - grant.start.0);
         let mut limits = Vec::new();
         if grant.rate.0 > 0 {
@@ -318,12 +387,11 @@ impl Model {
             limits.push((grant.cap.0.saturating_sub(grant.used.0), RejectionCode::GrantExhausted));
         }
         if grant.period_ms > 0 {
-            let used = if self.period(&grant) == grant.period { grant.period_used.0 } else { 0 };
+            let used = if self.period(grant) == grant.period { grant.period_used.0 } else { 0 };
             limits.push((grant.period_cap.0.saturating_sub(used), RejectionCode::PeriodCap));
         }
         // Where two limits are alike, the smaller code is told.
-        let least = limits.into_iter().min_by_key(|&(left, code)| (left, code.number())).expect("one at least");
-        Ok((number, least.0, least.1))
+        limits.into_iter().min_by_key(|&(left, code)| (left, code.number())).expect("one at least")
     }
 
     fn period(&self, grant: &GrantState) -> u64 {

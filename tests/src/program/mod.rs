@@ -100,6 +100,8 @@ impl Program {
             holds: vec![],
             grants: vec![],
             rules: vec![],
+            agents: vec![],
+            acts_for: vec![],
         };
         Self { steps: (0..length).map(|n| maker.step(n)).collect() }
     }
@@ -118,6 +120,10 @@ struct Maker {
     holds: Vec<(Address, u64)>,
     /// Grants that were ordered: whose, which, to whom, of which asset.
     grants: Vec<(Address, u64, Address, AssetId)>,
+    /// Grants to act that were ordered: whose, and to whom.
+    agents: Vec<(usize, usize)>,
+    /// In whose place the account of the transaction at hand acts.
+    acts_for: Vec<usize>,
     /// Rules that were ordered: by whom, and which.
     rules: Vec<(usize, AuthorityRules)>,
 }
@@ -219,10 +225,17 @@ impl Maker {
         };
         let count = if self.random.chance(several) { 1 + self.random.below(5) } else { 1 };
         let mut source = account;
+        self.acts_for.clear();
         for place in 0..count {
             // Somebody else pays, often the one who was just paid: a cycle.
             if place > 0 && self.random.chance(if self.is(Emphasis::Signers) { 70 } else { 20 }) {
                 source = if self.random.chance(50) { self.hand } else { self.letter() };
+            }
+            let principals: Vec<usize> =
+                self.agents.iter().filter(|(_, agent)| *agent == account).map(|&(owner, _)| owner).collect();
+            if !principals.is_empty() && self.random.chance(70) {
+                source = *self.random.pick(&principals);
+                self.acts_for.push(source);
             }
             let operation = if n < 4 && place == 0 || self.random.chance(3) {
                 self.registration()

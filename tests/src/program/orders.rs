@@ -1,12 +1,12 @@
 //! Random orders beside payments: policies of assets, holders, records, requirements. Few keys, few values, so that they meet.
 
 use super::{Emphasis, Maker};
-use crate::world::address;
+use crate::world::{address, key};
 use nostro::{
-    Address, Amend, Amount, AssetId, AssetPolicy, AssetTerms, AuthorityKey, AuthorityRules, Authorize, Comparison,
-    ControlHolder, Grant, GrantAction, GrantKind, GrantName, GrantTerms, Hold, HolderAction, Lifetime, MarketId,
-    OpenMarket, Operation, PlaceOrder, Predicate, Put, PutAction, RecordKind, RegisterAsset, Require, SelfTrade,
-    Settle, Share, Side, Time, TransactionBuilder, Transfer,
+    Address, Amend, Amount, AssetId, AssetPolicy, AssetTerms, AuthorityKey, AuthorityRules, Authorize, Channel,
+    Comparison, ControlHolder, Grant, GrantAction, GrantKind, GrantName, GrantTerms, Hold, HolderAction, Lifetime,
+    MarketId, OpenMarket, Operation, PlaceOrder, Predicate, Put, PutAction, RecordKind, RegisterAsset, Require,
+    SelfTrade, Settle, Share, Side, Signature, Time, TransactionBuilder, Transfer,
 };
 use sha2::{Digest as _, Sha256};
 
@@ -46,7 +46,7 @@ impl Maker {
             Emphasis::Policies => (50, 70, 90),
             Emphasis::Promises => (5, 10, 97),
             Emphasis::Markets => (5, 8, 10),
-            Emphasis::Keys => (2, 12, 14),
+            Emphasis::Keys => (2, 12, 22),
             _ => (15, 60, 75),
         };
         Some(match self.random.below(100) {
@@ -184,11 +184,12 @@ impl Maker {
             asset,
             amount: Amount(self.amount(&address(source), asset)),
             payees,
-            release: self.predicate(2),
+            release: if self.random.chance(30) { Predicate::always() } else { self.predicate(2) },
             cancel: self.predicate(2),
             arbiter: self.random.chance(30).then(|| self.someone()),
             expiry,
             releases_at_expiry: expiry.is_some() && self.random.chance(50),
+            voucher_key: self.random.chance(25).then(|| self.someone()),
         }
     }
 
@@ -198,15 +199,41 @@ impl Maker {
             Some(late) if !late.is_empty() && self.random.chance(90) => *self.random.pick(late),
             _ => (address(source), self.id()),
         };
+        // Mostly by somebody who is paid.
+        let is_its = |(owner, id): &&(Address, u64)| {
+            let hold = self.model.hold(*owner, *id);
+            hold.is_some_and(|(_, hold)| hold.payees.iter().any(|share| share.payee == address(source)))
+        };
+        let its = self.holds.iter().rev().find(is_its).copied();
+        let (owner, id) = its.filter(|_| self.random.chance(60)).unwrap_or((owner, id));
         let cancels = self.random.chance(30);
         let amount = Amount(if cancels { 0 } else { u128::from(self.random.below(9)) });
         let preimage = self.random.chance(40).then(|| vec![1; 1 + self.random.index(2)]);
-        Settle { owner, id, cancels, amount, preimage }
+        let channel = self.model.hold(owner, id).and_then(|(_, hold)| hold.channel);
+        let brings = amount.0 > 0 && self.random.chance(if channel.is_some() { 85 } else { 4 });
+        let voucher = brings.then(|| self.voucher(owner, id, channel.unwrap_or_default(), amount));
+        Settle { owner, id, cancels, amount, preimage, voucher }
+    }
+
+    /// Mostly a good one.
+    fn voucher(&mut self, owner: Address, id: u64, channel: Channel, amount: Amount) -> Signature {
+        let known = (0..26).find(|&letter| address(letter) == channel.key).filter(|_| self.random.chance(93));
+        let letter = known.unwrap_or_else(|| self.letter());
+        let opened = Time(channel.opened.0 + u64::from(self.random.chance(3)));
+        key(letter).sign(&Settle::voucher_message(&owner, id, opened, amount))
     }
 
     /// Names the keys that sign, now and then: mostly those that have to.
     pub(super) fn keys(&mut self, mut builder: TransactionBuilder, account: usize) -> TransactionBuilder {
-        if !self.is(Emphasis::Keys) || self.random.chance(25) {
+        if !self.is(Emphasis::Keys) || self.random.chance(10) {
+            return builder;
+        }
+        for owner in std::mem::take(&mut self.acts_for) {
+            if owner != account && self.random.chance(92) {
+                builder = builder.signed_by(address(owner), address(account));
+            }
+        }
+        if self.random.chance(17) {
             return builder;
         }
         let known = self.rules.iter().rev().find(|(of, _)| *of == account).map(|(_, rules)| rules.clone());
@@ -343,6 +370,9 @@ impl Maker {
         let start = if self.random.chance(50) { Time(0) } else { self.soon() };
         let predicate = if self.random.chance(60) { Predicate::always() } else { self.predicate(2) };
         let bare = GrantTerms { to, start, end, predicate, ..GrantTerms::default() };
+        if self.is(Emphasis::Keys) {
+            return self.grant_to_act(source, bare);
+        }
         let terms = if self.random.chance(10) {
             GrantTerms { kind: GrantKind::Access, subject: self.key(), ..bare }
         } else {
@@ -359,6 +389,27 @@ impl Maker {
             }
         };
         self.grants.push((address(source), id, to, terms.asset));
+        Grant { action: GrantAction::Create, id, terms: Some(Box::new(terms)) }
+    }
+
+    fn grant_to_act(&mut self, source: usize, bare: GrantTerms) -> Grant {
+        let agent = self.letter();
+        self.agents.push((source, agent));
+        let limited = self.random.chance(50);
+        let period_ms = if limited { *self.random.pick(&[0, 0, 3]) } else { 0 };
+        let terms = GrantTerms {
+            kind: GrantKind::Act,
+            to: address(agent),
+            scope: *self.random.pick(&[1 << 1, 1 << 1 | 1 << 5 | 1 << 6, 0x1b7e, 0x1b7e]),
+            asset: if limited { self.own_asset(source) } else { AssetId(0) },
+            cap: Amount(if limited { 1 + u128::from(self.random.below(9)) } else { 0 }),
+            rate: Amount(if limited { *self.random.pick(&[0, 0, 1_500]) } else { 0 }),
+            period_ms,
+            period_cap: Amount(if period_ms > 0 { 1 + u128::from(self.random.below(3)) } else { 0 }),
+            ..bare
+        };
+        let id = GrantTerms::acting_id(&terms.to);
+        self.grants.push((address(source), id, terms.to, terms.asset));
         Grant { action: GrantAction::Create, id, terms: Some(Box::new(terms)) }
     }
 

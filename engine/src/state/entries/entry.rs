@@ -18,6 +18,7 @@ use super::promise::{GrantState, HoldState};
 use crate::state::load::Unloadable;
 use crate::types::{Address, Amount, AssetId, AssetTerms, RecordKind, Time};
 use crate::wire::Reader;
+use std::sync::Arc;
 
 /// A record that somebody has put.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -148,11 +149,23 @@ entries! {
     1 Record(Record),
     2 Holder(HolderState),
     3 Terms(Terms),
-    4 Hold(HoldState),
-    5 Grant(GrantState),
+    4 Hold(Arc<HoldState>),
+    5 Grant(Arc<GrantState>),
     6 Market(MarketState),
     7 Order(OrderState),
     8 Authority(AuthorityState),
+}
+
+impl From<HoldState> for Entry {
+    fn from(hold: HoldState) -> Self {
+        Self::Hold(Arc::new(hold))
+    }
+}
+
+impl From<GrantState> for Entry {
+    fn from(grant: GrantState) -> Self {
+        Self::Grant(Arc::new(grant))
+    }
 }
 
 impl Entry {
@@ -170,8 +183,21 @@ impl Entry {
         }
     }
 
+    /// Whether it has the name of another.
+    pub(crate) fn is_alike(&self, other: &Self) -> bool {
+        match (self, other) {
+            (Self::Market(own), Self::Market(other)) => {
+                (own.operator, own.base, own.quote) == (other.operator, other.base, other.quote)
+            }
+            (Self::Order(own), Self::Order(other)) => (own.id, own.owner) == (other.id, other.owner),
+            (Self::Hold(own), Self::Hold(other)) => (own.id, own.owner) == (other.id, other.owner),
+            (Self::Grant(own), Self::Grant(other)) => (own.id, own.owner) == (other.id, other.owner),
+            _ => self.name() == other.name(),
+        }
+    }
+
     /// The last block time at which it counts, if it ends by itself.
-    pub(crate) const fn expiry(&self) -> Option<Time> {
+    pub(crate) fn expiry(&self) -> Option<Time> {
         match self {
             Self::Record(record) => record.expiry,
             Self::Hold(hold) => hold.expiry,

@@ -124,20 +124,24 @@ pub struct OrderState {
     pub expiry: Option<Time>,
 }
 
-/// Where an order stands in its book: market and side, then the better price, then priority.
-pub(super) type BookKey = (MarketId, Side, u64, u64);
-
 impl OrderState {
     pub(crate) fn name(owner: &Address, id: u64) -> Name {
         Name::new(7, &[&owner.0, &id.to_le_bytes()])
     }
 
-    pub(super) const fn book_key(&self) -> BookKey {
-        let rank = match self.side {
+    /// Where it stands on its side: the better price, then priority.
+    pub(super) const fn rank(&self) -> (u64, u64) {
+        let price = match self.side {
             Side::Buy => !self.price,
             Side::Sell => self.price,
         };
-        (self.market, self.side, rank, self.priority)
+        (price, self.priority)
+    }
+
+    /// Whether it stands where another does, so that a book needn't change.
+    pub(super) fn stands_like(&self, other: &Self) -> bool {
+        let place = |order: &Self| (order.market, order.side, order.rank());
+        place(self) == place(other) && self.owner == other.owner
     }
 
     pub(super) fn encode(&self, out: &mut Vec<u8>) {

@@ -2,7 +2,7 @@
 //!
 //! ```text
 //! number ──► entry          dense places in pages, which a snapshot can keep
-//! name   ──► number         a trie over hashed names, which a snapshot can keep
+//! name   ──► number         a table of hashed names, which a snapshot can keep
 //! end    ──► numbers        what is over when, in order of time and number
 //! market ──► numbers        the books: orders by side, price and priority
 //! ```
@@ -13,6 +13,7 @@
 //!    the state alone.
 //! 2. The table itself is all there is to keep: names, ends, books and free numbers follow from it, in memory and after loading.
 //! 3. Every change goes through [`Entries::set`], which gives back what was there; setting that again undoes it.
+//! 4. A place knows its entry's name, so that it is hashed but once.
 
 mod authority;
 mod books;
@@ -26,14 +27,14 @@ pub(crate) use entry::{Entry, Terms};
 pub use entry::{HolderState, Record};
 pub use market::{MarketState, OrderState};
 pub(super) use names::Name;
-pub use promise::{GrantState, HoldState, Share};
+pub use promise::{Channel, GrantState, HoldState, Share};
 
 use super::load::Unloadable;
 use super::pages::{Pages, SharedPages};
 use crate::types::{Address, MarketId, Side, Time};
 use crate::wire::Reader;
 use books::Books;
-use names::Names;
+use names::{Names, SharedNames};
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
@@ -41,7 +42,14 @@ const PAGE_BITS: u32 = 6;
 /// The largest number is never given, so that a count of places fits 32 bits.
 const PLACES_MAX: u32 = u32::MAX - 1;
 
-type Place = Option<Arc<Entry>>;
+/// An entry in its place, with its name.
+#[derive(Debug)]
+pub(super) struct Placed {
+    name: Name,
+    pub(super) entry: Entry,
+}
+
+pub(super) type Place = Option<Arc<Placed>>;
 
 #[derive(Debug)]
 pub(super) struct Entries {
@@ -60,7 +68,7 @@ impl Entries {
         Self {
             places: Pages::new(),
             free: BTreeSet::new(),
-            names: Names::default(),
+            names: Names::new(),
             ends: BTreeSet::new(),
             books: Books::default(),
             guarded: BTreeSet::new(),
@@ -74,11 +82,13 @@ impl Entries {
 
     #[inline]
     pub(super) fn get(&self, number: u32) -> Option<&Entry> {
-        self.places.get(number)?.as_deref()
+        self.places.get(number)?.as_ref().map(|placed| &placed.entry)
     }
 
     pub(super) fn find(&self, name: &Name) -> Option<u32> {
-        self.names.get(name)
+        let has_it =
+            |number| self.places.get(number).and_then(Option::as_ref).is_some_and(|placed| placed.name == *name);
+        self.names.get(name, has_it)
     }
 
     /// Enters something under the lowest free number; says too whether the table has grown. `None` when it is full.
@@ -88,46 +98,43 @@ impl Entries {
             None if self.places.len() >= PLACES_MAX => return None,
             None => (self.places.push(None)?, true),
         };
-        self.free.insert(number);
-        self.set(number, Some(Arc::new(entry)));
+        self.change(number, Some(entry));
         Some((number, has_grown))
     }
 
     /// Puts something in a place that there is, or frees it; gives what was there.
+    pub(super) fn change(&mut self, number: u32, after: Option<Entry>) -> Place {
+        let before = self.places.get(number).and_then(Option::as_ref);
+        let placed = after.map(|entry| {
+            let known = before.filter(|before| before.entry.is_alike(&entry)).map(|before| before.name);
+            Arc::new(Placed { name: known.unwrap_or_else(|| entry.name()), entry })
+        });
+        self.set(number, placed)
+    }
+
+    /// The same with what stood somewhere before.
     pub(super) fn set(&mut self, number: u32, after: Place) -> Place {
-        let name = |place: &Place| place.as_ref().map(|entry| entry.name());
-        if let Some(Entry::Order(order)) = self.get(number) {
-            let order = *order;
-            self.books.remove(&order, number);
-        }
-        if let Some(Entry::Order(order)) = after.as_deref() {
-            self.books.insert(order, number);
-        }
-        if let Some(Entry::Authority(authority)) = self.get(number) {
-            let slot = authority.slot;
-            self.guarded.remove(&slot);
-        }
-        if let Some(Entry::Authority(authority)) = after.as_deref() {
-            self.guarded.insert(authority.slot);
-        }
-        let end = |place: &Place| place.as_ref().and_then(|entry| entry.expiry());
-        let (new, new_end, is_free) = (name(&after), end(&after), after.is_none());
-        let before = std::mem::replace(self.places.get_mut(number)?, after);
-        let old = name(&before);
+        let place = self.places.get_mut(number)?;
+        let before = std::mem::replace(place, after);
+        // Just put there; the page isn't shared any more.
+        let after = self.places.get(number).and_then(Option::as_deref);
+        follow(&mut self.books, &mut self.guarded, before.as_deref(), after, number);
+        let (old, new) = (before.as_ref().map(|placed| placed.name), after.map(|placed| placed.name));
         if old != new {
-            old.iter().for_each(|name| self.names.remove(name));
-            new.iter().for_each(|name| self.names.insert(*name, number));
+            old.iter().for_each(|name| self.names.remove(name, number));
+            new.iter().for_each(|name| self.names.insert(name, number));
         }
-        let old_end = end(&before);
+        let end = |placed: Option<&Placed>| placed.and_then(|placed| placed.entry.expiry());
+        let (old_end, new_end) = (end(before.as_deref()), end(after));
         if old_end != new_end {
             if let Some(time) = old_end {
                 self.ends.remove(&(time, number));
             }
             self.ends.extend(new_end.map(|time| (time, number)));
         }
-        if is_free {
+        if after.is_none() {
             self.free.insert(number);
-        } else {
+        } else if before.is_none() {
             self.free.remove(&number);
         }
         before
@@ -178,15 +185,41 @@ impl Entries {
         let number = self.places.push(None).ok_or_else(Unloadable::full)?;
         self.free.insert(number);
         let Some(entry) = entry else { return Ok(()) };
-        if let Some(known) = self.names.get(&entry.name()) {
+        if let Some(known) = self.find(&entry.name()) {
             return Err(Unloadable::new("an entry", "a name that no other has", format!("that of {known}")));
         }
-        self.set(number, Some(Arc::new(entry)));
+        self.change(number, Some(entry));
         Ok(())
     }
 
     pub(super) fn share(&mut self) -> SharedEntries {
-        SharedEntries { places: self.places.share(), names: self.names.clone() }
+        SharedEntries { places: self.places.share(), names: self.names.share() }
+    }
+}
+
+/// Lets the books and the set of guarded accounts follow what changes in a place.
+fn follow(
+    books: &mut Books,
+    guarded: &mut BTreeSet<u32>,
+    before: Option<&Placed>,
+    after: Option<&Placed>,
+    number: u32,
+) {
+    let order = |placed: Option<&Placed>| match placed?.entry {
+        Entry::Order(order) => Some(order),
+        _ => None,
+    };
+    let (old, new) = (order(before), order(after));
+    let stays = old.zip(new).is_some_and(|(old, new)| old.stands_like(&new));
+    if !stays {
+        old.iter().for_each(|order| books.remove(order, number));
+        new.iter().for_each(|order| books.insert(order, number));
+    }
+    if let Some(Entry::Authority(authority)) = before.map(|placed| &placed.entry) {
+        guarded.remove(&authority.slot);
+    }
+    if let Some(Entry::Authority(authority)) = after.map(|placed| &placed.entry) {
+        guarded.insert(authority.slot);
     }
 }
 
@@ -194,7 +227,7 @@ impl Entries {
 #[derive(Clone, Debug)]
 pub(super) struct SharedEntries {
     places: SharedPages<Place, PAGE_BITS>,
-    names: Names,
+    names: SharedNames,
 }
 
 impl SharedEntries {
@@ -203,11 +236,14 @@ impl SharedEntries {
     }
 
     pub(super) fn get(&self, number: u32) -> Option<&Entry> {
-        if number < self.places.len() { self.places.get(number)?.as_deref() } else { None }
+        let place = if number < self.places.len() { self.places.get(number)? } else { &None };
+        place.as_ref().map(|placed| &placed.entry)
     }
 
     pub(super) fn find(&self, name: &Name) -> Option<u32> {
-        self.names.get(name)
+        let has_it =
+            |number| self.places.get(number).and_then(Option::as_ref).is_some_and(|placed| placed.name == *name);
+        self.names.get(name, has_it)
     }
 
     pub(super) fn encode(&self, number: u32, out: &mut Vec<u8>) {
@@ -218,7 +254,7 @@ impl SharedEntries {
 /// A free place is a single zero.
 fn encode(place: Option<&Place>, out: &mut Vec<u8>) {
     match place.and_then(Option::as_ref) {
-        Some(entry) => entry.encode(out),
+        Some(placed) => placed.entry.encode(out),
         None => out.push(0),
     }
 }
@@ -246,11 +282,11 @@ mod tests {
         }
         let before = bytes(&entries);
         let kept = entries.share();
-        let (one, three) = (entries.set(1, None), entries.set(3, None));
+        let (one, three) = (entries.change(1, None), entries.change(3, None));
         assert_eq!(entries.find(&state(3).name()), None);
         assert_eq!((entries.open(state(9)), entries.open(state(8))), (Some((1, false)), Some((3, false))));
         assert_eq!(entries.open(state(7)), Some((5, true)));
-        entries.set(5, None);
+        entries.change(5, None);
         entries.shrink();
         entries.set(3, three);
         entries.set(1, one);
@@ -263,7 +299,7 @@ mod tests {
     fn what_was_encoded_comes_back_with_its_free_places() {
         let mut entries = Entries::new();
         (0..200).for_each(|n| assert_eq!(entries.open(state(n)), Some((u32::from(n), true))));
-        (0..200).step_by(3).for_each(|number| drop(entries.set(number, None)));
+        (0..200).step_by(3).for_each(|number| drop(entries.change(number, None)));
         let encoded = bytes(&entries);
         let (mut loaded, mut reader) = (Entries::new(), Reader::new(&encoded));
         (0..200).for_each(|_| loaded.push_encoded(&mut reader).unwrap());

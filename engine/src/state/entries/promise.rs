@@ -2,9 +2,10 @@
 //!
 //! ```text
 //! hold       4 u8, owner [32], id u64, asset u32, amount u128, expiry u64, flags u8 (1 releases at expiry, 2 arbiter), arbiter [32] or zeros,
-//!            payees u8, each: [32], share u32; release: length u16, bytes; cancel: length u16, bytes
+//!            payees u8, each: [32], share u32; release: length u16, bytes; cancel: length u16, bytes; with flag 4 (vouchers): key [32],
+//!            opened u64, drawn u128
 //! grant      5 u8, owner [32], id u64, to [32], kind u8, revoked u8, asset u32, payee [32] or zeros, cap u128, used u128, period u64,
-//!            period cap u128, period index u64, period used u128, rate u128, start u64, end u64, subject [32], predicate: length u16, bytes
+//!            period cap u128, period index u64, period used u128, rate u128, start u64, end u64, subject [32], predicate: length u16, bytes; to act: scope u32
 //! ```
 
 use super::Name;
@@ -46,6 +47,19 @@ pub struct HoldState {
     pub release: Predicate,
     /// When its owner may cancel it.
     pub cancel: Predicate,
+    /// How payees draw from it by vouchers, if they have to.
+    pub channel: Option<Channel>,
+}
+
+/// How payees draw from a hold: by vouchers that its owner gives them, each good for all that may have been drawn so far.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Channel {
+    /// The key that signs vouchers.
+    pub key: Address,
+    /// The time of the block in which the hold was opened; part of what a voucher's signature is for.
+    pub opened: Time,
+    /// How much was drawn by vouchers.
+    pub drawn: Amount,
 }
 
 impl HoldState {
@@ -75,7 +89,8 @@ impl HoldState {
         out.extend_from_slice(&self.asset.0.to_le_bytes());
         out.extend_from_slice(&self.amount.0.to_le_bytes());
         put_time(self.expiry, out);
-        out.push(u8::from(self.releases_at_expiry) | u8::from(self.arbiter.is_some()) << 1);
+        let flags = u8::from(self.releases_at_expiry) | u8::from(self.arbiter.is_some()) << 1;
+        out.push(flags | u8::from(self.channel.is_some()) << 2);
         out.extend_from_slice(&self.arbiter.unwrap_or_default().0);
         out.push(u8::try_from(self.payees.len()).unwrap_or(u8::MAX));
         for share in &self.payees {
@@ -84,13 +99,18 @@ impl HoldState {
         }
         put_predicate(&self.release, out);
         put_predicate(&self.cancel, out);
+        if let Some(Channel { key, opened, drawn }) = &self.channel {
+            out.extend_from_slice(&key.0);
+            out.extend_from_slice(&opened.0.to_le_bytes());
+            out.extend_from_slice(&drawn.0.to_le_bytes());
+        }
     }
 
     pub(super) fn decode(reader: &mut Reader<'_>) -> Result<Self, Unloadable> {
         let (owner, id, asset) = (Address(reader.array()?), reader.u64()?, AssetId(reader.u32()?));
         let (amount, expiry, flags) = (Amount(reader.u128()?), take_time(reader)?, reader.u8()?);
         let arbiter = take_address(reader)?;
-        if flags > 3 || arbiter.is_some() != (flags & 2 == 2) {
+        if flags > 7 || arbiter.is_some() != (flags & 2 == 2) {
             return Err(odd("a hold's flags", flags));
         }
         let count = reader.u8()?;
@@ -102,8 +122,13 @@ impl HoldState {
         };
         let payees = (0..count).map(|_| share(reader)).collect::<Result<_, _>>()?;
         let (release, cancel) = (take_predicate(reader)?, take_predicate(reader)?);
+        let channel = |reader: &mut Reader<'_>| -> Result<Channel, Unloadable> {
+            let (key, opened) = (Address(reader.array()?), Time(reader.u64()?));
+            Ok(Channel { key, opened, drawn: Amount(reader.u128()?) })
+        };
+        let channel = (flags & 4 == 4).then(|| channel(reader)).transpose()?;
         let releases_at_expiry = flags & 1 == 1;
-        Ok(Self { owner, id, asset, amount, expiry, releases_at_expiry, arbiter, payees, release, cancel })
+        Ok(Self { owner, id, asset, amount, expiry, releases_at_expiry, arbiter, payees, release, cancel, channel })
     }
 }
 
@@ -146,9 +171,21 @@ pub struct GrantState {
     pub subject: [u8; 32],
     /// What has to hold whenever it is used.
     pub predicate: Predicate,
+    /// What may be ordered by it in its owner's place: bit n is the operation of code n. Zero unless it is to act.
+    pub scope: u32,
 }
 
 impl GrantState {
+    /// The id of a grant to act, by which it is found when its agent signs: the first eight bytes of the agent's address.
+    pub(crate) fn acting_id(agent: &Address) -> u64 {
+        agent.0.first_chunk().map_or(0, |first| u64::from_le_bytes(*first))
+    }
+
+    /// Whether it limits what is spent by it.
+    pub(crate) fn is_limited(&self) -> bool {
+        self.period_ms != 0 || self.cap != Amount::ZERO || self.rate != Amount::ZERO
+    }
+
     pub(crate) fn name(owner: &Address, id: u64) -> Name {
         Name::new(5, &[&owner.0, &id.to_le_bytes()])
     }
@@ -189,6 +226,9 @@ impl GrantState {
         put_time(self.end, out);
         out.extend_from_slice(&self.subject);
         put_predicate(&self.predicate, out);
+        if self.kind == GrantKind::Act {
+            out.extend_from_slice(&self.scope.to_le_bytes());
+        }
     }
 
     pub(super) fn decode(reader: &mut Reader<'_>) -> Result<Self, Unloadable> {
@@ -214,6 +254,7 @@ impl GrantState {
             end: take_time(reader)?,
             subject: reader.array()?,
             predicate: take_predicate(reader)?,
+            scope: if kind == GrantKind::Act { reader.u32()? } else { 0 },
         })
     }
 }
