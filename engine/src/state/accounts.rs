@@ -463,18 +463,23 @@ impl SharedAccounts {
     }
 
     #[inline]
-    fn record(&self, slot: Slot) -> Option<Record<'_>> {
+    fn get(&self, slot: Slot) -> Option<(&SharedShard, &Account)> {
         let place = Some(self.layout.place(slot)).filter(|_| slot.0 < self.len)?;
         let shard = self.shards.get(place.shard)?;
-        let account = shard.records.get(place.page)?.get(place.offset)?;
+        Some((shard, shard.records.get(place.page)?.get(place.offset)?))
+    }
+
+    #[inline]
+    fn record(&self, slot: Slot) -> Option<Record<'_>> {
+        let (shard, account) = self.get(slot)?;
         Some(record(account, |place| shard.balances.get(place), |place| shard.lanes.get(place)))
     }
 
     /// Brings a record and its address closer.
     #[inline]
     pub(super) fn prefetch(&self, slot: Slot) {
-        if let Some(record) = self.record(slot) {
-            prefetch(record.account);
+        if let Some((_, account)) = self.get(slot) {
+            prefetch(account);
         }
         self.addresses.prefetch(slot);
     }
