@@ -9,7 +9,9 @@
 //! it, happens once. What happens often is repeated here, and the slowest hundredth told.
 #![allow(clippy::unwrap_used, clippy::float_arithmetic, clippy::cast_precision_loss, reason = "a benchmark")]
 
-use nostro::{Address, Amount, AssetId, Engine, EngineConfig, KeyPair, Ledger, Signature, Stage, Transaction};
+use nostro::{
+    Address, Amount, AssetId, Engine, EngineConfig, KeyPair, Ledger, LedgerRules, Signature, Stage, Transaction,
+};
 use nostro_bench::{PAYMENT_BYTES, TemporaryDirectory, World};
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
@@ -161,7 +163,10 @@ fn main() {
 /// A signed load on ledgers with a state root after every 256th, every 16th and every block, in turns.
 fn roots(accounts: u64, payments: u64) {
     let name = EngineConfig::default().ledger;
-    let ledgers = [256, 16, 1].map(|blocks| Ledger::with_root_interval(&name, blocks).unwrap());
+    let ledgers = [256, 16, 1].map(|root_interval| {
+        let rules = LedgerRules { root_interval, ..LedgerRules::default() };
+        Ledger::with_rules(&name, rules).unwrap()
+    });
     let (accounts, payments) = (usize::try_from(accounts).unwrap(), usize::try_from(payments).unwrap());
     let worlds = World::signed_for(&ledgers, accounts, payments).unwrap();
     let mut seldom = 0.0;
