@@ -14,6 +14,7 @@
 pub mod case;
 pub mod compare;
 pub mod directory;
+pub mod disk;
 pub mod language;
 pub mod model;
 pub mod program;

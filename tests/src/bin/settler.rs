@@ -103,7 +103,7 @@ fn die(directory: &Path, blocks: u64) {
     std::process::abort();
 }
 
-/// Settles until files may not be longer than so many bytes, and tells what the engine says then.
+/// Settles until files may not be longer than so many bytes, or, with 0, until the disk is full, and tells what the engine says then.
 fn fill(directory: &Path, limit: u64) {
     let engine = open(directory, trusting());
     let mut stream = Stream::new(&engine);
@@ -113,7 +113,9 @@ fn fill(directory: &Path, limit: u64) {
     let before = engine.snapshot().unwrap();
     let digest_before = before.digest();
 
-    setrlimit(Resource::Fsize, Rlimit { current: Some(limit), maximum: None }).unwrap();
+    if limit > 0 {
+        setrlimit(Resource::Fsize, Rlimit { current: Some(limit), maximum: None }).unwrap();
+    }
     let mut waiting = VecDeque::new();
     let refused = loop {
         match stream.submit(20) {
