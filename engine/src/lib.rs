@@ -22,6 +22,7 @@
 
 mod arena;
 mod audit;
+mod beside;
 mod block;
 mod boundary;
 mod checkpoint;

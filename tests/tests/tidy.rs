@@ -25,6 +25,7 @@ const LAYERS: &[&[&str]] = &[
     &["intake", "execute", "checkpoint"],
     &["verify", "replay"],
     &["query"],
+    &["beside"],
     &["follow"],
     &["receipts"],
     &["commit"],

@@ -11,7 +11,8 @@
 //! thousand payments, whatever they were.
 
 use super::filter::{Chunk, Mark, PAGE_MARKS};
-use super::run::{self, Origin, Run};
+use super::run::{self, KIND, Run};
+use crate::beside::{Beside, Full, Unreadable};
 use crate::error::ReadError;
 use crate::log::{LogReader, Storage};
 use crate::query::StoredBlock;
@@ -22,12 +23,6 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
-
-/// It rests so many times as long as it works, when nobody waits for it.
-const REST: u32 = 3;
-const REST_MAX: Duration = Duration::from_millis(50);
-/// How often the thread looks whether a segment is full.
-const LOOK: Duration = Duration::from_millis(200);
 
 /// What the index says of the blocks from a height on.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -40,10 +35,7 @@ pub(crate) enum Hint {
 
 /// The index of one ledger's log.
 pub(crate) struct FollowIndex<S: Storage> {
-    storage: Arc<S>,
-    directory: PathBuf,
-    ledger: [u8; 32],
-    reader: LogReader,
+    beside: Beside<S>,
     indexed: Mutex<Indexed<S>>,
     /// How many wait for an answer.
     waiting: AtomicUsize,
@@ -51,7 +43,7 @@ pub(crate) struct FollowIndex<S: Storage> {
 
 impl<S: Storage> std::fmt::Debug for FollowIndex<S> {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        write!(f, "FollowIndex({})", self.directory.display())
+        write!(f, "FollowIndex({})", self.beside.directory.display())
     }
 }
 
@@ -140,14 +132,6 @@ impl Gathered {
     }
 }
 
-/// A full segment.
-#[derive(Clone, Copy)]
-struct Full {
-    segment: u32,
-    first: u64,
-    last: u64,
-}
-
 /// Appends whom and what a block concerns.
 fn marks(block: &StoredBlock, marks: &mut Vec<Mark>) -> Result<(), ReadError> {
     let height = block.header().height;
@@ -168,7 +152,8 @@ fn marks(block: &StoredBlock, marks: &mut Vec<Mark>) -> Result<(), ReadError> {
 impl<S: Storage> FollowIndex<S> {
     pub(crate) fn new(storage: Arc<S>, directory: PathBuf, ledger: [u8; 32], reader: LogReader) -> Self {
         let indexed = Indexed { runs: BTreeMap::new(), tail: Gathered::from(0) };
-        Self { storage, directory, ledger, reader, indexed: Mutex::new(indexed), waiting: AtomicUsize::new(0) }
+        let beside = Beside { storage, directory, ledger, reader, kind: KIND };
+        Self { beside, indexed: Mutex::new(indexed), waiting: AtomicUsize::new(0) }
     }
 
     /// Which durable blocks from a height on may concern somebody; the first of them.
@@ -184,12 +169,12 @@ impl<S: Storage> FollowIndex<S> {
         self.follow_tail(&mut indexed.tail)?;
         self.follow_full(&mut indexed, None)?;
         let maybe = |(first, last): (u64, u64)| Hint::Maybe { first: first.max(from), last };
-        for full in self.full().into_iter().filter(|full| full.last >= from) {
+        for full in self.beside.full().into_iter().filter(|full| full.last >= from) {
             let Some(run) = indexed.runs.get(&full.segment) else { continue };
-            let found = match run.find(&*self.storage, mark, from) {
+            let found = match run.find(&*self.beside.storage, mark, from) {
                 Ok(found) => found,
                 // Damaged since it was opened: made again, and what was just made is asked.
-                Err(run::Unreadable) => {
+                Err(Unreadable) => {
                     let chunks = self.gather(full, &mut |_| true)?.unwrap_or_default();
                     let found = run::find(&chunks, mark, from);
                     self.put(full, &chunks, &mut indexed)?;
@@ -206,52 +191,23 @@ impl<S: Storage> FollowIndex<S> {
 
     /// The thread: makes runs as segments fill, until the engine closes.
     pub(crate) fn run(&self, closing: &AtomicBool) {
-        let mut seen = usize::MAX;
-        while !closing.load(Ordering::Relaxed) && !self.reader.is_closed() {
-            let full = self.full().len();
-            if full != seen {
-                // What fails now is tried again, and told, when somebody asks.
-                let _ = self.follow_full(&mut self.indexed.lock(), Some(closing));
-                seen = full;
-            }
-            self.reader.wait_beyond(u64::MAX, LOOK);
-        }
-    }
-
-    fn full(&self) -> Vec<Full> {
-        let segments = self.reader.segments();
-        let ends = segments.iter().skip(1);
-        let full = |(&(segment, first), &(_, next)): (&(u32, u64), &(u32, u64))| Full {
-            segment,
-            first,
-            last: next.saturating_sub(1),
-        };
-        // One without a block concerns nobody.
-        segments.iter().zip(ends).map(full).filter(|full| full.first <= full.last).collect()
+        self.beside.watch(closing, || {
+            // What fails now is tried again, and told, when somebody asks.
+            let _ = self.follow_full(&mut self.indexed.lock(), Some(closing));
+        });
     }
 
     /// Opens or makes the runs that are missing; forgets those whose segment is gone. With `closing` nobody waits for it.
     fn follow_full(&self, indexed: &mut Indexed<S>, closing: Option<&AtomicBool>) -> Result<(), ReadError> {
-        let all = self.full();
-        let gone: Vec<u32> =
-            indexed.runs.keys().copied().filter(|id| all.iter().all(|full| full.segment != *id)).collect();
-        for segment in gone {
-            indexed.runs.remove(&segment);
-            // It may have gone with its segment.
-            let _ = self.storage.unlink(&self.directory.join(run::run_name(segment)));
-        }
-        for full in all {
-            if indexed.runs.contains_key(&full.segment) {
-                continue;
-            }
-            if let Some(run) = Run::open(&*self.storage, &self.directory, self.origin(full)?) {
+        for full in self.beside.missing(&mut indexed.runs) {
+            if let Some(run) = Run::open(&*self.beside.storage, &self.beside.directory, self.beside.origin(full)?) {
                 indexed.keep(full, run);
                 continue;
             }
             let mut go_on = |took: Duration| {
                 let Some(closing) = closing else { return true };
                 if self.waiting.load(Ordering::Relaxed) == 0 {
-                    std::thread::sleep(took.saturating_mul(REST).min(REST_MAX));
+                    Beside::<S>::rest(took);
                 }
                 !closing.load(Ordering::Relaxed)
             };
@@ -269,21 +225,9 @@ impl<S: Storage> FollowIndex<S> {
 
     /// Writes a run. One that can't be written isn't there, and stays in memory.
     fn put(&self, full: Full, chunks: &[Chunk], indexed: &mut Indexed<S>) -> Result<(), ReadError> {
-        let run = Run::write(&*self.storage, &self.directory, self.origin(full)?, chunks);
+        let run = Run::write(&*self.beside.storage, &self.beside.directory, self.beside.origin(full)?, chunks);
         indexed.keep(full, run.unwrap_or_else(|_| Run::Memory(chunks.to_vec())));
         Ok(())
-    }
-
-    fn origin(&self, full: Full) -> Result<Origin, ReadError> {
-        let Full { segment, first, last } = full;
-        let hash = self.stored(last)?.hash().0;
-        Ok(Origin { ledger: self.ledger, segment, first, last, hash })
-    }
-
-    fn stored(&self, height: u64) -> Result<StoredBlock, ReadError> {
-        let failed = |reason: String| ReadError { height: Height(height), reason };
-        let record = self.reader.read(height).map_err(|error| failed(error.to_string()))?;
-        Ok(StoredBlock::new(record.ok_or_else(|| failed("expected a block, found none".to_owned()))?))
     }
 
     /// The chunks of a full segment, from the log. `None` if it was told not to go on.
@@ -291,7 +235,7 @@ impl<S: Storage> FollowIndex<S> {
         let mut gathered = Gathered::from(full.first);
         for height in full.first..=full.last {
             let begin = Instant::now();
-            gathered.add(&self.stored(height)?, Some(full.segment))?;
+            gathered.add(&self.beside.stored(height)?, Some(full.segment))?;
             if !go_on(begin.elapsed()) {
                 return Ok(None);
             }
@@ -302,19 +246,19 @@ impl<S: Storage> FollowIndex<S> {
 
     /// Gathers what is durable and in no run.
     fn follow_tail(&self, tail: &mut Gathered) -> Result<(), ReadError> {
-        let begin = self.reader.segments().last().map_or(1, |&(_, first)| first);
-        if tail.next == 0 || tail.next < self.reader.first_height() {
+        let begin = self.beside.reader.segments().last().map_or(1, |&(_, first)| first);
+        if tail.next == 0 || tail.next < self.beside.reader.first_height() {
             *tail = Gathered::from(begin);
         }
-        let watermark = self.reader.watermark();
-        for record in self.reader.records_from(tail.next) {
+        let watermark = self.beside.reader.watermark();
+        for record in self.beside.reader.records_from(tail.next) {
             if tail.next > watermark {
                 break;
             }
             let failed =
                 |error: crate::log::ReadError| ReadError { height: Height(tail.next), reason: error.to_string() };
             let block = StoredBlock::new(record.map_err(failed)?);
-            tail.add(&block, self.reader.segment_of(tail.next))?;
+            tail.add(&block, self.beside.reader.segment_of(tail.next))?;
         }
         Ok(())
     }

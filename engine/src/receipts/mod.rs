@@ -18,6 +18,7 @@ mod run;
 #[cfg(test)]
 mod tests;
 
+use crate::beside::{Beside, Full};
 use crate::error::ReadError;
 use crate::ledger::Ledger;
 use crate::log::{LogReader, Storage};
@@ -25,32 +26,25 @@ use crate::query::StoredBlock;
 use crate::transaction::TransactionRef;
 use crate::types::{BlockHeader, Height, Outcome, Receipt, RejectionCode, TransactionId};
 use parking_lot::Mutex;
-use run::{Entry, Origin, Run};
+use run::{Entry, KIND, Run};
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
-/// It rests so many times as long as it works, when nobody waits for it.
-const REST: u32 = 3;
 /// Entries alike of which no more are read at first: somebody may have submitted one transaction a million times.
 const HINTS: usize = 8;
-/// How often the thread looks whether a segment is full.
-const LOOK: Duration = Duration::from_millis(200);
-
 /// The index of one ledger's log.
 pub(crate) struct ReceiptIndex<S: Storage> {
-    storage: Arc<S>,
-    directory: PathBuf,
+    beside: Beside<S>,
     ledger: Ledger,
-    reader: LogReader,
     indexed: Mutex<Indexed<S>>,
 }
 
 impl<S: Storage> std::fmt::Debug for ReceiptIndex<S> {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        write!(f, "ReceiptIndex({})", self.directory.display())
+        write!(f, "ReceiptIndex({})", self.beside.directory.display())
     }
 }
 
@@ -61,14 +55,6 @@ struct Indexed<S: Storage> {
     tail: Vec<Vec<Entry>>,
     tail_first: u64,
     tail_next: u64,
-}
-
-/// A full segment.
-#[derive(Clone, Copy)]
-struct Full {
-    segment: u32,
-    first: u64,
-    last: u64,
 }
 
 /// What a receipt tells of a transaction's first use, the most first. Of several the lowest one of those that tell most counts.
@@ -104,7 +90,8 @@ type Best = Option<(Says, Receipt)>;
 impl<S: Storage> ReceiptIndex<S> {
     pub(crate) fn new(storage: Arc<S>, directory: PathBuf, ledger: Ledger, reader: LogReader) -> Self {
         let indexed = Indexed { runs: BTreeMap::new(), tail: Vec::new(), tail_first: 0, tail_next: 0 };
-        Self { storage, directory, ledger, reader, indexed: Mutex::new(indexed) }
+        let beside = Beside { storage, directory, ledger: ledger.id().0, reader, kind: KIND };
+        Self { beside, ledger, indexed: Mutex::new(indexed) }
     }
 
     /// The receipt of a transaction's first use; `None` if that isn't in the blocks that are still there. If blocks were retired and those
@@ -126,7 +113,7 @@ impl<S: Storage> ReceiptIndex<S> {
                 break;
             }
         }
-        let is_told = |says| says == Says::First || self.reader.first_height() == 1;
+        let is_told = |says| says == Says::First || self.beside.reader.first_height() == 1;
         Ok(best.filter(|&(says, _)| is_told(says)).map(|(_, receipt)| receipt))
     }
 
@@ -136,8 +123,8 @@ impl<S: Storage> ReceiptIndex<S> {
         self.follow_full(&mut indexed, None)?;
         self.follow_tail(&mut indexed)?;
         let mut parts: Vec<Vec<Entry>> = indexed.tail.iter().map(|piece| run::alike(piece, prefix, most)).collect();
-        for full in self.full() {
-            let found = indexed.runs.get(&full.segment).map(|run| run.find(&*self.storage, prefix, most));
+        for full in self.beside.full() {
+            let found = indexed.runs.get(&full.segment).map(|run| run.find(&*self.beside.storage, prefix, most));
             parts.push(match found {
                 Some(Ok(entries)) => entries,
                 // Damaged since it was opened: made again, and what was just made is asked.
@@ -158,7 +145,7 @@ impl<S: Storage> ReceiptIndex<S> {
     /// What hints into one block point to, as far as it is that transaction and says more than what is known.
     fn look(&self, id: &TransactionId, height: u64, positions: &[u32], best: Best) -> Result<Best, ReadError> {
         let failed = |error: crate::log::ReadError| ReadError { height: Height(height), reason: error.to_string() };
-        let Some(record) = self.reader.read_unhashed(height).map_err(failed)? else { return Ok(best) };
+        let Some(record) = self.beside.reader.read_unhashed(height).map_err(failed)? else { return Ok(best) };
         let block = StoredBlock::new(record);
         if let Some(picked) = block.pick(positions) {
             let (better, are_alike) = self.better(id, block.header(), positions, &picked, best);
@@ -167,7 +154,7 @@ impl<S: Storage> ReceiptIndex<S> {
             }
         }
         // Either only the beginning of the id is the same, or the block isn't as it was written.
-        let Some(record) = self.reader.read(height).map_err(failed)? else { return Ok(best) };
+        let Some(record) = self.beside.reader.read(height).map_err(failed)? else { return Ok(best) };
         let block = StoredBlock::new(record);
         let view = block.view()?;
         let all: Vec<(TransactionRef<'_>, Outcome)> = view.transactions().collect();
@@ -203,51 +190,22 @@ impl<S: Storage> ReceiptIndex<S> {
 
     /// The thread: makes runs as segments fill, until the engine closes.
     pub(crate) fn run(&self, closing: &AtomicBool) {
-        let mut seen = usize::MAX;
-        while !closing.load(Ordering::Relaxed) && !self.reader.is_closed() {
-            let full = self.full().len();
-            if full != seen {
-                // What fails now is tried again, and told, when somebody asks.
-                let _ = self.follow_full(&mut self.indexed.lock(), Some(closing));
-                seen = full;
-            }
-            self.reader.wait_beyond(u64::MAX, LOOK);
-        }
-    }
-
-    fn full(&self) -> Vec<Full> {
-        let segments = self.reader.segments();
-        let ends = segments.iter().skip(1);
-        let full = |(&(segment, first), &(_, next)): (&(u32, u64), &(u32, u64))| Full {
-            segment,
-            first,
-            last: next.saturating_sub(1),
-        };
-        // One without a block has nothing to be indexed.
-        segments.iter().zip(ends).map(full).filter(|full| full.first <= full.last).collect()
+        self.beside.watch(closing, || {
+            // What fails now is tried again, and told, when somebody asks.
+            let _ = self.follow_full(&mut self.indexed.lock(), Some(closing));
+        });
     }
 
     /// Opens or makes the runs that are missing; forgets those whose segment is gone. With `closing` nobody waits for it.
     fn follow_full(&self, indexed: &mut Indexed<S>, closing: Option<&AtomicBool>) -> Result<(), ReadError> {
-        let all = self.full();
-        let gone: Vec<u32> =
-            indexed.runs.keys().copied().filter(|id| all.iter().all(|full| full.segment != *id)).collect();
-        for segment in gone {
-            indexed.runs.remove(&segment);
-            // It may have gone with its segment.
-            let _ = self.storage.unlink(&self.directory.join(run::run_name(segment)));
-        }
-        for full in all {
-            if indexed.runs.contains_key(&full.segment) {
-                continue;
-            }
-            if let Some(run) = Run::open(&*self.storage, &self.directory, self.origin(full)?) {
+        for full in self.beside.missing(&mut indexed.runs) {
+            if let Some(run) = Run::open(&*self.beside.storage, &self.beside.directory, self.beside.origin(full)?) {
                 indexed.runs.insert(full.segment, run);
                 continue;
             }
             let mut go_on = |took: Duration| {
                 let Some(closing) = closing else { return true };
-                std::thread::sleep(took.saturating_mul(REST).min(Duration::from_millis(50)));
+                Beside::<S>::rest(took);
                 !closing.load(Ordering::Relaxed)
             };
             let Some(entries) = self.entries(full, indexed, &mut go_on)? else { return Ok(()) };
@@ -258,7 +216,7 @@ impl<S: Storage> ReceiptIndex<S> {
 
     /// Writes a run. One that can't be written isn't there, and its entries stay in memory.
     fn put(&self, full: Full, entries: &[Entry], indexed: &mut Indexed<S>) -> Result<(), ReadError> {
-        let run = Run::write(&*self.storage, &self.directory, self.origin(full)?, entries);
+        let run = Run::write(&*self.beside.storage, &self.beside.directory, self.beside.origin(full)?, entries);
         let run = run.unwrap_or_else(|_| Run::in_memory(entries.to_vec()));
         indexed.runs.insert(full.segment, run);
         if indexed.tail_first <= full.last {
@@ -267,18 +225,6 @@ impl<S: Storage> ReceiptIndex<S> {
             indexed.tail_next = indexed.tail_next.max(indexed.tail_first);
         }
         Ok(())
-    }
-
-    fn origin(&self, full: Full) -> Result<Origin, ReadError> {
-        let Full { segment, first, last } = full;
-        let hash = self.stored(last)?.hash().0;
-        Ok(Origin { ledger: self.ledger.id().0, segment, first, last, hash })
-    }
-
-    fn stored(&self, height: u64) -> Result<StoredBlock, ReadError> {
-        let failed = |reason: String| ReadError { height: Height(height), reason };
-        let record = self.reader.read(height).map_err(|error| failed(error.to_string()))?;
-        Ok(StoredBlock::new(record.ok_or_else(|| failed("expected a block, found none".to_owned()))?))
     }
 
     /// The sorted entries of a full segment: from memory if they are there, else from the log. `None` if it was told not to go on.
@@ -307,12 +253,12 @@ impl<S: Storage> ReceiptIndex<S> {
 
     /// Indexes in memory what is durable and in no full segment.
     fn follow_tail(&self, indexed: &mut Indexed<S>) -> Result<(), ReadError> {
-        let begin = self.reader.segments().last().map_or(1, |&(_, first)| first);
+        let begin = self.beside.reader.segments().last().map_or(1, |&(_, first)| first);
         if indexed.tail_next < begin {
             indexed.tail.clear();
             (indexed.tail_first, indexed.tail_next) = (begin, begin);
         }
-        let watermark = self.reader.watermark();
+        let watermark = self.beside.reader.watermark();
         let mut entries = Vec::new();
         while indexed.tail_next <= watermark {
             self.block(indexed.tail_next, &mut entries)?;
@@ -335,7 +281,7 @@ impl<S: Storage> ReceiptIndex<S> {
 
     /// Appends the entries of a block.
     fn block(&self, height: u64, entries: &mut Vec<Entry>) -> Result<(), ReadError> {
-        let block = self.stored(height)?;
+        let block = self.beside.stored(height)?;
         let view = block.view()?;
         let transactions: Vec<TransactionRef<'_>> = view.transactions().map(|(transaction, _)| transaction).collect();
         let mut ids = Vec::with_capacity(transactions.len());

@@ -1,6 +1,7 @@
 //! A run answers what was put in, or says that it can't: it never misses an entry because of a flipped bit.
 
-use super::run::{Entry, Origin, Run, run_name};
+use super::run::{Entry, KIND, Run};
+use crate::beside::Origin;
 use crate::log::sim::SimDisk;
 use std::path::Path;
 
@@ -61,7 +62,7 @@ fn everything_that_was_put_in_is_found_and_nothing_else() {
 #[test]
 fn a_flipped_bit_never_makes_a_run_miss_or_invent_an_entry() {
     let disk = SimDisk::new(1);
-    let path = Path::new(DIRECTORY).join(run_name(ORIGIN.segment));
+    let path = Path::new(DIRECTORY).join(KIND.file_name(ORIGIN.segment));
     let entries = entries(600, 2);
     Run::write(&disk, Path::new(DIRECTORY), ORIGIN, &entries).unwrap();
     let length = disk.durable(&path).unwrap().len();
