@@ -25,6 +25,7 @@ pub(crate) struct Prepared {
     words: u32,
     sequence: u64,
     valid_until: Time,
+    /// Of a payment; otherwise by which the entry is looked for that its first operation is about, or zero.
     amount: Amount,
 }
 
@@ -40,7 +41,7 @@ impl Prepared {
         Some(Slot(self.payer)).filter(|_| self.payer != NOWHERE)
     }
 
-    /// The payee of its first operation, if there is one and it has come to stay.
+    /// The account beside it that its first operation changes, if it is known and has come to stay.
     #[inline]
     pub(crate) fn payee(&self) -> Option<Slot> {
         Some(Slot(self.payee)).filter(|_| self.payee != NOWHERE)
@@ -54,6 +55,12 @@ impl Prepared {
         (asset != NO_ASSET).then_some(Payment { payer, payee, asset, amount, sequence, valid_until })
     }
 
+    /// By which the entry is looked for that its first operation is about, if it is no payment and about one.
+    #[inline]
+    pub(crate) fn entry_tag(&self) -> Option<u64> {
+        u64::try_from(self.amount.0).ok().filter(|&tag| self.asset == NO_ASSET && tag != 0)
+    }
+
     /// Its bytes in the run it was prepared from.
     #[inline]
     pub(crate) fn of<'a>(&self, run: &'a [u8]) -> Option<TransactionRef<'a>> {
@@ -62,7 +69,7 @@ impl Prepared {
     }
 
     #[inline]
-    fn new(transaction: &TransactionRef<'_>, words: u32) -> (Self, Address, Option<Address>) {
+    fn new(transaction: &TransactionRef<'_>, words: u32, resolver: &Resolver) -> (Self, Address, Option<Address>) {
         let account = transaction.account();
         let mut prepared = Self {
             payer: NOWHERE,
@@ -74,7 +81,10 @@ impl Prepared {
             amount: Amount::ZERO,
         };
         let Some(transfer) = transaction.only_transfer() else {
-            return (prepared, account, transaction.first_payee());
+            if let Some((owner, id, kind)) = transaction.first_entry() {
+                prepared.amount = Amount(resolver.tag(&kind(&owner, id)).into());
+            }
+            return (prepared, account, transaction.first_party());
         };
         if transaction.lane() == 0 && transfer.amount != Amount::ZERO && transfer.payee != account {
             (prepared.asset, prepared.amount) = (transfer.asset, transfer.amount);
@@ -104,7 +114,7 @@ pub(crate) fn prepare(resolver: &Resolver, run: &[u8], prepared: &mut Vec<Prepar
         {
             rest = after;
             let place = 2 * (prepared.len() - start);
-            let (own, account, payee) = Prepared::new(&transaction, words);
+            let (own, account, payee) = Prepared::new(&transaction, words, resolver);
             // Whoever pays nobody is looked up twice, which is rare.
             (addresses[place], addresses[place + 1]) = (account, payee.unwrap_or(account));
             words = words.saturating_add(u32::try_from(transaction.bytes().len() / 8).unwrap_or(u32::MAX));
@@ -119,8 +129,8 @@ pub(crate) fn prepare(resolver: &Resolver, run: &[u8], prepared: &mut Vec<Prepar
         let place = |slot: Option<Slot>| slot.map_or(NOWHERE, |slot| slot.0);
         for (own, [payer, payee]) in group.iter_mut().zip(slots.as_chunks().0) {
             (own.payer, own.payee) = (place(*payer), place(*payee));
-            if own.payer == NOWHERE || own.payee == NOWHERE {
-                own.asset = NO_ASSET;
+            if own.asset != NO_ASSET && (own.payer == NOWHERE || own.payee == NOWHERE) {
+                (own.asset, own.amount) = (NO_ASSET, Amount::ZERO);
             }
         }
     }

@@ -25,7 +25,7 @@ mod builder;
 pub use builder::{SignError, TransactionBuilder, UnsignedTransaction};
 
 use crate::ledger::Ledger;
-use crate::ops::{Operation, Transfer};
+use crate::ops::{EntryKind, Operation, Transfer};
 use crate::state::ORDERS_MET_MAX;
 use crate::types::{Address, Time, TransactionId};
 use crate::wire::{Malformed, Reader};
@@ -302,10 +302,16 @@ impl<'a> TransactionRef<'a> {
         self.operation_count() > 1 || self.names_keys() || Operation::needs_journal(operations())
     }
 
-    /// The payee of the first operation, if it has one: worth looking up ahead.
+    /// The account beside its source that the first operation changes, if it is known: worth looking up ahead.
     #[inline]
-    pub(crate) fn first_payee(&self) -> Option<Address> {
-        Operation::peek_payee(self.bytes.get(self.operations_start()..)?)
+    pub(crate) fn first_party(&self) -> Option<Address> {
+        Operation::peek_party(self.bytes.get(self.operations_start()..)?)
+    }
+
+    /// The entry that the first operation looks for: its owner, its id, and what kind it is.
+    #[inline]
+    pub(crate) fn first_entry(&self) -> Option<(Address, u64, EntryKind)> {
+        Operation::peek_name(self.bytes.get(self.operations_start()..)?, &self.account())
     }
 
     /// The transfer that it orders, if it orders nothing else and has one signer.

@@ -14,7 +14,7 @@ use crate::wire::{Malformed, Reader};
 pub enum Amend {
     /// Takes orders back: one to 64.
     Cancel(Vec<u64>),
-    /// Takes all of the source's orders in a market back, those of the lowest numbers first, at most 64 in one transaction.
+    /// Takes all of the source's orders in a market back, the newest first, at most 64 in one transaction.
     CancelAll(MarketId),
     /// Changes one.
     Change {
@@ -52,6 +52,12 @@ impl Amend {
             }
             &Self::Change { id, price, quantity } => change(source, id, price, quantity, context),
         }
+    }
+
+    /// The first order it is about, if it names any, read from the bytes of the whole operation.
+    #[inline]
+    pub(super) fn peek_id(operation: &[u8]) -> Option<u64> {
+        super::peek_u64(operation, 8).filter(|_| operation.get(4) != Some(&1))
     }
 
     pub(super) fn encode(&self, out: &mut Vec<u8>) {
@@ -120,14 +126,14 @@ fn change(source: Source<'_>, id: u64, price: u64, quantity: u64, context: &mut 
         context.check_crosses_nothing(before.market, before.side, price)?;
     }
     let priority = if keeps_its_place { before.priority } else { market.take_priority() };
-    context.set_entry(number, Some(OrderState { price, quantity, priority, ..before }.into()));
+    context.set_order(number, OrderState { price, quantity, priority, ..before }, slot);
     if !keeps_its_place {
         context.set_market(before.market, market);
     }
     if more != Amount::ZERO {
         context.set_aside(slot, asset, more);
     } else {
-        context.give_back(source.address, asset, Amount(old.0.saturating_sub(new.0)));
+        context.give_back(source, asset, Amount(old.0.saturating_sub(new.0)));
     }
     Ok(())
 }

@@ -81,6 +81,12 @@ impl Hold {
         Ok(())
     }
 
+    /// Its id, read from the bytes of the whole operation.
+    #[inline]
+    pub(super) fn peek_id(operation: &[u8]) -> Option<u64> {
+        super::peek_u64(operation, 16)
+    }
+
     pub(super) fn encode(&self, out: &mut Vec<u8>) {
         let start = out.len();
         let flag = |flag, is_set| if is_set { flag } else { 0 };

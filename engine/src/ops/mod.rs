@@ -41,7 +41,7 @@ pub use require::Require;
 pub use settle::Settle;
 pub use transfer::{GrantName, Transfer};
 
-use crate::state::Context;
+use crate::state::{Context, GrantState, HoldState, Name, OrderState};
 use crate::types::{Address, AssetId, Rejection};
 use crate::wire::{Malformed, Reader};
 
@@ -141,6 +141,15 @@ operations! {
     OpenMarket(OpenMarket::BYTES, OpenMarket::BYTES),
 }
 
+/// What gives an entry of its kind its name, by owner and id.
+pub(crate) type EntryKind = for<'a> fn(&'a Address, u64) -> Name<'a>;
+
+/// Number of eight bytes at an offset.
+#[inline]
+fn peek_u64(operation: &[u8], offset: usize) -> Option<u64> {
+    operation.get(offset..)?.first_chunk().map(|bytes| u64::from_le_bytes(*bytes))
+}
+
 /// How much it takes to order an operation.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Class {
@@ -158,13 +167,32 @@ fn line(code: u8) -> Option<&'static OperationKind> {
 }
 
 impl Operation {
-    /// The account a credit goes to, if the operation these bytes begin with has one; nothing else of it is read.
+    /// The account beside its source which the operation these bytes begin with is most likely to change; nothing else of it is read.
     #[inline]
-    pub(crate) fn peek_payee(operation: &[u8]) -> Option<Address> {
+    pub(crate) fn peek_party(operation: &[u8]) -> Option<Address> {
         match *operation.first()? {
             Transfer::CODE => Transfer::peek_payee(operation),
+            Settle::CODE => Settle::peek_name(operation).map(|(owner, _)| owner),
             _ => None,
         }
+    }
+
+    /// The entry that it looks for, if it is one of the account's or says whose it is: its owner, its id, and what kind it is.
+    #[inline]
+    pub(crate) fn peek_name(operation: &[u8], account: &Address) -> Option<(Address, u64, EntryKind)> {
+        let own = |id| Some((*account, id));
+        let (code, source) = (*operation.first()?, *operation.get(1)?);
+        let (named, kind): (_, EntryKind) = match code {
+            Transfer::CODE => (Transfer::peek_grant(operation), GrantState::name),
+            Settle::CODE => (Settle::peek_name(operation), HoldState::name),
+            // What follows is of a further signer's.
+            _ if source != 0 => return None,
+            Hold::CODE => (own(Hold::peek_id(operation)?), HoldState::name),
+            PlaceOrder::CODE => (own(PlaceOrder::peek_id(operation)?), OrderState::name),
+            Amend::CODE => (own(Amend::peek_id(operation)?), OrderState::name),
+            _ => return None,
+        };
+        named.map(|(owner, id)| (owner, id, kind))
     }
 
     /// Whom it names beside its source: payees, parties, subjects, owners of what it is about.

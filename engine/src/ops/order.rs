@@ -78,7 +78,7 @@ impl PlaceOrder {
             match self.self_trade {
                 SelfTrade::CancelTaking if is_own => break,
                 SelfTrade::CancelWaiting if is_own => {}
-                _ if !context.counts(&order) => {}
+                _ if !context.counts(order) => {}
                 _ => left = left.saturating_sub(order.quantity),
             }
         }
@@ -149,11 +149,17 @@ impl PlaceOrder {
                 priority: taking.market.take_priority(),
                 expiry: self.expiry,
             };
-            context.open_entry(order.into())?;
+            context.open_order(order, slot)?;
             context.set_aside(slot, asset, given.unwrap_or(Amount::ZERO));
         }
         context.set_market(self.market, taking.market);
         Ok(())
+    }
+
+    /// Its id, read from the bytes of the whole operation.
+    #[inline]
+    pub(super) fn peek_id(operation: &[u8]) -> Option<u64> {
+        super::peek_u64(operation, 16)
     }
 
     pub(super) fn encode(&self, out: &mut Vec<u8>) {

@@ -231,6 +231,14 @@ impl Transfer {
         operation.get(Self::BYTES - 32..)?.first_chunk().copied().map(Address)
     }
 
+    /// The grant it is by, read in the same way.
+    #[inline]
+    pub(super) fn peek_grant(operation: &[u8]) -> Option<(Address, u64)> {
+        let owner = operation.get(Self::BYTES..)?.first_chunk().copied().map(Address)?;
+        let flags = *operation.get(Self::BYTES - 60)?;
+        (flags & Self::HAS_GRANT != 0).then_some((owner, super::peek_u64(operation, Self::BYTES + 32)?))
+    }
+
     pub(super) fn encode(&self, out: &mut Vec<u8>) {
         let flag = |flag, is_set| if is_set { flag } else { 0 };
         let flags = flag(Self::UP_TO, self.up_to) | flag(Self::HAS_GRANT, self.grant.is_some());

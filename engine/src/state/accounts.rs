@@ -269,6 +269,15 @@ impl Accounts {
         }
     }
 
+    /// Brings further balances closer, when the record is at hand.
+    #[inline]
+    pub(super) fn prefetch_further(&self, slot: Slot) {
+        let place = self.layout.place(slot);
+        let Some(shard) = self.shards.get(place.shard) else { return };
+        let entry = shard.get(place).and_then(|account| account.balances.checked_sub(1));
+        entry.and_then(|entry| shard.balances.get(entry)).iter().for_each(|balances| prefetch(*balances));
+    }
+
     #[inline]
     pub(super) fn get(&self, slot: Slot) -> Option<&Account> {
         let place = self.layout.place(slot);

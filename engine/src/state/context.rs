@@ -5,7 +5,7 @@
 //! everything before it changes anything.
 
 use super::account::Balance;
-use super::entries::Place;
+use super::entries::{Before, Entry};
 use super::facts::Scene;
 use super::slots::SlotSet;
 use super::{Asset, Slot, State};
@@ -40,7 +40,7 @@ impl Changes {
             Undo::Issued { asset, .. } | Undo::Asset { asset } | Undo::AssetChange { asset, .. } => {
                 self.assets.insert(asset.0);
             }
-            Undo::Entry { number, .. } => self.entries.insert(*number),
+            Undo::Opened { number, .. } | Undo::Entry { number, .. } => self.entries.insert(*number),
         }
     }
 
@@ -143,7 +143,8 @@ pub(super) enum Undo {
     Account { address: Address, slot: Slot },
     Asset { asset: AssetId },
     AssetChange { asset: AssetId, before: Box<Asset> },
-    Entry { number: u32, before: Place, has_grown: bool },
+    Opened { number: u32, has_grown: bool },
+    Entry { number: u32, before: Box<Before> },
 }
 
 #[derive(Debug)]
@@ -236,7 +237,7 @@ impl<'a> Context<'a> {
 
     /// The slot of an account, if it has come into being.
     pub(crate) fn find_account(&self, address: &Address) -> Option<Slot> {
-        self.state.find(address)
+        self.expected.filter(|&slot| self.state.accounts.is_at(address, slot)).or_else(|| self.state.find(address))
     }
 
     /// The slot of an account, which comes into being if it hasn't.
@@ -303,6 +304,15 @@ impl<'a> Context<'a> {
         }
     }
 
+    /// Changes what stands in a place, or frees it.
+    pub(crate) fn set_entry(&mut self, number: u32, after: Option<Entry>) {
+        let before = self.state.entries.change(number, after);
+        match &mut self.journal {
+            Some(journal) => journal.push(Undo::Entry { number, before: Box::new(before) }),
+            None => self.changes.entries.insert(number),
+        }
+    }
+
     #[inline]
     pub(super) fn record(&mut self, undo: Undo) {
         match &mut self.journal {
@@ -343,12 +353,13 @@ impl<'a> Context<'a> {
                 }
                 Undo::Asset { .. } => state.assets.pop(),
                 Undo::AssetChange { asset, before } => state.assets.set(asset, *before),
-                Undo::Entry { number, before, has_grown } => {
-                    state.entries.set(number, before);
+                Undo::Opened { number, has_grown } => {
+                    let _ = state.entries.change(number, None);
                     if has_grown {
                         state.entries.shrink();
                     }
                 }
+                Undo::Entry { number, before } => state.entries.set_back(number, *before),
             }
         }
         if journal.capacity() > changes.journal.capacity() {

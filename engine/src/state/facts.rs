@@ -216,14 +216,8 @@ impl Context<'_> {
     pub(crate) fn open_entry(&mut self, entry: Entry) -> Result<u32, Rejection> {
         let full = Rejection::new(RejectionCode::TooManyEntries, u64::from(self.state.entries.len()));
         let (number, has_grown) = self.state.entries.open(entry).ok_or(full)?;
-        self.record(Undo::Entry { number, before: None, has_grown });
+        self.record(Undo::Opened { number, has_grown });
         Ok(number)
-    }
-
-    /// Changes what stands in a place, or frees it.
-    pub(crate) fn set_entry(&mut self, number: u32, after: Option<Entry>) {
-        let before = self.state.entries.change(number, after);
-        self.record(Undo::Entry { number, before, has_grown: false });
     }
 }
 

@@ -53,7 +53,8 @@ impl StateLoader {
     pub(crate) fn new() -> std::io::Result<Self> {
         let arena = Arena::default();
         let accounts = Accounts::new(Layout::DEFAULT, arena.clone());
-        Ok(Self { accounts, assets: Assets::new(), entries: Entries::new(), index: IndexBuilder::new()?, arena })
+        let index = IndexBuilder::new()?;
+        Ok(Self { accounts, assets: Assets::new(), entries: Entries::new(index.key()), index, arena })
     }
 
     /// Takes `count` accounts that fill these bytes.
@@ -98,7 +99,8 @@ impl StateLoader {
 
     /// The state of everything taken.
     pub(crate) fn finish(self) -> State {
-        let Self { accounts, assets, entries, index, arena } = self;
+        let Self { accounts, assets, mut entries, index, arena } = self;
+        entries.fill_books();
         let (index, issuers) = (index.build(arena), Issuers::default());
         let state = State { accounts, index, assets, entries, time: Time(0), issuers };
         state.settle_accounts();

@@ -1,7 +1,9 @@
 //! Markets: what operations ask of books, and how orders trade.
 
+use super::Slot;
 use super::context::Context;
 use super::entries::{Entry, MarketState, OrderState};
+use super::promises::Pot;
 use crate::ops::Source;
 use crate::types::{Address, Amount, AssetId, Happening, MarketId, Rejection, RejectionCode, Side};
 
@@ -12,7 +14,7 @@ impl Context<'_> {
     /// A market by its number.
     pub(crate) fn market(&self, market: MarketId) -> Result<MarketState, Rejection> {
         match self.state.entries.get(market.0) {
-            Some(Entry::Market(state)) => Ok(*state),
+            Some(Entry::Market(state)) => Ok(**state),
             _ => Err(Rejection::new(RejectionCode::NoMarket, u64::from(market.0))),
         }
     }
@@ -71,14 +73,13 @@ impl Context<'_> {
     }
 
     /// The orders that wait on a side, the best first, whether they count or not.
-    pub(crate) fn orders(&self, market: MarketId, side: Side) -> impl Iterator<Item = OrderState> {
-        self.state.entries.waiting(market, side).filter_map(|number| self.order_numbered(number))
+    pub(crate) fn orders(&self, market: MarketId, side: Side) -> impl Iterator<Item = &OrderState> {
+        self.state.entries.waiting(market, side)
     }
 
     /// The best of them, with its number.
     pub(crate) fn first_order(&self, market: MarketId, side: Side) -> Option<(u32, OrderState)> {
-        let number = self.state.entries.waiting(market, side).next()?;
-        Some((number, self.order_numbered(number)?))
+        self.state.entries.first_waiting(market, side).map(|(number, order)| (number, *order))
     }
 
     /// Refuses a price at which an order would trade. What no longer counts is taken out of the book as it is met.
@@ -109,11 +110,30 @@ impl Context<'_> {
         self.met = self.met.saturating_add(1);
     }
 
-    /// Some orders of an account in a market, by number.
+    /// The newest orders of an account in a market, the newest first.
     pub(crate) fn own_orders(&self, market: MarketId, owner: &Address, most: usize) -> Vec<(u32, OrderState)> {
-        let orders = self.state.entries.owned(market, owner);
-        let orders = orders.filter_map(|number| Some((number, self.order_numbered(number)?)));
-        orders.filter(|(_, order)| order.owner == *owner).take(most).collect()
+        let orders = self.state.entries.owned(market, owner).take(most);
+        orders.map(|(number, order)| (number, *order)).collect()
+    }
+
+    /// Lets an order wait, which its owner has set something aside for.
+    pub(crate) fn open_order(&mut self, order: OrderState, owner: Slot) -> Result<(), Rejection> {
+        let number = self.open_entry(order.into())?;
+        self.state.entries.set_owner_slot(number, owner);
+        Ok(())
+    }
+
+    /// Changes an order that waits.
+    pub(crate) fn set_order(&mut self, number: u32, order: OrderState, owner: Slot) {
+        self.set_entry(number, Some(order.into()));
+        self.state.entries.set_owner_slot(number, owner);
+    }
+
+    /// The account whose order this is.
+    fn owner_of<'b>(&mut self, number: u32, order: &'b OrderState) -> Source<'b> {
+        let known = self.state.entries.owner_slot(number);
+        let slot = known.or_else(|| self.find_account(&order.owner));
+        Source { address: &order.owner, slot }
     }
 
     /// Whether an order that waits can trade now: it isn't over, and nothing stands against its owner trading.
@@ -130,12 +150,13 @@ impl Context<'_> {
 
     /// The same for an owner who knows; gives what was set aside.
     pub(crate) fn take_back(&mut self, number: u32, order: &OrderState) -> (AssetId, Amount) {
+        let owner = self.owner_of(number, order);
         self.set_entry(number, None);
         // An order waits in a market, which is for ever.
         let Ok(market) = self.market(order.market) else { return (AssetId(0), Amount::ZERO) };
         let (asset, given) = market.given(order.side, order.quantity, order.price);
         let amount = given.unwrap_or(Amount::ZERO);
-        self.give_back(&order.owner, asset, amount);
+        self.give_back(owner, asset, amount);
         (asset, amount)
     }
 
@@ -155,22 +176,21 @@ impl Context<'_> {
             Side::Sell => (market.quote, quote, market.base, base),
             Side::Buy => (market.base, base, market.quote, quote),
         };
-        let (slot, _) = self.payer(taker, given, given_amount)?;
+        self.payer(taker, given, given_amount)?;
         let left = order.quantity.saturating_sub(quantity);
         let rest = (left > 0).then(|| OrderState { quantity: left, ..*order }.into());
+        let owner = self.owner_of(number, order);
         self.set_entry(number, rest);
-        self.set_aside(slot, given, given_amount);
-        let (given_asset, got_asset) = (self.asset(given)?, self.asset(got)?);
-        self.deliver(&given_asset, given, taker.address, &order.owner, given_amount)?;
+        self.deliver(given, (taker, Pot::Available), owner, given_amount)?;
         // Rounded down; neither product leaves the range, since the points are at most 10,000.
         let points = u128::from(market.fee_basis_points);
         let fee =
             (got_amount.0 / 10_000).saturating_mul(points).saturating_add(got_amount.0 % 10_000 * points / 10_000);
         let kept = Amount(got_amount.0.saturating_sub(fee));
-        self.deliver(&got_asset, got, &order.owner, taker.address, kept)?;
+        self.deliver(got, (owner, Pot::Held), taker, kept)?;
         if fee > 0 {
-            let got_asset = self.asset(got)?;
-            self.deliver(&got_asset, got, &order.owner, &market.fee_account, Amount(fee))?;
+            let collector = Source { address: &market.fee_account, slot: None };
+            self.deliver(got, (owner, Pot::Held), collector, Amount(fee))?;
         }
         let &OrderState { market: id, id: own, price, .. } = order;
         self.tell(order.owner, Happening::Traded { market: id, order: own, price, quantity });

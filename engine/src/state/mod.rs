@@ -44,6 +44,7 @@ mod window;
 pub(crate) use account::Balance;
 pub use asset::Asset;
 pub(crate) use context::{Changes, Context, Flows};
+pub(crate) use entries::Name;
 pub use entries::{
     AuthorityState, Channel, GrantState, HoldState, HolderState, MarketState, OrderState, Record, Share,
 };
@@ -90,11 +91,12 @@ impl State {
     /// The same with its accounts laid out in another way, which never shows.
     pub(crate) fn with_layout(layout: Layout) -> std::io::Result<Self> {
         let arena = Arena::default();
+        let (accounts, index) = (Accounts::new(layout, arena.clone()), Index::new(arena)?);
         Ok(Self {
-            accounts: Accounts::new(layout, arena.clone()),
-            index: Index::new(arena)?,
+            accounts,
             assets: Assets::new(),
-            entries: Entries::new(),
+            entries: Entries::new(index.key()),
+            index,
             time: Time(0),
             issuers: Issuers::default(),
         })
@@ -130,6 +132,30 @@ impl State {
     #[inline]
     pub(crate) fn prefetch(&self, slot: Slot) {
         self.accounts.prefetch(slot);
+    }
+
+    /// Brings closer where an entry is looked up.
+    #[inline]
+    pub(crate) fn prefetch_name(&self, tag: u64) {
+        self.entries.prefetch_name(tag);
+    }
+
+    /// What is found there, when that is at hand.
+    #[inline]
+    pub(crate) fn prefetch_entry(&self, tag: u64) {
+        self.entries.prefetch_places(tag);
+    }
+
+    /// What that leads to.
+    #[inline]
+    pub(crate) fn prefetch_behind(&self, tag: u64) {
+        self.entries.prefetch_behind(tag);
+    }
+
+    /// Brings closer what an account has beside its record, when that is at hand.
+    #[inline]
+    pub(crate) fn prefetch_further(&self, slot: Slot) {
+        self.accounts.prefetch_further(slot);
     }
 
     /// Uses up a sequence of an account. `Err` says why it can't be used; then nothing has changed.

@@ -63,7 +63,7 @@ impl StateSnapshot {
         self.records.assets.find(issuer, code)
     }
 
-    fn entry(&self, name: &super::entries::Name) -> Option<&Entry> {
+    fn entry(&self, name: &super::entries::Name<'_>) -> Option<&Entry> {
         self.records.entries.get(self.records.entries.find(name)?)
     }
 
@@ -169,7 +169,7 @@ impl StateSnapshot {
     pub(crate) fn records_put(&self) -> impl Iterator<Item = &Record> {
         let entries = &self.records.entries;
         (0..entries.len()).filter_map(|number| match entries.get(number)? {
-            Entry::Record(record) => Some(record),
+            Entry::Record(record) => Some(&**record),
             _ => None,
         })
     }

@@ -337,7 +337,7 @@ impl Model {
                 let mut all = self.side(*market, Side::Buy);
                 all.extend(self.side(*market, Side::Sell));
                 all.retain(|(_, order)| order.owner == source);
-                all.sort_by_key(|&(number, _)| number);
+                all.sort_by_key(|&(_, order)| std::cmp::Reverse(order.priority));
                 for (number, order) in all.into_iter().take(MET_MAX - self.met) {
                     self.met += 1;
                     self.end_order(number, &order);

@@ -12,66 +12,74 @@
 //! 1. A new entry gets the lowest free number. So the table is as long as it ever was full, and which number an entry gets is a function of
 //!    the state alone.
 //! 2. The table itself is all there is to keep: names, ends, books and free numbers follow from it, in memory and after loading.
-//! 3. Every change goes through [`Entries::set`], which gives back what was there; setting that again undoes it.
-//! 4. A place knows its entry's name, so that it is hashed but once.
+//! 3. Every change goes through [`Entries::change`], which gives back what was there; [`Entries::set_back`] undoes it, in reverse.
 
 mod authority;
 mod books;
 mod entry;
 mod market;
 mod names;
+mod numbers;
 mod promise;
 
 pub use authority::AuthorityState;
 pub(crate) use entry::{Entry, Terms};
 pub use entry::{HolderState, Record};
 pub use market::{MarketState, OrderState};
-pub(super) use names::Name;
+pub(crate) use names::Name;
 pub use promise::{Channel, GrantState, HoldState, Share};
 
+use super::index::Slot;
 use super::load::Unloadable;
 use super::pages::{Pages, SharedPages};
+use super::prefetch::prefetch;
+use super::siphash::Key;
 use crate::types::{Address, MarketId, Side, Time};
 use crate::wire::Reader;
-use books::Books;
+use books::{Books, Links};
 use names::{Names, SharedNames};
+use numbers::NumberSet;
 use std::collections::BTreeSet;
-use std::sync::Arc;
 
-const PAGE_BITS: u32 = 6;
+const PAGE_BITS: u32 = 5;
 /// The largest number is never given, so that a count of places fits 32 bits.
 const PLACES_MAX: u32 = u32::MAX - 1;
 
-/// An entry in its place, with its name.
-#[derive(Debug)]
-pub(super) struct Placed {
-    name: Name,
-    pub(super) entry: Entry,
-}
+type Place = Option<Entry>;
 
-pub(super) type Place = Option<Arc<Placed>>;
+/// What stood in a place before it was changed.
+#[derive(Debug)]
+pub(super) struct Before {
+    place: Place,
+    /// Where it stood in a book.
+    stood: Option<Links>,
+}
 
 #[derive(Debug)]
 pub(super) struct Entries {
     places: Pages<Place, PAGE_BITS>,
-    free: BTreeSet<u32>,
+    free: NumberSet,
     names: Names,
     /// What is over after a time, and its number.
     ends: BTreeSet<(Time, u32)>,
     books: Books,
     /// Slots of accounts that have rules of their own.
-    guarded: BTreeSet<u32>,
+    guarded: NumberSet,
+    /// By which names are hashed.
+    key: Key,
 }
 
 impl Entries {
-    pub(super) fn new() -> Self {
+    /// An empty table, whose names are hashed by a secret of the process.
+    pub(super) fn new(key: Key) -> Self {
         Self {
             places: Pages::new(),
-            free: BTreeSet::new(),
+            free: NumberSet::default(),
             names: Names::new(),
             ends: BTreeSet::new(),
-            books: Books::default(),
-            guarded: BTreeSet::new(),
+            books: Books::new(key),
+            guarded: NumberSet::default(),
+            key,
         }
     }
 
@@ -82,19 +90,18 @@ impl Entries {
 
     #[inline]
     pub(super) fn get(&self, number: u32) -> Option<&Entry> {
-        self.places.get(number)?.as_ref().map(|placed| &placed.entry)
+        self.places.get(number)?.as_ref()
     }
 
-    pub(super) fn find(&self, name: &Name) -> Option<u32> {
-        let has_it =
-            |number| self.places.get(number).and_then(Option::as_ref).is_some_and(|placed| placed.name == *name);
-        self.names.get(name, has_it)
+    #[inline]
+    pub(super) fn find(&self, name: &Name<'_>) -> Option<u32> {
+        self.names.get(name.tag(self.key), |number| self.get(number).is_some_and(|entry| entry.name() == *name))
     }
 
     /// Enters something under the lowest free number; says too whether the table has grown. `None` when it is full.
     pub(super) fn open(&mut self, entry: Entry) -> Option<(u32, bool)> {
         let (number, has_grown) = match self.free.first() {
-            Some(&number) => (number, false),
+            Some(number) => (number, false),
             None if self.places.len() >= PLACES_MAX => return None,
             None => (self.places.push(None)?, true),
         };
@@ -103,47 +110,84 @@ impl Entries {
     }
 
     /// Puts something in a place that there is, or frees it; gives what was there.
-    pub(super) fn change(&mut self, number: u32, after: Option<Entry>) -> Place {
-        let before = self.places.get(number).and_then(Option::as_ref);
-        let placed = after.map(|entry| {
-            let known = before.filter(|before| before.entry.is_alike(&entry)).map(|before| before.name);
-            Arc::new(Placed { name: known.unwrap_or_else(|| entry.name()), entry })
-        });
-        self.set(number, placed)
+    #[inline]
+    pub(super) fn change(&mut self, number: u32, after: Option<Entry>) -> Before {
+        let place = self.put(number, after);
+        self.follow(number, place.as_ref());
+        let stood = self.follow_in_books(number, place.as_ref(), None);
+        Before { place, stood }
     }
 
-    /// The same with what stood somewhere before.
-    pub(super) fn set(&mut self, number: u32, after: Place) -> Place {
-        let place = self.places.get_mut(number)?;
-        let before = std::mem::replace(place, after);
-        // Just put there; the page isn't shared any more.
-        let after = self.places.get(number).and_then(Option::as_deref);
-        follow(&mut self.books, &mut self.guarded, before.as_deref(), after, number);
-        let (old, new) = (before.as_ref().map(|placed| placed.name), after.map(|placed| placed.name));
+    /// Undoes the newest change of a place that isn't undone.
+    pub(super) fn set_back(&mut self, number: u32, before: Before) {
+        let place = self.put(number, before.place);
+        self.follow(number, place.as_ref());
+        self.follow_in_books(number, place.as_ref(), before.stood);
+    }
+
+    fn put(&mut self, number: u32, after: Place) -> Place {
+        self.places.get_mut(number).and_then(|place| std::mem::replace(place, after))
+    }
+
+    /// Lets names, ends, free numbers and guarded accounts go from what was in a place to what is.
+    fn follow(&mut self, number: u32, before: Option<&Entry>) {
+        let Self { places, free, names, ends, guarded, key, .. } = self;
+        let after = places.get(number).and_then(Option::as_ref);
+        let (old, new) = (before.map(Entry::name), after.map(Entry::name));
         if old != new {
-            old.iter().for_each(|name| self.names.remove(name, number));
-            new.iter().for_each(|name| self.names.insert(name, number));
+            old.iter().for_each(|name| names.remove(name.tag(*key), number));
+            new.iter().for_each(|name| names.insert(name.tag(*key), number));
         }
-        let end = |placed: Option<&Placed>| placed.and_then(|placed| placed.entry.expiry());
-        let (old_end, new_end) = (end(before.as_deref()), end(after));
-        if old_end != new_end {
-            if let Some(time) = old_end {
-                self.ends.remove(&(time, number));
+        let (old, new) = (before.and_then(Entry::expiry), after.and_then(Entry::expiry));
+        if old != new {
+            if let Some(time) = old {
+                ends.remove(&(time, number));
             }
-            self.ends.extend(new_end.map(|time| (time, number)));
+            ends.extend(new.map(|time| (time, number)));
         }
-        if after.is_none() {
-            self.free.insert(number);
-        } else if before.is_none() {
-            self.free.remove(&number);
+        match (before, after) {
+            (None, Some(_)) => free.remove(number),
+            (Some(_), None) => free.insert(number),
+            _ => {}
         }
-        before
+        if let Some(Entry::Authority(authority)) = before {
+            guarded.remove(authority.slot);
+        }
+        if let Some(Entry::Authority(authority)) = after {
+            guarded.insert(authority.slot);
+        }
+    }
+
+    /// The same for books; `stood` is where an order that is set back stood. Gives where the one before did.
+    fn follow_in_books(&mut self, number: u32, before: Option<&Entry>, stood: Option<Links>) -> Option<Links> {
+        let Self { places, books, .. } = self;
+        let (old, new) = (order(before), order(places.get(number).and_then(Option::as_ref)));
+        if old.zip(new).is_some_and(|(old, new)| old.stands_like(new)) {
+            return None;
+        }
+        let left = old.map(|order| books.remove(order, number));
+        if let Some(new) = new {
+            let other = |number| order(places.get(number).and_then(Option::as_ref));
+            books.insert(new, number, stood, |number| other(number).is_some_and(|other| new.is_beside(other)));
+        }
+        left
+    }
+
+    /// Enters all orders into their books: after loading.
+    pub(super) fn fill_books(&mut self) {
+        let orders = (0..self.len()).filter_map(|number| Some((self.order(number)?.priority, number)));
+        let mut orders: Vec<(u64, u32)> = orders.collect();
+        // In the order in which they came, each is the newest.
+        orders.sort_unstable();
+        for (_, number) in orders {
+            self.follow_in_books(number, None, None);
+        }
     }
 
     /// Takes the last place away, which is free.
     pub(super) fn shrink(&mut self) {
         if let Some(last) = self.places.len().checked_sub(1) {
-            self.free.remove(&last);
+            self.free.remove(last);
             self.places.pop();
         }
     }
@@ -151,7 +195,7 @@ impl Entries {
     /// Whether an account has rules of its own.
     #[inline]
     pub(super) fn is_guarded(&self, slot: u32) -> bool {
-        self.has_guarded() && self.guarded.contains(&slot)
+        self.guarded.contains(slot)
     }
 
     /// Whether any account has.
@@ -160,14 +204,66 @@ impl Entries {
         !self.guarded.is_empty()
     }
 
-    /// The orders that wait on a side of a market, the best first.
-    pub(super) fn waiting(&self, market: MarketId, side: Side) -> impl Iterator<Item = u32> {
-        self.books.side(market, side)
+    fn order(&self, number: u32) -> Option<&OrderState> {
+        order(self.get(number))
     }
 
-    /// The orders of an account in a market, by number.
-    pub(super) fn owned(&self, market: MarketId, owner: &Address) -> impl Iterator<Item = u32> {
-        self.books.owned(market, owner)
+    /// The best order that waits on a side of a market.
+    #[inline]
+    pub(super) fn first_waiting(&self, market: MarketId, side: Side) -> Option<(u32, &OrderState)> {
+        let number = self.books.first(market, side)?;
+        Some((number, self.order(number)?))
+    }
+
+    /// The orders that wait on a side of a market, the best first.
+    pub(super) fn waiting(&self, market: MarketId, side: Side) -> impl Iterator<Item = &OrderState> {
+        self.books.side(market, side).filter_map(|number| self.order(number))
+    }
+
+    /// The orders of an account in a market, the newest first.
+    pub(super) fn owned(&self, market: MarketId, owner: &Address) -> impl Iterator<Item = (u32, &OrderState)> {
+        let is_own = |order: &OrderState| order.market == market && order.owner == *owner;
+        let newest = self.books.newest(market, owner, |number| self.order(number).is_some_and(is_own));
+        self.books.owned(newest).filter_map(|number| Some((number, self.order(number)?)))
+    }
+
+    /// The slot of the account whose order this is, if somebody has said it.
+    #[inline]
+    pub(super) fn owner_slot(&self, number: u32) -> Option<Slot> {
+        self.books.owner(number).map(Slot)
+    }
+
+    /// Says it.
+    pub(super) fn set_owner_slot(&mut self, number: u32, slot: Slot) {
+        self.books.set_owner(number, slot.0);
+    }
+
+    /// Brings closer where a name is looked up.
+    #[inline]
+    pub(super) fn prefetch_name(&self, tag: u64) {
+        self.names.prefetch(tag);
+    }
+
+    /// The same for what is found there, when that is at hand.
+    #[inline]
+    pub(super) fn prefetch_places(&self, tag: u64) {
+        for number in self.names.alike(tag) {
+            self.places.get(number).iter().for_each(|place| prefetch(*place));
+            self.books.prefetch(number);
+        }
+    }
+
+    /// The same for what that leads to.
+    #[inline]
+    pub(super) fn prefetch_behind(&self, tag: u64) {
+        for number in self.names.alike(tag) {
+            match self.get(number) {
+                Some(Entry::Order(_)) => self.books.prefetch_neighbours(number),
+                Some(Entry::Hold(hold)) => prefetch(&**hold),
+                Some(Entry::Grant(grant)) => prefetch(&**grant),
+                _ => {}
+            }
+        }
     }
 
     /// The first entry that is over at a time.
@@ -179,7 +275,8 @@ impl Entries {
         encode(self.places.get(number), out);
     }
 
-    /// Reads an entry back from its canonical bytes, and gives it the next number.
+    /// Reads an entry back from its canonical bytes, and gives it the next number. Orders stand in no book before
+    /// [`fill_books`](Self::fill_books).
     pub(super) fn push_encoded(&mut self, reader: &mut Reader<'_>) -> Result<(), Unloadable> {
         let entry = Entry::decode(reader)?;
         let number = self.places.push(None).ok_or_else(Unloadable::full)?;
@@ -188,38 +285,21 @@ impl Entries {
         if let Some(known) = self.find(&entry.name()) {
             return Err(Unloadable::new("an entry", "a name that no other has", format!("that of {known}")));
         }
-        self.change(number, Some(entry));
+        self.put(number, Some(entry));
+        self.follow(number, None);
         Ok(())
     }
 
     pub(super) fn share(&mut self) -> SharedEntries {
-        SharedEntries { places: self.places.share(), names: self.names.share() }
+        SharedEntries { places: self.places.share(), names: self.names.share(), key: self.key }
     }
 }
 
-/// Lets the books and the set of guarded accounts follow what changes in a place.
-fn follow(
-    books: &mut Books,
-    guarded: &mut BTreeSet<u32>,
-    before: Option<&Placed>,
-    after: Option<&Placed>,
-    number: u32,
-) {
-    let order = |placed: Option<&Placed>| match placed?.entry {
+#[inline]
+fn order(entry: Option<&Entry>) -> Option<&OrderState> {
+    match entry? {
         Entry::Order(order) => Some(order),
         _ => None,
-    };
-    let (old, new) = (order(before), order(after));
-    let stays = old.zip(new).is_some_and(|(old, new)| old.stands_like(&new));
-    if !stays {
-        old.iter().for_each(|order| books.remove(order, number));
-        new.iter().for_each(|order| books.insert(order, number));
-    }
-    if let Some(Entry::Authority(authority)) = before.map(|placed| &placed.entry) {
-        guarded.remove(&authority.slot);
-    }
-    if let Some(Entry::Authority(authority)) = after.map(|placed| &placed.entry) {
-        guarded.insert(authority.slot);
     }
 }
 
@@ -228,6 +308,7 @@ fn follow(
 pub(super) struct SharedEntries {
     places: SharedPages<Place, PAGE_BITS>,
     names: SharedNames,
+    key: Key,
 }
 
 impl SharedEntries {
@@ -236,14 +317,11 @@ impl SharedEntries {
     }
 
     pub(super) fn get(&self, number: u32) -> Option<&Entry> {
-        let place = if number < self.places.len() { self.places.get(number)? } else { &None };
-        place.as_ref().map(|placed| &placed.entry)
+        if number < self.places.len() { self.places.get(number)?.as_ref() } else { None }
     }
 
-    pub(super) fn find(&self, name: &Name) -> Option<u32> {
-        let has_it =
-            |number| self.places.get(number).and_then(Option::as_ref).is_some_and(|placed| placed.name == *name);
-        self.names.get(name, has_it)
+    pub(super) fn find(&self, name: &Name<'_>) -> Option<u32> {
+        self.names.get(name.tag(self.key), |number| self.get(number).is_some_and(|entry| entry.name() == *name))
     }
 
     pub(super) fn encode(&self, number: u32, out: &mut Vec<u8>) {
@@ -254,7 +332,7 @@ impl SharedEntries {
 /// A free place is a single zero.
 fn encode(place: Option<&Place>, out: &mut Vec<u8>) {
     match place.and_then(Option::as_ref) {
-        Some(placed) => placed.entry.encode(out),
+        Some(entry) => entry.encode(out),
         None => out.push(0),
     }
 }
@@ -276,7 +354,7 @@ mod tests {
 
     #[test]
     fn the_lowest_free_number_is_given_and_setting_back_undoes() {
-        let mut entries = Entries::new();
+        let mut entries = Entries::new([1, 2]);
         for n in 0..5 {
             assert_eq!(entries.open(state(n)), Some((u32::from(n), true)));
         }
@@ -288,20 +366,20 @@ mod tests {
         assert_eq!(entries.open(state(7)), Some((5, true)));
         entries.change(5, None);
         entries.shrink();
-        entries.set(3, three);
-        entries.set(1, one);
+        entries.set_back(3, three);
+        entries.set_back(1, one);
         assert_eq!((bytes(&entries), entries.find(&state(3).name())), (before, Some(3)));
-        assert_eq!((entries.free.len(), entries.find(&state(9).name())), (0, None));
+        assert_eq!((entries.free.is_empty(), entries.find(&state(9).name())), (true, None));
         assert_eq!((kept.find(&state(3).name()), kept.len()), (Some(3), 5));
     }
 
     #[test]
     fn what_was_encoded_comes_back_with_its_free_places() {
-        let mut entries = Entries::new();
+        let mut entries = Entries::new([1, 2]);
         (0..200).for_each(|n| assert_eq!(entries.open(state(n)), Some((u32::from(n), true))));
         (0..200).step_by(3).for_each(|number| drop(entries.change(number, None)));
         let encoded = bytes(&entries);
-        let (mut loaded, mut reader) = (Entries::new(), Reader::new(&encoded));
+        let (mut loaded, mut reader) = (Entries::new([1, 2]), Reader::new(&encoded));
         (0..200).for_each(|_| loaded.push_encoded(&mut reader).unwrap());
         assert_eq!((reader.offset(), bytes(&loaded)), (encoded.len(), encoded.clone()));
         assert_eq!((loaded.free.clone(), loaded.open(state(201))), (entries.free, Some((0, false))));
