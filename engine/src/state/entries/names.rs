@@ -91,7 +91,7 @@ impl Default for Bucket {
     }
 }
 
-/// What names lie in the tree, by tag.
+/// What names lie in the tree, by tag: its bits in reverse, so that those of a bucket lie together.
 type Elsewhere = BTreeSet<(u64, u32)>;
 
 impl Bucket {
@@ -112,6 +112,7 @@ fn find(bucket: &Bucket, elsewhere: &Elsewhere, tag: u64, is_it: impl Fn(u32) ->
     if bucket.elsewhere == 0 {
         return None;
     }
+    let tag = tag.reverse_bits();
     elsewhere.range((tag, 0)..=(tag, NOBODY)).map(|&(_, number)| number).find(|&number| is_it(number))
 }
 
@@ -187,7 +188,7 @@ impl Names {
             Some(free) => (bucket.tags[free], bucket.numbers[free]) = (tag, number),
             None => {
                 bucket.elsewhere = bucket.elsewhere.saturating_add(1);
-                Arc::make_mut(&mut self.elsewhere).insert((tag, number));
+                Arc::make_mut(&mut self.elsewhere).insert((tag.reverse_bits(), number));
             }
         }
     }
@@ -210,7 +211,7 @@ impl Names {
             Some(place) => bucket.numbers[place] = NOBODY,
             None => {
                 bucket.elsewhere = bucket.elsewhere.saturating_sub(1);
-                Arc::make_mut(&mut self.elsewhere).remove(&(tag, number));
+                Arc::make_mut(&mut self.elsewhere).remove(&(tag.reverse_bits(), number));
             }
         }
         self.count = self.count.saturating_sub(1);
@@ -228,14 +229,14 @@ impl Names {
         self.shape = if next == 1 << bits { Shape { bits: bits + 1, split: 0 } } else { Shape { bits, split: next } };
         let mut all: Vec<(u64, u32)> = tags.into_iter().zip(numbers).filter(|&(_, number)| number != NOBODY).collect();
         if elsewhere > 0 {
-            let mask = (1_u64 << bits) - 1;
-            let own = |&&(tag, _): &&(u64, u32)| tag & mask == u64::from(split);
-            let moved: Vec<(u64, u32)> = self.elsewhere.iter().filter(own).copied().collect();
+            let first = u64::from(split).reverse_bits();
+            let last = first | u64::MAX.checked_shr(bits).unwrap_or(0);
+            let moved: Vec<(u64, u32)> = self.elsewhere.range((first, 0)..=(last, NOBODY)).copied().collect();
             let tree = Arc::make_mut(&mut self.elsewhere);
             for name in &moved {
                 tree.remove(name);
             }
-            all.extend(moved);
+            all.extend(moved.into_iter().map(|(tag, number)| (tag.reverse_bits(), number)));
         }
         all.into_iter().for_each(|(tag, number)| self.put(tag, number));
     }
