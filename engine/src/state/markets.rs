@@ -139,7 +139,7 @@ impl Context<'_> {
         (asset, amount)
     }
 
-    /// Trades some lots between the source, who takes, and an order that waits; gives the quote that was paid.
+    /// Trades some lots between the source, who takes, and an order that waits; gives the quote that was paid. Who got fees is yet to be told.
     pub(crate) fn trade(
         &mut self,
         market: &mut MarketState,
@@ -170,7 +170,8 @@ impl Context<'_> {
         self.deliver(&got_asset, got, &order.owner, taker.address, kept)?;
         if fee > 0 {
             let got_asset = self.asset(got)?;
-            self.deliver(&got_asset, got, &order.owner, &market.fee_account, Amount(fee))?;
+            let collected = self.deliver(&got_asset, got, &order.owner, &market.fee_account, Amount(fee))?;
+            self.collect(market.fee_account, got, collected);
         }
         let &OrderState { market: id, id: own, price, .. } = order;
         self.tell(order.owner, Happening::Traded { market: id, order: own, price, quantity });

@@ -68,12 +68,15 @@ impl Context<'_> {
         self.set_balance(slot, asset, after);
     }
 
-    /// Gives all that is left of a hold back to its owner.
+    /// Gives all that is left of a hold back to its owner; those it would have paid are told.
     pub(crate) fn refund(&mut self, number: u32, hold: &HoldState) {
         self.set_entry(number, None);
         self.give_back(&hold.owner, hold.asset, hold.amount);
         let &HoldState { id, asset, amount, .. } = hold;
         self.tell(hold.owner, Happening::HoldReturned { hold: id, asset, amount });
+        for (payee, part) in hold.split(amount) {
+            self.tell(payee, Happening::HoldLost { hold: id, asset, amount: part });
+        }
     }
 
     /// Gives some of a hold to its payees; `drawn` is what vouchers have drawn then. Nothing remains of it if it is rejected, as far as
@@ -103,11 +106,12 @@ impl Context<'_> {
                 self.tell(payee, Happening::Paid { hold: hold.id, asset: hold.asset, amount: part });
             }
         }
+        self.tell_collected();
         self.set_entry(number, rest);
         Ok(())
     }
 
-    /// Pays out of what an account has set aside; a fee goes off what the payee gets.
+    /// Pays out of what an account has set aside; a fee goes off what the payee gets. Gives what that is; who got the fee is yet to be told.
     pub(super) fn deliver(
         &mut self,
         asset: &Asset,
@@ -115,9 +119,9 @@ impl Context<'_> {
         owner: &Address,
         payee: &Address,
         amount: Amount,
-    ) -> Result<(), Rejection> {
+    ) -> Result<Amount, Rejection> {
         if amount == Amount::ZERO {
-            return Ok(());
+            return Ok(amount);
         }
         let is_burnt = *payee == asset.issuer;
         let target = if is_burnt { None } else { Some(self.open_account(payee)?) };
@@ -126,13 +130,17 @@ impl Context<'_> {
         let collector = terms.map(|terms| terms.fee_account).filter(|_| fee != Amount::ZERO);
 
         // From here on it cannot fail: what is set aside is part of what is issued.
-        let Some(source) = self.find_account(owner) else { return Ok(()) };
+        let Some(source) = self.find_account(owner) else { return Ok(Amount::ZERO) };
         let Balance { available, held } = self.state.accounts.balance(source, id);
         debug_assert!(held >= amount, "only what was set aside is delivered");
         self.set_balance(source, id, Balance { available, held: Amount(held.0.saturating_sub(amount.0)) });
         let mut burnt = if is_burnt { amount } else { Amount::ZERO };
+        let kept = Amount(amount.0.saturating_sub(fee.0));
         if let Some(target) = target {
-            self.credit(target, id, Amount(amount.0.saturating_sub(fee.0)));
+            self.credit(target, id, kept);
+        }
+        if let Some(collector) = collector {
+            self.collect(collector, id, fee);
         }
         match collector {
             Some(collector) if collector == asset.issuer => burnt = fee,
@@ -146,7 +154,7 @@ impl Context<'_> {
             let issued = self.asset(id)?.issued;
             self.set_issued(id, Amount(issued.0.saturating_sub(burnt.0)));
         }
-        Ok(())
+        Ok(kept)
     }
 
     /// Does what is to be done when an entry is over, and frees its place.
