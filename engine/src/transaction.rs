@@ -277,8 +277,9 @@ impl<'a> TransactionRef<'a> {
 
     /// The most events that come of it.
     pub(crate) fn events_max(&self) -> usize {
+        // That may cost a fee.
         if self.only_transfer().is_some() {
-            return 0;
+            return 1;
         }
         let each = self.operations().map(|(_, operation)| operation.events_max());
         let (all, meets) =

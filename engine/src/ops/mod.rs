@@ -243,11 +243,14 @@ impl Operation {
     /// The most events that come of it by itself, and whether it meets orders.
     pub(crate) const fn events_max(&self) -> (usize, bool) {
         match self {
-            Self::Transfer(_) => (1, false),
-            // It may end one of the same id: that goes back, or on to four payees.
-            Self::Hold(_) => (5, false),
-            Self::Settle(_) => (4, false),
-            Self::PlaceOrder(_) => (1, true),
+            // What it has paid, and its fee.
+            Self::Transfer(_) => (2, false),
+            // It may end one of the same id: that goes back, or on to four payees with a fee.
+            Self::Hold(_) => (6, false),
+            // Four payees, and a fee or the owner.
+            Self::Settle(_) => (5, false),
+            // It may end one of its own; each asset has its fees and the market has its own.
+            Self::PlaceOrder(_) => (4, true),
             Self::Amend(_) => (0, true),
             _ => (0, false),
         }

@@ -59,6 +59,7 @@ impl PlaceOrder {
         let mut taking = Taking { market, left: self.quantity, budget: self.budget, is_cut: false };
         if self.lifetime != Lifetime::PostOnly {
             self.take(source, &mut taking, context)?;
+            context.tell_collected();
         }
         self.wait(source, asset, &mut taking, context)
     }

@@ -133,6 +133,7 @@ impl Transfer {
         if self.up_to {
             context.tell_sent(self.payee, self.asset, amount);
         }
+        context.tell_collected();
         Ok(())
     }
 
@@ -203,6 +204,9 @@ impl Transfer {
         }
         if collects {
             context.credit(collector, self.asset, fee);
+        }
+        if fee != Amount::ZERO {
+            context.collect(fee_account, self.asset, fee);
         }
         if burnt != Amount::ZERO {
             context.set_issued(self.asset, Amount(asset.issued.0.saturating_sub(burnt.0)));

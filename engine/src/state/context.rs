@@ -21,6 +21,8 @@ pub(crate) struct Changes {
     pub events: Vec<u8>,
     /// The place in the block of the transaction at hand; `None` before the first.
     position: Option<u32>,
+    /// Fees of the operation at hand that nobody was told of yet: whose, in what, how much.
+    collected: Vec<(Address, AssetId, Amount)>,
     /// Memory of a journal.
     journal: Vec<Undo>,
     /// By asset: the sum of all changes of balances less the change of what is issued, modulo 2¹²⁸. Zero when money is conserved.
@@ -189,6 +191,27 @@ impl<'a> Context<'a> {
         self.tell(payee, Happening::Sent { asset, amount });
     }
 
+    /// Enters a fee that somebody got. Of one asset it is one sum however often it came.
+    pub(crate) fn collect(&mut self, account: Address, asset: AssetId, amount: Amount) {
+        if amount == Amount::ZERO {
+            return;
+        }
+        let collected = &mut self.changes.collected;
+        match collected.iter_mut().find(|(whose, what, _)| (*whose, *what) == (account, asset)) {
+            // All of it is part of what is issued.
+            Some((_, _, sum)) => sum.0 = sum.0.saturating_add(amount.0),
+            None => collected.push((account, asset, amount)),
+        }
+    }
+
+    /// Tells whoever got fees how much they were, in the order in which they first came.
+    pub(crate) fn tell_collected(&mut self) {
+        while !self.changes.collected.is_empty() {
+            let (account, asset, amount) = self.changes.collected.remove(0);
+            self.tell(account, Happening::Collected { asset, amount });
+        }
+    }
+
     /// Where the events are now, to go back to if what follows comes to nothing.
     pub(super) const fn told(&self) -> usize {
         self.changes.events.len()
@@ -196,6 +219,7 @@ impl<'a> Context<'a> {
 
     pub(super) fn untell(&mut self, told: usize) {
         self.changes.events.truncate(told);
+        self.changes.collected.clear();
     }
 
     /// Spares the search for an account that was looked up ahead.
@@ -333,6 +357,7 @@ impl<'a> Context<'a> {
     pub(crate) fn roll_back(self) {
         let Self { state, changes, journal, events_before, .. } = self;
         changes.events.truncate(events_before);
+        changes.collected.clear();
         let mut journal = journal.unwrap_or_default();
         for undo in journal.drain(..).rev() {
             match undo {

@@ -223,8 +223,8 @@ impl Context<'_> {
 
 /// The most that is taken out of the table at one time.
 const OVER_MAX: usize = 256;
-/// The most events that come of it: a hold goes on to four payees.
-pub(crate) const SWEEP_EVENTS_MAX: usize = 5 * OVER_MAX;
+/// The most events that come of it: a hold goes on to four payees, and somebody collects the fees.
+pub(crate) const SWEEP_EVENTS_MAX: usize = 6 * OVER_MAX;
 
 /// What is over at the first transaction of a new time is taken out of the table, in order of its end and its number.
 pub(crate) fn sweep(context: &mut Context<'_>) {

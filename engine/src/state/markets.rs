@@ -160,7 +160,7 @@ impl Context<'_> {
         (asset, amount)
     }
 
-    /// Trades some lots between the source, who takes, and an order that waits; gives the quote that was paid.
+    /// Trades some lots between the source, who takes, and an order that waits; gives the quote that was paid. Who got fees is yet to be told.
     pub(crate) fn trade(
         &mut self,
         market: &mut MarketState,
@@ -190,7 +190,8 @@ impl Context<'_> {
         self.deliver(got, (owner, Pot::Held), taker, kept)?;
         if fee > 0 {
             let collector = Source { address: &market.fee_account, slot: None };
-            self.deliver(got, (owner, Pot::Held), collector, Amount(fee))?;
+            let collected = self.deliver(got, (owner, Pot::Held), collector, Amount(fee))?;
+            self.collect(market.fee_account, got, collected);
         }
         let &OrderState { market: id, id: own, price, .. } = order;
         self.tell(order.owner, Happening::Traded { market: id, order: own, price, quantity });

@@ -75,12 +75,15 @@ impl Context<'_> {
         self.set_balance(slot, asset, after);
     }
 
-    /// Gives all that is left of a hold back to its owner.
+    /// Gives all that is left of a hold back to its owner; those it would have paid are told.
     pub(crate) fn refund(&mut self, number: u32, hold: &HoldState) {
         self.set_entry(number, None);
         self.give_back(Source { address: &hold.owner, slot: None }, hold.asset, hold.amount);
         let &HoldState { id, asset, amount, .. } = hold;
         self.tell(hold.owner, Happening::HoldReturned { hold: id, asset, amount });
+        for (payee, part) in hold.split(amount) {
+            self.tell(payee, Happening::HoldLost { hold: id, asset, amount: part });
+        }
     }
 
     /// Gives some of a hold to its payees, for somebody who may be one of them; `drawn` is what vouchers have drawn then. Nothing remains of it if
@@ -114,20 +117,22 @@ impl Context<'_> {
                 self.tell(payee, Happening::Paid { hold: hold.id, asset: hold.asset, amount: part });
             }
         }
+        self.tell_collected();
         self.set_entry(number, rest);
         Ok(())
     }
 
-    /// Pays out of one of an account's two pots; a fee goes off what the payee gets. Slots that aren't known are looked for.
+    /// Pays out of one of an account's two pots; a fee goes off what the payee gets. Slots that aren't known are looked for. Gives what the payee
+    /// gets; who got the fee is yet to be told.
     pub(super) fn deliver(
         &mut self,
         id: AssetId,
         (owner, pot): (Source<'_>, Pot),
         payee: Source<'_>,
         amount: Amount,
-    ) -> Result<(), Rejection> {
+    ) -> Result<Amount, Rejection> {
         if amount == Amount::ZERO {
-            return Ok(());
+            return Ok(amount);
         }
         let asset = self.asset(id)?;
         let is_burnt = *payee.address == asset.issuer;
@@ -141,7 +146,7 @@ impl Context<'_> {
         let collector = terms.map(|terms| terms.fee_account).filter(|_| fee != Amount::ZERO);
 
         // From here on it cannot fail: what an account has is part of what is issued.
-        let Some(source) = owner.slot.or_else(|| self.find_account(owner.address)) else { return Ok(()) };
+        let Some(source) = owner.slot.or_else(|| self.find_account(owner.address)) else { return Ok(Amount::ZERO) };
         let Balance { available, held } = self.state.accounts.balance(source, id);
         let rest = |of: Amount| {
             debug_assert!(of >= amount, "only what is there is delivered");
@@ -153,8 +158,12 @@ impl Context<'_> {
         };
         self.set_balance(source, id, after);
         let mut burnt = if is_burnt { amount } else { Amount::ZERO };
+        let kept = Amount(amount.0.saturating_sub(fee.0));
         if let Some(target) = target {
-            self.credit(target, id, Amount(amount.0.saturating_sub(fee.0)));
+            self.credit(target, id, kept);
+        }
+        if let Some(collector) = collector {
+            self.collect(collector, id, fee);
         }
         match collector {
             Some(collector) if collector == asset.issuer => burnt = fee,
@@ -167,7 +176,7 @@ impl Context<'_> {
         if burnt != Amount::ZERO {
             self.set_issued(id, Amount(asset.issued.0.saturating_sub(burnt.0)));
         }
-        Ok(())
+        Ok(kept)
     }
 
     /// Does what is to be done when an entry is over, and frees its place.
