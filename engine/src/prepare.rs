@@ -25,7 +25,8 @@ pub(crate) struct Prepared {
     words: u32,
     sequence: u64,
     valid_until: Time,
-    /// Of a payment; otherwise by which the entry is looked for that its first operation is about, or zero.
+    /// Of a payment; otherwise the two tags by which the entry is looked for that its first operation is about, and where the orders of its
+    /// account are, or zeros.
     amount: Amount,
 }
 
@@ -58,7 +59,20 @@ impl Prepared {
     /// By which the entry is looked for that its first operation is about, if it is no payment and about one.
     #[inline]
     pub(crate) fn entry_tag(&self) -> Option<u64> {
-        u64::try_from(self.amount.0).ok().filter(|&tag| self.asset == NO_ASSET && tag != 0)
+        self.tags().map(|tags| tags[0]).filter(|&tag| tag != 0)
+    }
+
+    /// By which the orders of its account in a market are looked for, if its first operation is another one.
+    #[inline]
+    pub(crate) fn orders_tag(&self) -> Option<u64> {
+        self.tags().map(|tags| tags[1]).filter(|&tag| tag != 0)
+    }
+
+    #[inline]
+    fn tags(&self) -> Option<[u64; 2]> {
+        let bytes = self.amount.0.to_le_bytes();
+        let tags = bytes.as_chunks().0;
+        (self.asset == NO_ASSET).then(|| [0, 1].map(|tag: usize| u64::from_le_bytes(tags[tag])))
     }
 
     /// Its bytes in the run it was prepared from.
@@ -81,9 +95,7 @@ impl Prepared {
             amount: Amount::ZERO,
         };
         let Some(transfer) = transaction.only_transfer() else {
-            if let Some((owner, id, kind)) = transaction.first_entry() {
-                prepared.amount = Amount(resolver.tag(&kind(&owner, id)).into());
-            }
+            prepared.amount = tags(transaction, &account, resolver);
             return (prepared, account, transaction.first_party());
         };
         if transaction.lane() == 0 && transfer.amount != Amount::ZERO && transfer.payee != account {
@@ -91,6 +103,13 @@ impl Prepared {
         }
         (prepared, account, Some(transfer.payee))
     }
+}
+
+/// The tags of what the first operation of a transaction is about.
+fn tags(transaction: &TransactionRef<'_>, account: &Address, resolver: &Resolver) -> Amount {
+    let Some((owner, id, kind)) = transaction.first_entry() else { return Amount::ZERO };
+    let orders = transaction.first_market().map_or(0, |market| resolver.orders_tag(market, account));
+    Amount(u128::from(resolver.tag(&kind(&owner, id))) | u128::from(orders) << 64)
 }
 
 /// Transactions in order, which lie back to back in `bytes`.

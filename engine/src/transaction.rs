@@ -27,7 +27,7 @@ pub use builder::{SignError, TransactionBuilder, UnsignedTransaction};
 use crate::ledger::Ledger;
 use crate::ops::{EntryKind, Operation, Transfer};
 use crate::state::ORDERS_MET_MAX;
-use crate::types::{Address, Time, TransactionId};
+use crate::types::{Address, MarketId, Time, TransactionId};
 use crate::wire::{Malformed, Reader};
 
 /// The longest transaction in bytes: sixteen signers and 256 transfers fit, or fewer operations that are longer.
@@ -307,6 +307,12 @@ impl<'a> TransactionRef<'a> {
     #[inline]
     pub(crate) fn first_party(&self) -> Option<Address> {
         Operation::peek_party(self.bytes.get(self.operations_start()..)?)
+    }
+
+    /// The market in which the first operation places an order for its account.
+    #[inline]
+    pub(crate) fn first_market(&self) -> Option<MarketId> {
+        Operation::peek_market(self.bytes.get(self.operations_start()..)?)
     }
 
     /// The entry that the first operation looks for: its owner, its id, and what kind it is.

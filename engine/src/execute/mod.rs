@@ -180,6 +180,9 @@ fn bring_entries(prepared: &[Prepared], place: usize, state: &State) {
     if let Some(tag) = at(AHEAD).and_then(Prepared::entry_tag) {
         state.prefetch_name(tag);
     }
+    if let Some(tag) = at(AHEAD).and_then(Prepared::orders_tag) {
+        state.prefetch_orders(tag);
+    }
     if let Some(ahead) = at(AHEAD / 4 * 3) {
         ahead.entry_tag().into_iter().for_each(|tag| state.prefetch_entry(tag));
         ahead.payer().into_iter().chain(ahead.payee()).for_each(|slot| state.prefetch_further(slot));

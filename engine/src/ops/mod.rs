@@ -42,7 +42,7 @@ pub use settle::Settle;
 pub use transfer::{GrantName, Transfer};
 
 use crate::state::{Context, GrantState, HoldState, Name, OrderState};
-use crate::types::{Address, AssetId, Rejection};
+use crate::types::{Address, AssetId, MarketId, Rejection};
 use crate::wire::{Malformed, Reader};
 
 /// One line of the table of operations.
@@ -193,6 +193,12 @@ impl Operation {
             _ => return None,
         };
         named.map(|(owner, id)| (owner, id, kind))
+    }
+
+    /// The market in which it places an order.
+    #[inline]
+    pub(crate) fn peek_market(operation: &[u8]) -> Option<MarketId> {
+        if *operation.first()? == PlaceOrder::CODE { PlaceOrder::peek_market(operation) } else { None }
     }
 
     /// Whom it names beside its source: payees, parties, subjects, owners of what it is about.

@@ -163,6 +163,12 @@ impl PlaceOrder {
         super::peek_u64(operation, 16)
     }
 
+    /// Its market, read in the same way.
+    #[inline]
+    pub(super) fn peek_market(operation: &[u8]) -> Option<MarketId> {
+        operation.get(8..)?.first_chunk().map(|bytes| MarketId(u32::from_le_bytes(*bytes)))
+    }
+
     pub(super) fn encode(&self, out: &mut Vec<u8>) {
         out.extend_from_slice(&[self.side as u8, self.lifetime as u8, self.self_trade as u8, 0]);
         out.extend_from_slice(&self.market.0.to_le_bytes());

@@ -40,8 +40,9 @@ pub(crate) struct Shard {
 const _: () = assert!(size_of::<Page<Piece<Account>>>() == 24);
 
 impl Shard {
-    fn new(layout: Layout) -> Self {
-        Self { records: Vec::new(), balances: Pages::new(), lanes: Pages::new(), changed: Changed::new(layout) }
+    fn new(layout: Layout, arena: &Arena) -> Self {
+        let (balances, lanes) = (Pages::new(arena.clone()), Pages::new(arena.clone()));
+        Self { records: Vec::new(), balances, lanes, changed: Changed::new(layout) }
     }
 
     fn add_page(&mut self, page: Piece<Account>) {
@@ -188,7 +189,7 @@ pub(super) struct Accounts {
 
 impl Accounts {
     pub(super) fn new(layout: Layout, arena: Arena) -> Self {
-        let shards = (0..layout.shards()).map(|_| Shard::new(layout)).collect();
+        let shards = (0..layout.shards()).map(|_| Shard::new(layout, &arena)).collect();
         let addresses = Arc::new(Addresses::new(arena.clone()));
         Self { shards, addresses, layout, len: 0, max: u32::MAX, block: BlockMark::FIRST, arena }
     }

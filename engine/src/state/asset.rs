@@ -4,6 +4,7 @@ use super::account::NO_ASSET;
 use super::chunks::Chunks;
 use super::load::Unloadable;
 use super::pages::{Pages, SharedPages};
+use crate::arena::Arena;
 use crate::types::{Address, Amount, AssetCode, AssetId, AssetPolicy, Rejection, RejectionCode};
 use crate::wire::Reader;
 
@@ -90,8 +91,8 @@ pub(super) struct Assets {
 }
 
 impl Assets {
-    pub(super) fn new() -> Self {
-        Self { records: Pages::new(), by_code: ByCode::default() }
+    pub(super) fn new(arena: Arena) -> Self {
+        Self { records: Pages::new(arena), by_code: ByCode::default() }
     }
 
     pub(super) const fn len(&self) -> u32 {

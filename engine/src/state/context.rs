@@ -5,7 +5,7 @@
 //! everything before it changes anything.
 
 use super::account::Balance;
-use super::entries::{Before, Entry};
+use super::entries::{Before, Entry, MarketState};
 use super::facts::Scene;
 use super::slots::SlotSet;
 use super::{Asset, Slot, State};
@@ -334,6 +334,18 @@ impl<'a> Context<'a> {
         match &mut self.journal {
             Some(journal) => journal.push(Undo::Entry { number, before: Box::new(before) }),
             None => self.changes.entries.insert(number),
+        }
+    }
+
+    /// Changes a market.
+    pub(super) fn change_market(&mut self, number: u32, after: MarketState) {
+        if self.journal.is_none()
+            && let Some(market) = self.state.entries.market_mut(number)
+        {
+            *market = after;
+            self.changes.entries.insert(number);
+        } else {
+            self.set_entry(number, Some(after.into()));
         }
     }
 

@@ -54,7 +54,8 @@ impl StateLoader {
         let arena = Arena::default();
         let accounts = Accounts::new(Layout::DEFAULT, arena.clone());
         let index = IndexBuilder::new()?;
-        Ok(Self { accounts, assets: Assets::new(), entries: Entries::new(index.key()), index, arena })
+        let (assets, entries) = (Assets::new(arena.clone()), Entries::new(index.key(), &arena));
+        Ok(Self { accounts, assets, entries, index, arena })
     }
 
     /// Takes `count` accounts that fill these bytes.

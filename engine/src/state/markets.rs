@@ -28,7 +28,7 @@ impl Context<'_> {
     pub(crate) fn set_market(&mut self, market: MarketId, after: MarketState) {
         let before = self.market(market).ok();
         if before.is_some_and(|before| before != after) {
-            self.set_entry(market.0, Some(after.into()));
+            self.change_market(market.0, after);
         }
     }
 

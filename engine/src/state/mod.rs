@@ -91,11 +91,11 @@ impl State {
     /// The same with its accounts laid out in another way, which never shows.
     pub(crate) fn with_layout(layout: Layout) -> std::io::Result<Self> {
         let arena = Arena::default();
-        let (accounts, index) = (Accounts::new(layout, arena.clone()), Index::new(arena)?);
+        let (accounts, index) = (Accounts::new(layout, arena.clone()), Index::new(arena.clone())?);
         Ok(Self {
             accounts,
-            assets: Assets::new(),
-            entries: Entries::new(index.key()),
+            assets: Assets::new(arena.clone()),
+            entries: Entries::new(index.key(), &arena),
             index,
             time: Time(0),
             issuers: Issuers::default(),
@@ -138,6 +138,12 @@ impl State {
     #[inline]
     pub(crate) fn prefetch_name(&self, tag: u64) {
         self.entries.prefetch_name(tag);
+    }
+
+    /// Where the orders of an account in a market are.
+    #[inline]
+    pub(crate) fn prefetch_orders(&self, tag: u64) {
+        self.entries.prefetch_owner(tag);
     }
 
     /// What is found there, when that is at hand.
@@ -227,7 +233,8 @@ impl State {
 
     /// The state as it is now, for readers. The owner's next writes copy what the reader still holds, page by page.
     pub(crate) fn share(&mut self) -> StateSnapshot {
-        StateSnapshot { records: self.share_records(), index: self.index.share() }
+        let (index, names) = (self.index.share(), self.entries.share_names());
+        StateSnapshot { records: self.share_records(), index, names }
     }
 
     /// The same without the means to find an address, for those who go through everything in order.

@@ -1,7 +1,7 @@
 //! A state that stays as it was while the owner goes on.
 
 use super::entries::{
-    AuthorityState, Entry, GrantState, HoldState, HolderState, MarketState, OrderState, Record, Terms,
+    AuthorityState, Entry, GrantState, HoldState, HolderState, MarketState, OrderState, Record, SharedNames, Terms,
 };
 use super::index::{SharedIndex, Slot};
 use super::{Asset, StateRecords, account::Balance};
@@ -11,6 +11,7 @@ use crate::types::{Address, AssetCode, AssetId, AssetTerms, Digest, RecordKind};
 pub(crate) struct StateSnapshot {
     pub(super) records: StateRecords,
     pub(super) index: SharedIndex,
+    pub(super) names: SharedNames,
 }
 
 impl StateSnapshot {
@@ -64,7 +65,7 @@ impl StateSnapshot {
     }
 
     fn entry(&self, name: &super::entries::Name<'_>) -> Option<&Entry> {
-        self.records.entries.get(self.records.entries.find(name)?)
+        self.records.entries.get(self.records.entries.find(name, &self.names)?)
     }
 
     pub(crate) fn record(
@@ -123,7 +124,7 @@ impl StateSnapshot {
     }
 
     pub(crate) fn find_market(&self, operator: &Address, base: AssetId, quote: AssetId) -> Option<u32> {
-        self.records.entries.find(&MarketState::name(operator, base, quote))
+        self.records.entries.find(&MarketState::name(operator, base, quote), &self.names)
     }
 
     pub(crate) fn order(&self, owner: &Address, id: u64) -> Option<&OrderState> {

@@ -5,7 +5,7 @@
 //! market and owner ──► the newest in a row of orders, by priority
 //! ```
 //!
-//! Rows are linked through a place for each number, so that an order joins and leaves its two rows in no more than it takes to find the price.
+//! Rows are linked from place to place of the table, so that an order joins and leaves its two rows in no more than it takes to find the price.
 //!
 //! # Cost
 //!
@@ -14,37 +14,32 @@
 
 use super::market::OrderState;
 use super::names::{NOBODY, Names, orders_tag};
-use crate::state::pages::Pages;
-use crate::state::prefetch::prefetch;
+use super::{Place, Places};
+use crate::arena::Arena;
 use crate::state::siphash::Key;
 use crate::types::{Address, MarketId, Side};
 use std::collections::BTreeMap;
 
-const PAGE_BITS: u32 = 8;
-
 /// The neighbours of an order in a row: who has waited longer, and who hasn't so long.
 #[derive(Clone, Copy, Debug)]
-struct Between {
-    older: u32,
-    newer: u32,
+pub(super) struct Between {
+    pub(super) older: u32,
+    pub(super) newer: u32,
 }
 
 /// An order's place in its rows.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Links {
-    line: Between,
+    pub(super) line: Between,
     own: Between,
-    priority: u64,
-    /// The slot of its owner, if it is known.
-    owner: u32,
+    /// The slot of its owner, if somebody has said it.
+    pub(super) owner: u32,
 }
-
-const _: () = assert!(size_of::<Links>() == 32);
 
 impl Default for Links {
     fn default() -> Self {
         let nobody = Between { older: NOBODY, newer: NOBODY };
-        Self { line: nobody, own: nobody, priority: u64::MAX, owner: NOBODY }
+        Self { line: nobody, own: nobody, owner: NOBODY }
     }
 }
 
@@ -77,7 +72,6 @@ type Lines = BTreeMap<u64, Line>;
 
 #[derive(Debug)]
 pub(super) struct Books {
-    links: Pages<Links, PAGE_BITS>,
     sides: BTreeMap<(MarketId, Side), Lines>,
     /// The newest order by market and owner.
     owners: Names,
@@ -85,72 +79,23 @@ pub(super) struct Books {
 }
 
 impl Books {
-    pub(super) fn new(key: Key) -> Self {
-        Self { links: Pages::new(), sides: BTreeMap::new(), owners: Names::new(), key }
+    pub(super) fn new(key: Key, arena: Arena) -> Self {
+        Self { sides: BTreeMap::new(), owners: Names::new(arena), key }
     }
 
-    #[inline]
-    fn links(&self, number: u32) -> Links {
-        self.links.get(number).copied().unwrap_or_default()
-    }
-
-    /// Where an order of this priority belongs in a row, given the newest in it: behind all others, unless somebody enters orders in another
-    /// order than they came.
-    fn place_of(&self, priority: u64, newest: u32, row: Row) -> Between {
-        let mut between = Between { older: newest, newer: NOBODY };
-        while between.older != NOBODY && self.links(between.older).priority > priority {
-            between = Between { older: self.links(between.older).row(row).older, newer: between.older };
-        }
-        between
-    }
-
-    /// Makes an order the neighbour of those it stands between.
-    fn join(&mut self, number: u32, between: Between, row: Row) {
-        if let Some(older) = self.links.get_mut(between.older) {
-            older.row(row).newer = number;
-        }
-        if let Some(newer) = self.links.get_mut(between.newer) {
-            newer.row(row).older = number;
-        }
-    }
-
-    /// Makes those it stood between neighbours of each other.
-    fn leave(&mut self, between: Between, row: Row) {
-        if let Some(older) = self.links.get_mut(between.older) {
-            older.row(row).newer = between.newer;
-        }
-        if let Some(newer) = self.links.get_mut(between.newer) {
-            newer.row(row).older = between.older;
-        }
-    }
-
-    /// Enters an order: where it stood, if it was there before and all that came since is undone. `is_own` tells orders of the same owner and
-    /// market.
-    pub(super) fn insert(
-        &mut self,
-        order: &OrderState,
-        number: u32,
-        stood: Option<Links>,
-        is_own: impl Fn(u32) -> bool,
-    ) {
-        while self.links.len() <= number {
-            if self.links.push(Links::default()).is_none() {
-                return;
-            }
-        }
-        let priority = order.priority;
+    /// Enters an order: where it stood, if it was there before and all that came since is undone, otherwise as the newest.
+    pub(super) fn insert(&mut self, order: &OrderState, number: u32, stood: Option<Links>, places: &mut Places) {
         let tag = orders_tag(self.key, order.market, &order.owner);
-        let links = stood.unwrap_or_else(|| {
-            let last = self.line(order).map_or(NOBODY, |line| line.last);
-            let newest = self.owners.get(tag, is_own).unwrap_or(NOBODY);
-            let (line, own) = (self.place_of(priority, last, Row::Line), self.place_of(priority, newest, Row::Own));
-            Links { line, own, priority, owner: NOBODY }
+        let links = stood.unwrap_or_else(|| Links {
+            line: Between { older: self.line(order).map_or(NOBODY, |line| line.last), newer: NOBODY },
+            own: Between { older: self.newest(order.market, &order.owner, places).unwrap_or(NOBODY), newer: NOBODY },
+            owner: NOBODY,
         });
-        if let Some(place) = self.links.get_mut(number) {
-            *place = links;
+        if let Some(place) = places.get_mut(number) {
+            place.links = links;
         }
-        self.join(number, links.line, Row::Line);
-        self.join(number, links.own, Row::Own);
+        join(number, links.line, Row::Line, places);
+        join(number, links.own, Row::Own, places);
         if links.line.older == NOBODY || links.line.newer == NOBODY {
             let lines = self.sides.entry((order.market, order.side)).or_default();
             let line = lines.entry(order.rank()).or_insert(Line { first: number, last: number });
@@ -172,11 +117,11 @@ impl Books {
         self.sides.get(&(order.market, order.side))?.get(&order.rank())
     }
 
-    /// Takes an order out; gives where it stood.
-    pub(super) fn remove(&mut self, order: &OrderState, number: u32) -> Links {
-        let links = self.links(number);
-        self.leave(links.line, Row::Line);
-        self.leave(links.own, Row::Own);
+    /// Takes an order out. Its place still says where it stood.
+    pub(super) fn remove(&mut self, order: &OrderState, number: u32, places: &mut Places) {
+        let links = places.get(number).map(|place| place.links).unwrap_or_default();
+        leave(links.line, Row::Line, places);
+        leave(links.own, Row::Own, places);
         let Between { older, newer } = links.line;
         if (older == NOBODY || newer == NOBODY)
             && let Some(lines) = self.sides.get_mut(&(order.market, order.side))
@@ -195,7 +140,6 @@ impl Books {
                 older => self.owners.replace(tag, number, older),
             }
         }
-        links
     }
 
     /// The best order of a side.
@@ -205,53 +149,53 @@ impl Books {
     }
 
     /// The orders of a side, the best first.
-    pub(super) fn side(&self, market: MarketId, side: Side) -> impl Iterator<Item = u32> {
+    pub(super) fn side(&self, market: MarketId, side: Side, places: &Places) -> impl Iterator<Item = u32> {
         let lines = self.sides.get(&(market, side)).into_iter().flat_map(BTreeMap::values);
-        lines.flat_map(|line| self.row(Some(line.first), |links| links.line.newer))
+        lines.flat_map(|line| row(Some(line.first), places, |links| links.line.newer))
     }
 
-    /// The newest order of an account in a market. `is_own` tells its orders from all others.
-    pub(super) fn newest(&self, market: MarketId, owner: &Address, is_own: impl Fn(u32) -> bool) -> Option<u32> {
+    /// The newest order of an account in a market.
+    fn newest(&self, market: MarketId, owner: &Address, places: &Places) -> Option<u32> {
+        let is_own = |number| {
+            let order = places.get(number).and_then(Place::order);
+            order.is_some_and(|order| order.market == market && order.owner == *owner)
+        };
         self.owners.get(orders_tag(self.key, market, owner), is_own)
     }
 
-    /// From there on all of them, the newest first.
-    pub(super) fn owned(&self, newest: Option<u32>) -> impl Iterator<Item = u32> {
-        self.row(newest, |links| links.own.older)
+    /// The orders of an account in a market, the newest first.
+    pub(super) fn owned(&self, market: MarketId, owner: &Address, places: &Places) -> impl Iterator<Item = u32> {
+        row(self.newest(market, owner, places), places, |links| links.own.older)
     }
 
-    fn row(&self, first: Option<u32>, next: impl Fn(&Links) -> u32) -> impl Iterator<Item = u32> {
-        let next = move |&number: &u32| self.links.get(number).map(&next).filter(|&next| next != NOBODY);
-        std::iter::successors(first, next)
-    }
-
-    /// The slot of an order's owner, if somebody has said it.
+    /// Brings closer where the orders of an account in a market are found.
     #[inline]
-    pub(super) fn owner(&self, number: u32) -> Option<u32> {
-        self.links.get(number).map(|links| links.owner).filter(|&owner| owner != NOBODY)
+    pub(super) fn prefetch_owner(&self, tag: u64) {
+        self.owners.prefetch(tag);
     }
+}
 
-    /// Says it.
-    pub(super) fn set_owner(&mut self, number: u32, owner: u32) {
-        if let Some(links) = self.links.get_mut(number) {
-            links.owner = owner;
-        }
+fn row(first: Option<u32>, places: &Places, next: impl Fn(&Links) -> u32) -> impl Iterator<Item = u32> {
+    let next = move |&number: &u32| places.get(number).map(|place| next(&place.links)).filter(|&next| next != NOBODY);
+    std::iter::successors(first, next)
+}
+
+/// Makes an order the neighbour of those it stands between.
+fn join(number: u32, between: Between, row: Row, places: &mut Places) {
+    if let Some(older) = places.get_mut(between.older) {
+        older.links.row(row).newer = number;
     }
-
-    /// Brings the place of an order closer.
-    #[inline]
-    pub(super) fn prefetch(&self, number: u32) {
-        if let Some(links) = self.links.get(number) {
-            prefetch(links);
-        }
+    if let Some(newer) = places.get_mut(between.newer) {
+        newer.links.row(row).older = number;
     }
+}
 
-    /// The same for those beside it, when its own place is at hand.
-    #[inline]
-    pub(super) fn prefetch_neighbours(&self, number: u32) {
-        if let Some(links) = self.links.get(number) {
-            self.prefetch(links.line.older);
-            self.prefetch(links.line.newer);
-        }
+/// Makes those it stood between neighbours of each other.
+fn leave(between: Between, row: Row, places: &mut Places) {
+    if let Some(older) = places.get_mut(between.older) {
+        older.links.row(row).newer = between.newer;
+    }
+    if let Some(newer) = places.get_mut(between.newer) {
+        newer.links.row(row).older = between.older;
     }
 }

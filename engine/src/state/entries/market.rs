@@ -143,11 +143,6 @@ impl OrderState {
         place(self) == place(other) && self.owner == other.owner
     }
 
-    /// Whether another is of the same account in the same market.
-    pub(super) fn is_beside(&self, other: &Self) -> bool {
-        self.market == other.market && self.owner == other.owner
-    }
-
     pub(super) fn encode(&self, out: &mut Vec<u8>) {
         out.extend_from_slice(&self.owner.0);
         out.extend_from_slice(&self.id.to_le_bytes());

@@ -27,6 +27,7 @@ pub(crate) use entry::{Entry, Terms};
 pub use entry::{HolderState, Record};
 pub use market::{MarketState, OrderState};
 pub(crate) use names::Name;
+pub(super) use names::orders_tag;
 pub use promise::{Channel, GrantState, HoldState, Share};
 
 use super::index::Slot;
@@ -34,30 +35,52 @@ use super::load::Unloadable;
 use super::pages::{Pages, SharedPages};
 use super::prefetch::prefetch;
 use super::siphash::Key;
+use crate::arena::Arena;
 use crate::types::{Address, MarketId, Side, Time};
 use crate::wire::Reader;
 use books::{Books, Links};
-use names::{Names, SharedNames};
+use names::Names;
+pub(super) use names::SharedNames;
 use numbers::NumberSet;
 use std::collections::BTreeSet;
+use std::sync::Arc;
 
-const PAGE_BITS: u32 = 5;
+/// A page is as small as one may be that lies in a large page of the system.
+const PAGE_BITS: u32 = 7;
 /// The largest number is never given, so that a count of places fits 32 bits.
 const PLACES_MAX: u32 = u32::MAX - 1;
+/// No slot.
+const NOWHERE: Slot = Slot(names::NOBODY);
 
-type Place = Option<Entry>;
+/// An entry, if one is there, and where it stands in a book, if it is an order.
+#[derive(Clone, Debug, Default)]
+#[repr(align(64))]
+pub(super) struct Place {
+    links: Links,
+    entry: Option<Entry>,
+}
+
+const _: () = assert!(size_of::<Place>() == 128);
+
+impl Place {
+    #[inline]
+    const fn order(&self) -> Option<&OrderState> {
+        match &self.entry {
+            Some(Entry::Order(order)) => Some(order),
+            _ => None,
+        }
+    }
+}
+
+type Places = Pages<Place, PAGE_BITS>;
 
 /// What stood in a place before it was changed.
 #[derive(Debug)]
-pub(super) struct Before {
-    place: Place,
-    /// Where it stood in a book.
-    stood: Option<Links>,
-}
+pub(super) struct Before(Place);
 
 #[derive(Debug)]
 pub(super) struct Entries {
-    places: Pages<Place, PAGE_BITS>,
+    places: Places,
     free: NumberSet,
     names: Names,
     /// What is over after a time, and its number.
@@ -71,13 +94,13 @@ pub(super) struct Entries {
 
 impl Entries {
     /// An empty table, whose names are hashed by a secret of the process.
-    pub(super) fn new(key: Key) -> Self {
+    pub(super) fn new(key: Key, arena: &Arena) -> Self {
         Self {
-            places: Pages::new(),
+            places: Pages::new(arena.clone()),
             free: NumberSet::default(),
-            names: Names::new(),
+            names: Names::new(arena.clone()),
             ends: BTreeSet::new(),
-            books: Books::new(key),
+            books: Books::new(key, arena.clone()),
             guarded: NumberSet::default(),
             key,
         }
@@ -90,7 +113,7 @@ impl Entries {
 
     #[inline]
     pub(super) fn get(&self, number: u32) -> Option<&Entry> {
-        self.places.get(number)?.as_ref()
+        self.places.get(number)?.entry.as_ref()
     }
 
     #[inline]
@@ -103,36 +126,49 @@ impl Entries {
         let (number, has_grown) = match self.free.first() {
             Some(number) => (number, false),
             None if self.places.len() >= PLACES_MAX => return None,
-            None => (self.places.push(None)?, true),
+            None => (self.places.push(Place::default())?, true),
         };
         self.change(number, Some(entry));
+        // The one after it goes where somebody was long ago.
+        if let Some(next) = self.free.first() {
+            self.prefetch_place(next);
+        }
         Some((number, has_grown))
     }
 
     /// Puts something in a place that there is, or frees it; gives what was there.
     #[inline]
     pub(super) fn change(&mut self, number: u32, after: Option<Entry>) -> Before {
-        let place = self.put(number, after);
-        self.follow(number, place.as_ref());
-        let stood = self.follow_in_books(number, place.as_ref(), None);
-        Before { place, stood }
+        let before = self.put(number, after);
+        self.follow(number, before.entry.as_ref());
+        self.follow_in_books(number, before.entry.as_ref(), None);
+        Before(before)
+    }
+
+    /// A market, to be changed where it is: `None` if a reader holds it too.
+    pub(super) fn market_mut(&mut self, number: u32) -> Option<&mut MarketState> {
+        match &mut self.places.get_mut(number)?.entry {
+            Some(Entry::Market(market)) => Arc::get_mut(market),
+            _ => None,
+        }
     }
 
     /// Undoes the newest change of a place that isn't undone.
-    pub(super) fn set_back(&mut self, number: u32, before: Before) {
-        let place = self.put(number, before.place);
-        self.follow(number, place.as_ref());
-        self.follow_in_books(number, place.as_ref(), before.stood);
+    pub(super) fn set_back(&mut self, number: u32, Before(place): Before) {
+        let undone = self.put(number, place.entry);
+        self.follow(number, undone.entry.as_ref());
+        self.follow_in_books(number, undone.entry.as_ref(), Some(place.links));
     }
 
-    fn put(&mut self, number: u32, after: Place) -> Place {
-        self.places.get_mut(number).and_then(|place| std::mem::replace(place, after))
+    fn put(&mut self, number: u32, after: Option<Entry>) -> Place {
+        let place = self.places.get_mut(number);
+        place.map_or_else(Place::default, |place| Place { entry: std::mem::replace(&mut place.entry, after), ..*place })
     }
 
     /// Lets names, ends, free numbers and guarded accounts go from what was in a place to what is.
     fn follow(&mut self, number: u32, before: Option<&Entry>) {
         let Self { places, free, names, ends, guarded, key, .. } = self;
-        let after = places.get(number).and_then(Option::as_ref);
+        let after = places.get(number).and_then(|place| place.entry.as_ref());
         let (old, new) = (before.map(Entry::name), after.map(Entry::name));
         if old != new {
             old.iter().for_each(|name| names.remove(name.tag(*key), number));
@@ -158,19 +194,23 @@ impl Entries {
         }
     }
 
-    /// The same for books; `stood` is where an order that is set back stood. Gives where the one before did.
-    fn follow_in_books(&mut self, number: u32, before: Option<&Entry>, stood: Option<Links>) -> Option<Links> {
+    /// The same for books; `stood` is where an order that is set back stood.
+    fn follow_in_books(&mut self, number: u32, before: Option<&Entry>, stood: Option<Links>) {
         let Self { places, books, .. } = self;
-        let (old, new) = (order(before), order(places.get(number).and_then(Option::as_ref)));
-        if old.zip(new).is_some_and(|(old, new)| old.stands_like(new)) {
-            return None;
+        let old = match before {
+            Some(Entry::Order(order)) => Some(order),
+            _ => None,
+        };
+        let new = places.get(number).and_then(Place::order).copied();
+        if old.zip(new.as_ref()).is_some_and(|(old, new)| old.stands_like(new)) {
+            return;
         }
-        let left = old.map(|order| books.remove(order, number));
+        if let Some(old) = old {
+            books.remove(old, number, places);
+        }
         if let Some(new) = new {
-            let other = |number| order(places.get(number).and_then(Option::as_ref));
-            books.insert(new, number, stood, |number| other(number).is_some_and(|other| new.is_beside(other)));
+            books.insert(&new, number, stood, places);
         }
-        left
     }
 
     /// Enters all orders into their books: after loading.
@@ -204,8 +244,9 @@ impl Entries {
         !self.guarded.is_empty()
     }
 
+    #[inline]
     fn order(&self, number: u32) -> Option<&OrderState> {
-        order(self.get(number))
+        self.places.get(number)?.order()
     }
 
     /// The best order that waits on a side of a market.
@@ -217,25 +258,26 @@ impl Entries {
 
     /// The orders that wait on a side of a market, the best first.
     pub(super) fn waiting(&self, market: MarketId, side: Side) -> impl Iterator<Item = &OrderState> {
-        self.books.side(market, side).filter_map(|number| self.order(number))
+        self.books.side(market, side, &self.places).filter_map(|number| self.order(number))
     }
 
     /// The orders of an account in a market, the newest first.
     pub(super) fn owned(&self, market: MarketId, owner: &Address) -> impl Iterator<Item = (u32, &OrderState)> {
-        let is_own = |order: &OrderState| order.market == market && order.owner == *owner;
-        let newest = self.books.newest(market, owner, |number| self.order(number).is_some_and(is_own));
-        self.books.owned(newest).filter_map(|number| Some((number, self.order(number)?)))
+        let numbers = self.books.owned(market, owner, &self.places);
+        numbers.filter_map(|number| Some((number, self.order(number)?)))
     }
 
     /// The slot of the account whose order this is, if somebody has said it.
     #[inline]
     pub(super) fn owner_slot(&self, number: u32) -> Option<Slot> {
-        self.books.owner(number).map(Slot)
+        self.places.get(number).map(|place| Slot(place.links.owner)).filter(|&slot| slot != NOWHERE)
     }
 
     /// Says it.
     pub(super) fn set_owner_slot(&mut self, number: u32, slot: Slot) {
-        self.books.set_owner(number, slot.0);
+        if let Some(place) = self.places.get_mut(number) {
+            place.links.owner = slot.0;
+        }
     }
 
     /// Brings closer where a name is looked up.
@@ -247,18 +289,31 @@ impl Entries {
     /// The same for what is found there, when that is at hand.
     #[inline]
     pub(super) fn prefetch_places(&self, tag: u64) {
-        for number in self.names.alike(tag) {
-            self.places.get(number).iter().for_each(|place| prefetch(*place));
-            self.books.prefetch(number);
-        }
+        self.names.alike(tag).for_each(|number| self.prefetch_place(number));
+    }
+
+    #[inline]
+    fn prefetch_place(&self, number: u32) {
+        self.places.get(number).iter().for_each(|place| prefetch(*place));
+    }
+
+    /// Brings closer where the orders of an account in a market are found.
+    #[inline]
+    pub(super) fn prefetch_owner(&self, tag: u64) {
+        self.books.prefetch_owner(tag);
     }
 
     /// The same for what that leads to.
     #[inline]
     pub(super) fn prefetch_behind(&self, tag: u64) {
         for number in self.names.alike(tag) {
-            match self.get(number) {
-                Some(Entry::Order(_)) => self.books.prefetch_neighbours(number),
+            let Some(place) = self.places.get(number) else { continue };
+            match &place.entry {
+                Some(Entry::Order(order)) => {
+                    self.prefetch_place(place.links.line.older);
+                    self.prefetch_place(place.links.line.newer);
+                    self.books.prefetch_owner(orders_tag(self.key, order.market, &order.owner));
+                }
                 Some(Entry::Hold(hold)) => prefetch(&**hold),
                 Some(Entry::Grant(grant)) => prefetch(&**grant),
                 _ => {}
@@ -279,7 +334,7 @@ impl Entries {
     /// [`fill_books`](Self::fill_books).
     pub(super) fn push_encoded(&mut self, reader: &mut Reader<'_>) -> Result<(), Unloadable> {
         let entry = Entry::decode(reader)?;
-        let number = self.places.push(None).ok_or_else(Unloadable::full)?;
+        let number = self.places.push(Place::default()).ok_or_else(Unloadable::full)?;
         self.free.insert(number);
         let Some(entry) = entry else { return Ok(()) };
         if let Some(known) = self.find(&entry.name()) {
@@ -290,48 +345,42 @@ impl Entries {
         Ok(())
     }
 
+    /// The table, without the means to find a name.
     pub(super) fn share(&mut self) -> SharedEntries {
-        SharedEntries { places: self.places.share(), names: self.names.share(), key: self.key }
+        SharedEntries(self.places.share())
     }
-}
 
-#[inline]
-fn order(entry: Option<&Entry>) -> Option<&OrderState> {
-    match entry? {
-        Entry::Order(order) => Some(order),
-        _ => None,
+    /// Those.
+    pub(super) fn share_names(&mut self) -> SharedNames {
+        self.names.share(self.key)
     }
 }
 
 /// What a reader keeps of [`Entries`].
 #[derive(Clone, Debug)]
-pub(super) struct SharedEntries {
-    places: SharedPages<Place, PAGE_BITS>,
-    names: SharedNames,
-    key: Key,
-}
+pub(super) struct SharedEntries(SharedPages<Place, PAGE_BITS>);
 
 impl SharedEntries {
     pub(super) const fn len(&self) -> u32 {
-        self.places.len()
+        self.0.len()
     }
 
     pub(super) fn get(&self, number: u32) -> Option<&Entry> {
-        if number < self.places.len() { self.places.get(number)?.as_ref() } else { None }
+        self.0.get(number)?.entry.as_ref().filter(|_| number < self.len())
     }
 
-    pub(super) fn find(&self, name: &Name<'_>) -> Option<u32> {
-        self.names.get(name.tag(self.key), |number| self.get(number).is_some_and(|entry| entry.name() == *name))
+    pub(super) fn find(&self, name: &Name<'_>, names: &SharedNames) -> Option<u32> {
+        names.get(name, |number| self.get(number).is_some_and(|entry| entry.name() == *name))
     }
 
     pub(super) fn encode(&self, number: u32, out: &mut Vec<u8>) {
-        encode(self.places.get(number), out);
+        encode(self.0.get(number), out);
     }
 }
 
 /// A free place is a single zero.
 fn encode(place: Option<&Place>, out: &mut Vec<u8>) {
-    match place.and_then(Option::as_ref) {
+    match place.and_then(|place| place.entry.as_ref()) {
         Some(entry) => entry.encode(out),
         None => out.push(0),
     }
@@ -354,12 +403,12 @@ mod tests {
 
     #[test]
     fn the_lowest_free_number_is_given_and_setting_back_undoes() {
-        let mut entries = Entries::new([1, 2]);
+        let mut entries = Entries::new([1, 2], &Arena::default());
         for n in 0..5 {
             assert_eq!(entries.open(state(n)), Some((u32::from(n), true)));
         }
         let before = bytes(&entries);
-        let kept = entries.share();
+        let (kept, names) = (entries.share(), entries.share_names());
         let (one, three) = (entries.change(1, None), entries.change(3, None));
         assert_eq!(entries.find(&state(3).name()), None);
         assert_eq!((entries.open(state(9)), entries.open(state(8))), (Some((1, false)), Some((3, false))));
@@ -370,16 +419,16 @@ mod tests {
         entries.set_back(1, one);
         assert_eq!((bytes(&entries), entries.find(&state(3).name())), (before, Some(3)));
         assert_eq!((entries.free.is_empty(), entries.find(&state(9).name())), (true, None));
-        assert_eq!((kept.find(&state(3).name()), kept.len()), (Some(3), 5));
+        assert_eq!((kept.find(&state(3).name(), &names), kept.len()), (Some(3), 5));
     }
 
     #[test]
     fn what_was_encoded_comes_back_with_its_free_places() {
-        let mut entries = Entries::new([1, 2]);
+        let mut entries = Entries::new([1, 2], &Arena::default());
         (0..200).for_each(|n| assert_eq!(entries.open(state(n)), Some((u32::from(n), true))));
         (0..200).step_by(3).for_each(|number| drop(entries.change(number, None)));
         let encoded = bytes(&entries);
-        let (mut loaded, mut reader) = (Entries::new([1, 2]), Reader::new(&encoded));
+        let (mut loaded, mut reader) = (Entries::new([1, 2], &Arena::default()), Reader::new(&encoded));
         (0..200).for_each(|_| loaded.push_encoded(&mut reader).unwrap());
         assert_eq!((reader.offset(), bytes(&loaded)), (encoded.len(), encoded.clone()));
         assert_eq!((loaded.free.clone(), loaded.open(state(201))), (entries.free, Some((0, false))));

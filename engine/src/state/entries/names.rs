@@ -9,6 +9,7 @@
 //! are more than two to a bucket the next one is split, so that growing never stops anybody. What finds its bucket full lies in an
 //! ordered tree.
 
+use crate::arena::Arena;
 use crate::state::pages::{Pages, SharedPages};
 use crate::state::prefetch::prefetch;
 use crate::state::siphash::{self, Key};
@@ -66,14 +67,15 @@ impl Name<'_> {
 }
 
 /// The tag of all orders of an account in a market.
-pub(super) fn orders_tag(key: Key, market: MarketId, owner: &Address) -> u64 {
+pub(in crate::state) fn orders_tag(key: Key, market: MarketId, owner: &Address) -> u64 {
     siphash::hash_words(key, &owned(owner, 9, u64::from(market.0)))
 }
 
 const WIDTH: usize = 5;
 /// The number that no entry has.
 pub(super) const NOBODY: u32 = u32::MAX;
-const PAGE_BITS: u32 = 6;
+/// A page is as small as one may be that lies in a large page of the system.
+const PAGE_BITS: u32 = 8;
 
 #[derive(Clone, Copy, Debug)]
 struct Bucket {
@@ -147,8 +149,8 @@ impl Names {
     /// Names per bucket before the next is split.
     const LOAD: u32 = 2;
 
-    pub(super) fn new() -> Self {
-        let mut buckets = Pages::new();
+    pub(super) fn new(arena: Arena) -> Self {
+        let mut buckets = Pages::new(arena);
         // The first of as many as there are numbers.
         let _ = buckets.push(Bucket::default());
         Self { buckets, elsewhere: Arc::default(), shape: Shape::default(), count: 0 }
@@ -241,22 +243,26 @@ impl Names {
         all.into_iter().for_each(|(tag, number)| self.put(tag, number));
     }
 
-    pub(super) fn share(&mut self) -> SharedNames {
-        SharedNames { buckets: self.buckets.share(), elsewhere: self.elsewhere.clone(), shape: self.shape }
+    pub(super) fn share(&mut self, key: Key) -> SharedNames {
+        SharedNames { buckets: self.buckets.share(), elsewhere: self.elsewhere.clone(), shape: self.shape, key }
     }
 }
 
 /// What a reader keeps of [`Names`].
 #[derive(Clone, Debug)]
-pub(super) struct SharedNames {
+pub(in crate::state) struct SharedNames {
     buckets: SharedPages<Bucket, PAGE_BITS>,
     elsewhere: Arc<Elsewhere>,
     shape: Shape,
+    key: Key,
 }
 
 impl SharedNames {
-    #[inline]
-    pub(super) fn get(&self, tag: u64, is_it: impl Fn(u32) -> bool) -> Option<u32> {
+    pub(super) fn get(&self, name: &Name<'_>, is_it: impl Fn(u32) -> bool) -> Option<u32> {
+        self.find(name.tag(self.key), is_it)
+    }
+
+    fn find(&self, tag: u64, is_it: impl Fn(u32) -> bool) -> Option<u32> {
         find(self.buckets.get(self.shape.bucket(tag))?, &self.elsewhere, tag, is_it)
     }
 }
@@ -268,7 +274,7 @@ mod tests {
 
     #[test]
     fn it_agrees_with_a_map_and_copies_stay_as_they_were() {
-        let (mut names, mut naive) = (Names::new(), BTreeMap::new());
+        let (mut names, mut naive) = (Names::new(Arena::default()), BTreeMap::new());
         // What an entry's place says: a tag, and what tells it from others of that tag.
         let mut placed: Vec<(u64, u64)> = Vec::new();
         let mut copies = Vec::new();
@@ -298,14 +304,14 @@ mod tests {
             let is_it = |number: u32| placed[number as usize] == name;
             assert_eq!(names.get(tag, is_it), naive.get(&name).copied());
             if placed.len() % 5_000 == 1 {
-                copies.push((names.share(), naive.clone()));
+                copies.push((names.share([1, 2]), naive.clone()));
             }
         }
-        copies.push((names.share(), naive.clone()));
+        copies.push((names.share([1, 2]), naive.clone()));
         assert!(names.shape.len() > 1_500 && names.elsewhere.len() > 500, "{names:?}");
         for (names, naive) in copies {
             for (&name, &number) in &naive {
-                assert_eq!(names.get(name.0, |number| placed[number as usize] == name), Some(number));
+                assert_eq!(names.find(name.0, |number| placed[number as usize] == name), Some(number));
             }
         }
         naive.iter().for_each(|(&name, &number)| names.remove(name.0, number));
