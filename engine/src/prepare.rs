@@ -36,6 +36,14 @@ const _: () = assert!(size_of::<Prepared>() == 48);
 const NO_ASSET: AssetId = AssetId(u32::MAX);
 
 impl Prepared {
+    /// A payment of asset 0 whose bytes nobody has, or with no payee something whose bytes begin at so many words.
+    #[cfg(test)]
+    pub(crate) fn letter(payer: Slot, payee: Option<Slot>, amount: u128, sequence: u64, words: u32) -> Self {
+        let (asset, payee) = payee.map_or((NO_ASSET, NOWHERE), |payee| (AssetId(0), payee.0));
+        let valid_until = Time(u64::MAX);
+        Self { payer: payer.0, payee, asset, words, sequence, valid_until, amount: Amount(amount) }
+    }
+
     /// The account of the transaction, if it has come to stay.
     #[inline]
     pub(crate) fn payer(&self) -> Option<Slot> {
