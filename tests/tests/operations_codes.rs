@@ -275,6 +275,6 @@ fn a_transaction_meets_sixty_four_orders_however_many_it_has() {
         case.ok('B', PlaceOrder { side: Side::Sell, ..buy(id, 1, 2) });
     }
     case.together('B', vec![('B', Amend::CancelAll(MarketId(0)).into()), ('B', Amend::CancelAll(MarketId(0)).into())])
-        .ok('B', Amend::Cancel((64..100).collect()))
+        .ok('B', Amend::Cancel((0..36).collect()))
         .run();
 }
