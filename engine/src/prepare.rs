@@ -6,7 +6,7 @@
 
 use crate::state::{Payment, Resolver, Slot};
 use crate::transaction::TransactionRef;
-use crate::types::{Address, Amount, AssetId, Time};
+use crate::types::{Address, Amount, AssetId, MarketId, Time};
 
 /// Transactions whose accounts are looked up together.
 const GROUP: usize = 32;
@@ -25,8 +25,8 @@ pub(crate) struct Prepared {
     words: u32,
     sequence: u64,
     valid_until: Time,
-    /// Of a payment; otherwise the two tags by which the entry is looked for that its first operation is about, and where the orders of its
-    /// account are, or zeros.
+    /// Of a payment; otherwise the tag by which the entry is looked for that its first operation is about, or zero, and behind it the market in
+    /// which that places an order, less one.
     amount: Amount,
 }
 
@@ -70,10 +70,11 @@ impl Prepared {
         self.tags().map(|tags| tags[0]).filter(|&tag| tag != 0)
     }
 
-    /// By which the orders of its account in a market are looked for, if its first operation is another one.
+    /// The market in which its first operation places an order.
     #[inline]
-    pub(crate) fn orders_tag(&self) -> Option<u64> {
-        self.tags().map(|tags| tags[1]).filter(|&tag| tag != 0)
+    pub(crate) fn market(&self) -> Option<MarketId> {
+        let market = self.tags().and_then(|tags| tags[1].checked_sub(1))?;
+        u32::try_from(market).ok().map(MarketId)
     }
 
     #[inline]
@@ -103,7 +104,7 @@ impl Prepared {
             amount: Amount::ZERO,
         };
         let Some(transfer) = transaction.only_transfer() else {
-            prepared.amount = tags(transaction, &account, resolver);
+            prepared.amount = tags(transaction, resolver);
             return (prepared, account, transaction.first_party());
         };
         if transaction.lane() == 0 && transfer.amount != Amount::ZERO && transfer.payee != account {
@@ -113,11 +114,11 @@ impl Prepared {
     }
 }
 
-/// The tags of what the first operation of a transaction is about.
-fn tags(transaction: &TransactionRef<'_>, account: &Address, resolver: &Resolver) -> Amount {
+/// What the first operation of a transaction is about.
+fn tags(transaction: &TransactionRef<'_>, resolver: &Resolver) -> Amount {
     let Some((owner, id, kind)) = transaction.first_entry() else { return Amount::ZERO };
-    let orders = transaction.first_market().map_or(0, |market| resolver.orders_tag(market, account));
-    Amount(u128::from(resolver.tag(&kind(&owner, id))) | u128::from(orders) << 64)
+    let market = transaction.first_market().map_or(0, |market| u128::from(market.0) + 1);
+    Amount(u128::from(resolver.tag(&kind(&owner, id))) | market << 64)
 }
 
 /// Transactions in order, which lie back to back in `bytes`.

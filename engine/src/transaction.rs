@@ -25,7 +25,7 @@ mod builder;
 pub use builder::{SignError, TransactionBuilder, UnsignedTransaction};
 
 use crate::ledger::Ledger;
-use crate::ops::{EntryKind, Operation, Transfer};
+use crate::ops::{EncodedOperation, EntryKind, Operation, Transfer};
 use crate::state::ORDERS_MET_MAX;
 use crate::types::{Address, MarketId, Time, TransactionId};
 use crate::wire::{Malformed, Reader};
@@ -263,6 +263,17 @@ impl<'a> TransactionRef<'a> {
         let mut reader = Reader::new(self.body().get(start..).unwrap_or_default());
         // They were read when this value was made, so none is lost to an error here.
         (0..self.operation_count()).map_while(move |_| Operation::decode(&mut reader, signers).ok())
+    }
+
+    /// Its operations in order, as they lie in it.
+    #[inline]
+    pub(crate) fn encoded_operations(&self) -> impl Iterator<Item = EncodedOperation<'a>> + use<'a> {
+        let mut rest = self.body().get(self.operations_start()..).unwrap_or_default();
+        (0..self.operation_count()).map_while(move |_| {
+            let (operation, behind) = EncodedOperation::next(rest)?;
+            rest = behind;
+            Some(operation)
+        })
     }
 
     /// Whom it concerns: its signers, and those its operations name. Somebody may come more than once.

@@ -44,7 +44,7 @@ impl Amend {
             }
             Self::CancelAll(market) => {
                 context.market(*market)?;
-                for (number, order) in context.own_orders(*market, source.address, context.orders_left()) {
+                for (number, order) in context.own_orders(*market, source, context.orders_left()) {
                     context.meet();
                     context.end_order(number, &order);
                 }
@@ -115,7 +115,7 @@ fn own(source: Source<'_>, id: u64, context: &Context<'_>) -> Result<(u32, Order
 
 fn change(source: Source<'_>, id: u64, price: u64, quantity: u64, context: &mut Context<'_>) -> Result<(), Rejection> {
     let (number, before) = own(source, id, context)?;
-    let mut market = context.market(before.market)?;
+    let mut market = *context.market(before.market)?;
     let (asset, old) = market.given(before.side, before.quantity, before.price);
     let (_, new) = market.given(before.side, quantity, price);
     let (old, new) = (old.unwrap_or(Amount::ZERO), new.unwrap_or(Amount::MAX));
@@ -126,7 +126,7 @@ fn change(source: Source<'_>, id: u64, price: u64, quantity: u64, context: &mut 
         context.check_crosses_nothing(before.market, before.side, price)?;
     }
     let priority = if keeps_its_place { before.priority } else { market.take_priority() };
-    context.set_order(number, OrderState { price, quantity, priority, ..before }, slot);
+    context.set_entry(number, Some(OrderState { price, quantity, priority, ..before }.into()));
     if !keeps_its_place {
         context.set_market(before.market, market);
     }

@@ -46,7 +46,7 @@ impl Hold {
         let asset = context.asset(self.asset)?;
         for share in &self.payees {
             if asset.has_policy() {
-                context.check_policy(&asset, self.asset, source.address, &share.payee)?;
+                context.check_policy(asset, self.asset, source.address, &share.payee)?;
             }
         }
         if self.payees.iter().any(|share| share.payee == *source.address) {

@@ -81,6 +81,20 @@ macro_rules! operations {
                 }
             }
 
+            /// Does the one that has these fields, which were read before. The same without a value as large as the largest.
+            #[inline]
+            fn apply_fields(
+                code: u8,
+                fields: &mut Reader<'_>,
+                source: Source<'_>,
+                context: &mut Context<'_>,
+            ) -> Result<(), Rejection> {
+                match code {
+                    $($name::CODE => $name::decode(fields).map_or(Ok(()), |order| order.apply(source, context)),)*
+                    _ => Ok(()),
+                }
+            }
+
             /// Its line in the table.
             #[must_use]
             pub fn kind(&self) -> &'static OperationKind {
@@ -139,6 +153,40 @@ operations! {
     Require(Require::BYTES_MIN, Require::BYTES_MAX),
     /// Opens a market.
     OpenMarket(OpenMarket::BYTES, OpenMarket::BYTES),
+}
+
+/// An operation as it lies in a transaction whose operations were all read before.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct EncodedOperation<'a> {
+    bytes: &'a [u8],
+}
+
+impl<'a> EncodedOperation<'a> {
+    /// The operation that these bytes begin with, and what lies behind it.
+    #[inline]
+    pub(crate) fn next(bytes: &'a [u8]) -> Option<(Self, &'a [u8])> {
+        let words = u16::from_le_bytes(*bytes.get(2..)?.first_chunk()?);
+        let (bytes, rest) = bytes.split_at_checked(usize::from(words) * 8)?;
+        Some((Self { bytes }, rest))
+    }
+
+    /// The place of its source among the signers.
+    #[inline]
+    pub(crate) fn source(self) -> u8 {
+        self.bytes.get(1).copied().unwrap_or(0)
+    }
+
+    /// Does it. After an `Err` the caller rolls back what it has done.
+    #[inline]
+    pub(crate) fn apply(self, source: Source<'_>, context: &mut Context<'_>) -> Result<(), Rejection> {
+        let code = self.bytes.first().copied().unwrap_or(0);
+        Operation::apply_fields(code, &mut Reader::new(self.bytes.get(4..).unwrap_or_default()), source, context)
+    }
+
+    /// The same as a value.
+    pub(crate) fn decode(self) -> Option<Operation> {
+        Operation::decode(&mut Reader::new(self.bytes), u8::MAX).ok().map(|(_, operation)| operation)
+    }
 }
 
 /// What gives an entry of its kind its name, by owner and id.

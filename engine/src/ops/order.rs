@@ -40,7 +40,7 @@ impl PlaceOrder {
     pub(crate) const BYTES: usize = 64;
 
     pub(super) fn apply(&self, source: Source<'_>, context: &mut Context<'_>) -> Result<(), Rejection> {
-        let market = context.market(self.market)?;
+        let market = *context.market(self.market)?;
         context.check_trader(&market, source.address)?;
         let (asset, given) = market.given(self.side, self.quantity, self.price);
         let worst = given.unwrap_or(Amount::MAX);
@@ -150,7 +150,7 @@ impl PlaceOrder {
                 priority: taking.market.take_priority(),
                 expiry: self.expiry,
             };
-            context.open_order(order, slot)?;
+            context.open_owned_entry(order.into(), Some(slot))?;
             context.set_aside(slot, asset, given.unwrap_or(Amount::ZERO));
         }
         context.set_market(self.market, taking.market);

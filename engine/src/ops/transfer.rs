@@ -49,7 +49,7 @@ impl Transfer {
 
     #[inline]
     pub(super) fn apply(&self, source: Source<'_>, context: &mut Context<'_>) -> Result<(), Rejection> {
-        let asset = context.asset(self.asset)?;
+        let asset = *context.asset(self.asset)?;
         if self.up_to || self.grant.is_some() || asset.has_policy() {
             return self.pay_by_rules(&asset, source, context);
         }

@@ -236,9 +236,9 @@ impl<'a> Context<'a> {
 
     /// What is known of an asset.
     #[inline]
-    pub(crate) fn asset(&self, asset: AssetId) -> Result<Asset, Rejection> {
+    pub(crate) fn asset(&self, asset: AssetId) -> Result<&Asset, Rejection> {
         let missing = Rejection::new(RejectionCode::NoAsset, u64::from(asset.0));
-        self.state.assets.get(asset).copied().ok_or(missing)
+        self.state.assets.get(asset).ok_or(missing)
     }
 
     /// The account a source pays from and what it has left afterwards.

@@ -1,5 +1,6 @@
 //! What operations ask of the table of entries, and how they change it.
 
+use super::Slot;
 use super::asset::Asset;
 use super::context::{Context, Undo};
 use super::entries::{Entry, HolderState, Record, Terms};
@@ -214,8 +215,13 @@ impl Context<'_> {
 
     /// Enters something under the lowest free number.
     pub(crate) fn open_entry(&mut self, entry: Entry) -> Result<u32, Rejection> {
+        self.open_owned_entry(entry, None)
+    }
+
+    /// The same; an order is of the account with this slot.
+    pub(crate) fn open_owned_entry(&mut self, entry: Entry, owner: Option<Slot>) -> Result<u32, Rejection> {
         let full = Rejection::new(RejectionCode::TooManyEntries, u64::from(self.state.entries.len()));
-        let (number, has_grown) = self.state.entries.open(entry).ok_or(full)?;
+        let (number, has_grown) = self.state.entries.open(entry, owner).ok_or(full)?;
         self.record(Undo::Opened { number, has_grown });
         Ok(number)
     }

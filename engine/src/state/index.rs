@@ -17,11 +17,11 @@
 //! Looking up thousands costs least in groups: hash and prefetch the bucket, match and prefetch the address, compare.
 
 use super::addresses::Addresses;
-use super::entries::{Name, orders_tag};
+use super::entries::Name;
 use super::prefetch::prefetch;
 use super::siphash::{self, Key};
 use crate::arena::{Arena, Piece};
-use crate::types::{Address, MarketId};
+use crate::types::Address;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
@@ -355,11 +355,6 @@ impl Resolver {
     /// By which an entry of this name is looked for.
     pub(crate) fn tag(&self, name: &Name<'_>) -> u64 {
         name.tag(self.index.secret.0)
-    }
-
-    /// By which the orders of an account in a market are looked for.
-    pub(crate) fn orders_tag(&self, market: MarketId, owner: &Address) -> u64 {
-        orders_tag(self.index.secret.0, market, owner)
     }
 
     /// Slots of a group of addresses, in three passes so that no look-up waits for another. `slots` is as long as `addresses`.

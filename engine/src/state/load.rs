@@ -101,8 +101,8 @@ impl StateLoader {
     /// The state of everything taken.
     pub(crate) fn finish(self) -> State {
         let Self { accounts, assets, mut entries, index, arena } = self;
-        entries.fill_books();
         let (index, issuers) = (index.build(arena), Issuers::default());
+        entries.fill_books(|owner| index.find(index.hash(owner), |slot| accounts.is_at(owner, slot)));
         let state = State { accounts, index, assets, entries, time: Time(0), issuers };
         state.settle_accounts();
         state

@@ -1,6 +1,5 @@
 //! Markets: what operations ask of books, and how orders trade.
 
-use super::Slot;
 use super::context::Context;
 use super::entries::{Entry, MarketState, OrderState};
 use super::promises::Pot;
@@ -12,9 +11,9 @@ pub(crate) const ORDERS_MET_MAX: usize = 64;
 
 impl Context<'_> {
     /// A market by its number.
-    pub(crate) fn market(&self, market: MarketId) -> Result<MarketState, Rejection> {
+    pub(crate) fn market(&self, market: MarketId) -> Result<&MarketState, Rejection> {
         match self.state.entries.get(market.0) {
-            Some(Entry::Market(state)) => Ok(**state),
+            Some(Entry::Market(state)) => Ok(state),
             _ => Err(Rejection::new(RejectionCode::NoMarket, u64::from(market.0))),
         }
     }
@@ -26,8 +25,7 @@ impl Context<'_> {
 
     /// Writes what has changed of a market.
     pub(crate) fn set_market(&mut self, market: MarketId, after: MarketState) {
-        let before = self.market(market).ok();
-        if before.is_some_and(|before| before != after) {
+        if self.market(market).is_ok_and(|before| *before != after) {
             self.change_market(market.0, after);
         }
     }
@@ -37,7 +35,7 @@ impl Context<'_> {
         for id in [market.base, market.quote] {
             let asset = self.asset(id)?;
             if asset.has_policy() {
-                self.check_policy(&asset, id, trader, trader)?;
+                self.check_policy(asset, id, trader, trader)?;
             }
         }
         Ok(())
@@ -111,34 +109,19 @@ impl Context<'_> {
     }
 
     /// The newest orders of an account in a market, the newest first.
-    pub(crate) fn own_orders(&self, market: MarketId, owner: &Address, most: usize) -> Vec<(u32, OrderState)> {
-        let orders = self.state.entries.owned(market, owner).take(most);
-        orders.map(|(number, order)| (number, *order)).collect()
-    }
-
-    /// Lets an order wait, which its owner has set something aside for.
-    pub(crate) fn open_order(&mut self, order: OrderState, owner: Slot) -> Result<(), Rejection> {
-        let number = self.open_entry(order.into())?;
-        self.state.entries.set_owner_slot(number, owner);
-        Ok(())
-    }
-
-    /// Changes an order that waits.
-    pub(crate) fn set_order(&mut self, number: u32, order: OrderState, owner: Slot) {
-        self.set_entry(number, Some(order.into()));
-        self.state.entries.set_owner_slot(number, owner);
+    pub(crate) fn own_orders(&self, market: MarketId, owner: Source<'_>, most: usize) -> Vec<(u32, OrderState)> {
+        let Some(slot) = owner.slot else { return Vec::new() };
+        self.state.entries.owned(market, slot).take(most).map(|(number, order)| (number, *order)).collect()
     }
 
     /// The account whose order this is.
-    fn owner_of<'b>(&mut self, number: u32, order: &'b OrderState) -> Source<'b> {
-        let known = self.state.entries.owner_slot(number);
-        let slot = known.or_else(|| self.find_account(&order.owner));
-        Source { address: &order.owner, slot }
+    fn owner_of<'b>(&self, number: u32, order: &'b OrderState) -> Source<'b> {
+        Source { address: &order.owner, slot: self.state.entries.owner_slot(number) }
     }
 
     /// Whether an order that waits can trade now: it isn't over, and nothing stands against its owner trading.
     pub(crate) fn counts(&self, order: &OrderState) -> bool {
-        let allowed = |market: MarketState| self.check_trader(&market, &order.owner).is_ok();
+        let allowed = |market: &MarketState| self.check_trader(market, &order.owner).is_ok();
         !self.is_over(order.expiry) && self.market(order.market).is_ok_and(allowed)
     }
 

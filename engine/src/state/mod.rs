@@ -59,7 +59,7 @@ pub(crate) use snapshot::StateSnapshot;
 pub(crate) use tree::{ChangedNodes, Kept, Keys, RootParts, StateTree, levels_above};
 
 use crate::arena::Arena;
-use crate::types::{Address, Amount, AssetId, Rejection, RejectionCode, Time};
+use crate::types::{Address, Amount, AssetId, MarketId, Rejection, RejectionCode, Time};
 use accounts::Accounts;
 pub(crate) use accounts::Shard;
 use asset::Assets;
@@ -142,8 +142,8 @@ impl State {
 
     /// Where the orders of an account in a market are.
     #[inline]
-    pub(crate) fn prefetch_orders(&self, tag: u64) {
-        self.entries.prefetch_owner(tag);
+    pub(crate) fn prefetch_orders(&self, market: MarketId, owner: Slot) {
+        self.entries.prefetch_owner(market, owner);
     }
 
     /// What is found there, when that is at hand.

@@ -98,7 +98,7 @@ impl Context<'_> {
         let asset = self.asset(hold.asset)?;
         if asset.has_policy() {
             for share in &hold.payees {
-                self.check_policy(&asset, hold.asset, &hold.owner, &share.payee)?;
+                self.check_policy(asset, hold.asset, &hold.owner, &share.payee)?;
             }
         }
         for share in &hold.payees {
@@ -134,7 +134,7 @@ impl Context<'_> {
         if amount == Amount::ZERO {
             return Ok(amount);
         }
-        let asset = self.asset(id)?;
+        let asset = *self.asset(id)?;
         let is_burnt = *payee.address == asset.issuer;
         let target = match payee.slot {
             _ if is_burnt => None,
@@ -215,7 +215,7 @@ impl Context<'_> {
                 || hold
                     .payees
                     .iter()
-                    .all(|share| self.check_policy(&asset, hold.asset, &hold.owner, &share.payee).is_ok()))
+                    .all(|share| self.check_policy(asset, hold.asset, &hold.owner, &share.payee).is_ok()))
     }
 
     fn grant_at(&self, owner: &Address, id: u64) -> Option<(u32, &Arc<GrantState>)> {

@@ -16,8 +16,9 @@ use super::market::OrderState;
 use super::names::{NOBODY, Names, orders_tag};
 use super::{Place, Places};
 use crate::arena::Arena;
+use crate::state::index::Slot;
 use crate::state::siphash::Key;
-use crate::types::{Address, MarketId, Side};
+use crate::types::{MarketId, Side};
 use std::collections::BTreeMap;
 
 /// The neighbours of an order in a row: who has waited longer, and who hasn't so long.
@@ -32,14 +33,12 @@ pub(super) struct Between {
 pub(super) struct Links {
     pub(super) line: Between,
     own: Between,
-    /// The slot of its owner, if somebody has said it.
-    pub(super) owner: u32,
 }
 
 impl Default for Links {
     fn default() -> Self {
         let nobody = Between { older: NOBODY, newer: NOBODY };
-        Self { line: nobody, own: nobody, owner: NOBODY }
+        Self { line: nobody, own: nobody }
     }
 }
 
@@ -85,11 +84,11 @@ impl Books {
 
     /// Enters an order: where it stood, if it was there before and all that came since is undone, otherwise as the newest.
     pub(super) fn insert(&mut self, order: &OrderState, number: u32, stood: Option<Links>, places: &mut Places) {
-        let tag = orders_tag(self.key, order.market, &order.owner);
+        let owner = places.get(number).map_or(Slot(NOBODY), |place| Slot(place.owner));
+        let tag = orders_tag(self.key, order.market, owner);
         let links = stood.unwrap_or_else(|| Links {
             line: Between { older: self.line(order).map_or(NOBODY, |line| line.last), newer: NOBODY },
-            own: Between { older: self.newest(order.market, &order.owner, places).unwrap_or(NOBODY), newer: NOBODY },
-            owner: NOBODY,
+            own: Between { older: self.newest(order.market, owner, places).unwrap_or(NOBODY), newer: NOBODY },
         });
         if let Some(place) = places.get_mut(number) {
             place.links = links;
@@ -119,7 +118,7 @@ impl Books {
 
     /// Takes an order out. Its place still says where it stood.
     pub(super) fn remove(&mut self, order: &OrderState, number: u32, places: &mut Places) {
-        let links = places.get(number).map(|place| place.links).unwrap_or_default();
+        let (links, owner) = places.get(number).map_or((Links::default(), NOBODY), |place| (place.links, place.owner));
         leave(links.line, Row::Line, places);
         leave(links.own, Row::Own, places);
         let Between { older, newer } = links.line;
@@ -134,7 +133,7 @@ impl Books {
             }
         }
         if links.own.newer == NOBODY {
-            let tag = orders_tag(self.key, order.market, &order.owner);
+            let tag = orders_tag(self.key, order.market, Slot(owner));
             match links.own.older {
                 NOBODY => self.owners.remove(tag, number),
                 older => self.owners.replace(tag, number, older),
@@ -155,23 +154,23 @@ impl Books {
     }
 
     /// The newest order of an account in a market.
-    fn newest(&self, market: MarketId, owner: &Address, places: &Places) -> Option<u32> {
+    fn newest(&self, market: MarketId, owner: Slot, places: &Places) -> Option<u32> {
         let is_own = |number| {
-            let order = places.get(number).and_then(Place::order);
-            order.is_some_and(|order| order.market == market && order.owner == *owner)
+            let is_in = |place: &Place| place.order().is_some_and(|order| order.market == market);
+            places.get(number).is_some_and(|place| place.owner == owner.0 && is_in(place))
         };
         self.owners.get(orders_tag(self.key, market, owner), is_own)
     }
 
     /// The orders of an account in a market, the newest first.
-    pub(super) fn owned(&self, market: MarketId, owner: &Address, places: &Places) -> impl Iterator<Item = u32> {
+    pub(super) fn owned(&self, market: MarketId, owner: Slot, places: &Places) -> impl Iterator<Item = u32> {
         row(self.newest(market, owner, places), places, |links| links.own.older)
     }
 
     /// Brings closer where the orders of an account in a market are found.
     #[inline]
-    pub(super) fn prefetch_owner(&self, tag: u64) {
-        self.owners.prefetch(tag);
+    pub(super) fn prefetch_owner(&self, market: MarketId, owner: Slot) {
+        self.owners.prefetch(orders_tag(self.key, market, owner));
     }
 }
 

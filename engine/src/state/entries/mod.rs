@@ -27,7 +27,6 @@ pub(crate) use entry::{Entry, Terms};
 pub use entry::{HolderState, Record};
 pub use market::{MarketState, OrderState};
 pub(crate) use names::Name;
-pub(super) use names::orders_tag;
 pub use promise::{Channel, GrantState, HoldState, Share};
 
 use super::index::Slot;
@@ -57,6 +56,10 @@ const NOWHERE: Slot = Slot(names::NOBODY);
 #[repr(align(64))]
 pub(super) struct Place {
     links: Links,
+    /// The slot of an order's owner.
+    owner: u32,
+    /// By which the entry's name is looked for.
+    tag: u64,
     entry: Option<Entry>,
 }
 
@@ -121,13 +124,17 @@ impl Entries {
         self.names.get(name.tag(self.key), |number| self.get(number).is_some_and(|entry| entry.name() == *name))
     }
 
-    /// Enters something under the lowest free number; says too whether the table has grown. `None` when it is full.
-    pub(super) fn open(&mut self, entry: Entry) -> Option<(u32, bool)> {
+    /// Enters something under the lowest free number; says too whether the table has grown. `None` when it is full. An order is of the account
+    /// with this slot.
+    pub(super) fn open(&mut self, entry: Entry, owner: Option<Slot>) -> Option<(u32, bool)> {
         let (number, has_grown) = match self.free.first() {
             Some(number) => (number, false),
             None if self.places.len() >= PLACES_MAX => return None,
             None => (self.places.push(Place::default())?, true),
         };
+        if let Some(place) = self.places.get_mut(number) {
+            place.owner = owner.map_or(names::NOBODY, |slot| slot.0);
+        }
         self.change(number, Some(entry));
         // The one after it goes where somebody was long ago.
         if let Some(next) = self.free.first() {
@@ -156,6 +163,9 @@ impl Entries {
     /// Undoes the newest change of a place that isn't undone.
     pub(super) fn set_back(&mut self, number: u32, Before(place): Before) {
         let undone = self.put(number, place.entry);
+        if let Some(now) = self.places.get_mut(number) {
+            now.owner = place.owner;
+        }
         self.follow(number, undone.entry.as_ref());
         self.follow_in_books(number, undone.entry.as_ref(), Some(place.links));
     }
@@ -168,11 +178,17 @@ impl Entries {
     /// Lets names, ends, free numbers and guarded accounts go from what was in a place to what is.
     fn follow(&mut self, number: u32, before: Option<&Entry>) {
         let Self { places, free, names, ends, guarded, key, .. } = self;
-        let after = places.get(number).and_then(|place| place.entry.as_ref());
+        let Some(place) = places.get_mut(number) else { return };
+        let after = place.entry.as_ref();
         let (old, new) = (before.map(Entry::name), after.map(Entry::name));
         if old != new {
-            old.iter().for_each(|name| names.remove(name.tag(*key), number));
-            new.iter().for_each(|name| names.insert(name.tag(*key), number));
+            if old.is_some() {
+                names.remove(place.tag, number);
+            }
+            if let Some(name) = new {
+                place.tag = name.tag(*key);
+                names.insert(place.tag, number);
+            }
         }
         let (old, new) = (before.and_then(Entry::expiry), after.and_then(Entry::expiry));
         if old != new {
@@ -213,13 +229,17 @@ impl Entries {
         }
     }
 
-    /// Enters all orders into their books: after loading.
-    pub(super) fn fill_books(&mut self) {
+    /// Enters all orders into their books, given where accounts are: after loading.
+    pub(super) fn fill_books(&mut self, slot_of: impl Fn(&Address) -> Option<Slot>) {
         let orders = (0..self.len()).filter_map(|number| Some((self.order(number)?.priority, number)));
         let mut orders: Vec<(u64, u32)> = orders.collect();
         // In the order in which they came, each is the newest.
         orders.sort_unstable();
         for (_, number) in orders {
+            let owner = self.order(number).and_then(|order| slot_of(&order.owner));
+            if let Some(place) = self.places.get_mut(number) {
+                place.owner = owner.map_or(names::NOBODY, |slot| slot.0);
+            }
             self.follow_in_books(number, None, None);
         }
     }
@@ -262,22 +282,15 @@ impl Entries {
     }
 
     /// The orders of an account in a market, the newest first.
-    pub(super) fn owned(&self, market: MarketId, owner: &Address) -> impl Iterator<Item = (u32, &OrderState)> {
+    pub(super) fn owned(&self, market: MarketId, owner: Slot) -> impl Iterator<Item = (u32, &OrderState)> {
         let numbers = self.books.owned(market, owner, &self.places);
         numbers.filter_map(|number| Some((number, self.order(number)?)))
     }
 
-    /// The slot of the account whose order this is, if somebody has said it.
+    /// The slot of the account whose order this is.
     #[inline]
     pub(super) fn owner_slot(&self, number: u32) -> Option<Slot> {
-        self.places.get(number).map(|place| Slot(place.links.owner)).filter(|&slot| slot != NOWHERE)
-    }
-
-    /// Says it.
-    pub(super) fn set_owner_slot(&mut self, number: u32, slot: Slot) {
-        if let Some(place) = self.places.get_mut(number) {
-            place.links.owner = slot.0;
-        }
+        self.places.get(number).map(|place| Slot(place.owner)).filter(|&slot| slot != NOWHERE)
     }
 
     /// Brings closer where a name is looked up.
@@ -299,8 +312,8 @@ impl Entries {
 
     /// Brings closer where the orders of an account in a market are found.
     #[inline]
-    pub(super) fn prefetch_owner(&self, tag: u64) {
-        self.books.prefetch_owner(tag);
+    pub(super) fn prefetch_owner(&self, market: MarketId, owner: Slot) {
+        self.books.prefetch_owner(market, owner);
     }
 
     /// The same for what that leads to.
@@ -312,7 +325,7 @@ impl Entries {
                 Some(Entry::Order(order)) => {
                     self.prefetch_place(place.links.line.older);
                     self.prefetch_place(place.links.line.newer);
-                    self.books.prefetch_owner(orders_tag(self.key, order.market, &order.owner));
+                    self.books.prefetch_owner(order.market, Slot(place.owner));
                 }
                 Some(Entry::Hold(hold)) => prefetch(&**hold),
                 Some(Entry::Grant(grant)) => prefetch(&**grant),
@@ -405,14 +418,14 @@ mod tests {
     fn the_lowest_free_number_is_given_and_setting_back_undoes() {
         let mut entries = Entries::new([1, 2], &Arena::default());
         for n in 0..5 {
-            assert_eq!(entries.open(state(n)), Some((u32::from(n), true)));
+            assert_eq!(entries.open(state(n), None), Some((u32::from(n), true)));
         }
         let before = bytes(&entries);
         let (kept, names) = (entries.share(), entries.share_names());
         let (one, three) = (entries.change(1, None), entries.change(3, None));
         assert_eq!(entries.find(&state(3).name()), None);
-        assert_eq!((entries.open(state(9)), entries.open(state(8))), (Some((1, false)), Some((3, false))));
-        assert_eq!(entries.open(state(7)), Some((5, true)));
+        assert_eq!((entries.open(state(9), None), entries.open(state(8), None)), (Some((1, false)), Some((3, false))));
+        assert_eq!(entries.open(state(7), None), Some((5, true)));
         entries.change(5, None);
         entries.shrink();
         entries.set_back(3, three);
@@ -425,13 +438,13 @@ mod tests {
     #[test]
     fn what_was_encoded_comes_back_with_its_free_places() {
         let mut entries = Entries::new([1, 2], &Arena::default());
-        (0..200).for_each(|n| assert_eq!(entries.open(state(n)), Some((u32::from(n), true))));
+        (0..200).for_each(|n| assert_eq!(entries.open(state(n), None), Some((u32::from(n), true))));
         (0..200).step_by(3).for_each(|number| drop(entries.change(number, None)));
         let encoded = bytes(&entries);
         let (mut loaded, mut reader) = (Entries::new([1, 2], &Arena::default()), Reader::new(&encoded));
         (0..200).for_each(|_| loaded.push_encoded(&mut reader).unwrap());
         assert_eq!((reader.offset(), bytes(&loaded)), (encoded.len(), encoded.clone()));
-        assert_eq!((loaded.free.clone(), loaded.open(state(201))), (entries.free, Some((0, false))));
+        assert_eq!((loaded.free.clone(), loaded.open(state(201), None)), (entries.free, Some((0, false))));
         // The same entry twice is no table.
         let twice = [encoded.clone(), encoded[1..].to_vec()].concat();
         let mut reader = Reader::new(&twice);
