@@ -20,6 +20,8 @@
 
 mod effects;
 mod firsts;
+#[cfg(test)]
+mod full;
 #[cfg(feature = "measure")]
 pub(crate) mod measure;
 mod phases;

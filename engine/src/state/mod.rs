@@ -62,8 +62,12 @@ use crate::arena::Arena;
 use crate::types::{Address, Amount, AssetId, MarketId, Rejection, RejectionCode, Time};
 use accounts::Accounts;
 pub(crate) use accounts::Shard;
+#[cfg(test)]
+pub(crate) use asset::ASSETS_MAX;
 use asset::Assets;
 use entries::Entries;
+#[cfg(test)]
+pub(crate) use entries::PLACES_MAX as ENTRIES_MAX;
 use index::{Hash, Index};
 pub(crate) use layout::Layout;
 use payment::Issuers;

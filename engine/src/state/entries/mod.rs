@@ -46,8 +46,8 @@ use std::sync::Arc;
 
 /// A page is as small as one may be that lies in a large page of the system.
 const PAGE_BITS: u32 = 7;
-/// The largest number is never given, so that a count of places fits 32 bits.
-const PLACES_MAX: u32 = u32::MAX - 1;
+/// The largest number is never given, so that a count of places fits 32 bits. Tests can fill fewer.
+pub(crate) const PLACES_MAX: u32 = if cfg!(test) { 1 << 16 } else { u32::MAX - 1 };
 /// No slot.
 const NOWHERE: Slot = Slot(names::NOBODY);
 
