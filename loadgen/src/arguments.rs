@@ -81,6 +81,9 @@ pub(crate) struct DriveArguments {
     /// Threads that verify; 0 takes one per core.
     #[arg(long, value_name = "N", default_value_t = 0, value_parser = clap::value_parser!(u16).range(0..=1024))]
     pub(crate) threads: u16,
+    /// Threads that execute large blocks by shards; 0 leaves it to the engine, 1 executes one by one.
+    #[arg(long, value_name = "N", default_value_t = 0, value_parser = clap::value_parser!(u16).range(0..=1024))]
+    pub(crate) execute_threads: u16,
     /// Directory of the ledger, new or empty; without it a temporary one is used and removed.
     #[arg(long, value_name = "PATH")]
     pub(crate) dir: Option<PathBuf>,
