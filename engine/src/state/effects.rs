@@ -36,6 +36,9 @@ impl State {
                 prefetch(account);
                 prefetch(address);
             }
+            if further.is_some() {
+                slots.get(place + AHEAD / 2).iter().for_each(|&&slot| self.accounts.prefetch_further(slot));
+            }
             let Some((account, address)) = here.at(slot) else { continue };
             if account.is_plain() {
                 writer.plain(slot, account, address);
