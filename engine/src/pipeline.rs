@@ -396,7 +396,7 @@ impl ExecuteThread {
         }
         self.tip = Tip { height, time, transactions: first.saturating_add(u64::from(count)) };
         if self.interval.is_due(height) {
-            let snapshot = self.proofs.then(|| self.state.share());
+            let snapshot = self.proofs.then(|| self.state.share_without_books());
             if let Some(leaves) = self.board.take_spare() {
                 self.scratch.reuse_leaves(leaves);
             }

@@ -18,7 +18,6 @@ use crate::types::{
     Address, Amount, AssetCode, AssetId, AssetTerms, BlockHeader, Digest, EVENT_BYTES, Event, Height, Holding,
     MarketId, Outcome, REJECTION_BYTES, RecordKind, Rejection, Side, Time, TransactionId,
 };
-use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
 
 /// The state after a durable block. It stays as it is while the engine goes on; reading takes no lock, from any thread.
@@ -196,18 +195,11 @@ impl Snapshot {
         self.state().orders()
     }
 
-    /// What waits on a side of a market: the best prices, each with how many lots wait at it, at most so many. Reads all entries.
+    /// What waits on a side of a market: the best prices, each with how many lots wait at it, at most so many. Reads the
+    /// orders at those prices.
     #[must_use]
     pub fn depth(&self, market: MarketId, side: Side, levels: usize) -> Vec<(u64, u128)> {
-        let mut all: BTreeMap<u64, u128> = BTreeMap::new();
-        for order in self.orders().filter(|order| (order.market, order.side) == (market, side)) {
-            let lots = all.entry(order.price).or_default();
-            *lots = lots.saturating_add(u128::from(order.quantity));
-        }
-        match side {
-            Side::Buy => all.into_iter().rev().take(levels).collect(),
-            Side::Sell => all.into_iter().take(levels).collect(),
-        }
+        self.state().depth(market, side).take(levels).collect()
     }
 
     /// Every asset by ascending number.

@@ -369,6 +369,7 @@ fn a_book_agrees_with_a_naive_book_over_many_messages() {
     let (mut naive, mut random) = (Naive::default(), Random::new(17));
     let count = messages(20_000);
     let mut sent = 0;
+    let mut looked = Vec::new();
     while sent < count {
         let (mut orders, mut expected) = (Vec::new(), Vec::new());
         for _ in 0..500 {
@@ -396,9 +397,25 @@ fn a_book_agrees_with_a_naive_book_over_many_messages() {
             engine = open(directory.path(), trusting());
         }
         let snapshot = engine.snapshot().unwrap();
-        for side in [Side::Buy, Side::Sell] {
-            let depth: BTreeMap<u64, u128> = snapshot.depth(MARKET, side, usize::MAX).into_iter().collect();
-            assert_eq!(depth, naive.depth(side), "after {sent} messages");
+        let depths = [Side::Buy, Side::Sell].map(|side| {
+            let mut depth: Vec<(u64, u128)> = naive.depth(side).into_iter().collect();
+            if side == Side::Buy {
+                depth.reverse();
+            }
+            (side, depth)
+        });
+        // Who has looked before sees what was then, whatever came since.
+        looked.push((snapshot.clone(), depths));
+        for (snapshot, depths) in &looked {
+            for (side, depth) in depths {
+                for levels in [0, 1, 3, usize::MAX] {
+                    let expected: Vec<(u64, u128)> = depth.iter().copied().take(levels).collect();
+                    assert_eq!(snapshot.depth(MARKET, *side, levels), expected, "after {sent} messages");
+                }
+            }
+        }
+        if looked.len() == 4 {
+            looked.clear();
         }
         let state = snapshot.market(MARKET).unwrap();
         assert_eq!(state.trades, naive.trades.len() as u64);

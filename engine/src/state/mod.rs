@@ -65,9 +65,9 @@ pub(crate) use accounts::Shard;
 #[cfg(test)]
 pub(crate) use asset::ASSETS_MAX;
 use asset::Assets;
-use entries::Entries;
 #[cfg(test)]
 pub(crate) use entries::PLACES_MAX as ENTRIES_MAX;
+use entries::{Entries, SharedBooks};
 use index::{Hash, Index};
 pub(crate) use layout::Layout;
 use payment::Issuers;
@@ -249,8 +249,14 @@ impl State {
 
     /// The state as it is now, for readers. The owner's next writes copy what the reader still holds, page by page.
     pub(crate) fn share(&mut self) -> StateSnapshot {
+        let books = self.entries.share_books();
+        StateSnapshot { books, ..self.share_without_books() }
+    }
+
+    /// The same for those who don't look into books.
+    pub(crate) fn share_without_books(&mut self) -> StateSnapshot {
         let (index, names) = (self.index.share(), self.entries.share_names());
-        StateSnapshot { records: self.share_records(), index, names }
+        StateSnapshot { records: self.share_records(), index, names, books: SharedBooks::default() }
     }
 
     /// The same without the means to find an address, for those who go through everything in order.

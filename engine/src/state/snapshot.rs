@@ -1,17 +1,19 @@
 //! A state that stays as it was while the owner goes on.
 
+use super::entries::SharedBooks;
 use super::entries::{
     AuthorityState, Entry, GrantState, HoldState, HolderState, MarketState, OrderState, Record, SharedNames, Terms,
 };
 use super::index::{SharedIndex, Slot};
 use super::{Asset, StateRecords, account::Balance};
-use crate::types::{Address, AssetCode, AssetId, AssetTerms, Digest, RecordKind};
+use crate::types::{Address, AssetCode, AssetId, AssetTerms, Digest, MarketId, RecordKind, Side};
 
 #[derive(Clone, Debug)]
 pub(crate) struct StateSnapshot {
     pub(super) records: StateRecords,
     pub(super) index: SharedIndex,
     pub(super) names: SharedNames,
+    pub(super) books: SharedBooks,
 }
 
 impl StateSnapshot {
@@ -141,6 +143,11 @@ impl StateSnapshot {
             Entry::Order(order) => Some(order),
             _ => None,
         })
+    }
+
+    /// The prices of a side, the best first, each with how many lots wait at it.
+    pub(crate) fn depth(&self, market: MarketId, side: Side) -> impl Iterator<Item = (u64, u128)> {
+        self.records.entries.depth(&self.books, market, side)
     }
 
     /// Every hold, by number.

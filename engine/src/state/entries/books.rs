@@ -7,10 +7,13 @@
 //!
 //! Rows are linked from place to place of the table, so that an order joins and leaves its two rows in no more than it takes to find the price.
 //!
+//! A reader keeps the first order of each price as they were, and finds the others by the links in the places that it keeps too.
+//!
 //! # Cost
 //!
 //! Finding a price is logarithmic in the number of prices on its side; all else is constant. What is set back where it stood is linked
-//! between those it stood between, as changes are undone in reverse.
+//! between those it stood between, as changes are undone in reverse. Where a price has got another first order since a reader asked, the next one to ask pays
+//! for a copy of that side's prices.
 
 use super::market::OrderState;
 use super::names::{NOBODY, Names, orders_tag};
@@ -20,6 +23,7 @@ use crate::state::index::Slot;
 use crate::state::siphash::Key;
 use crate::types::{MarketId, Side};
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 /// The neighbours of an order in a row: who has waited longer, and who hasn't so long.
 #[derive(Clone, Copy, Debug)]
@@ -67,7 +71,23 @@ struct Line {
 }
 
 /// A side by price, the better one first.
-type Lines = BTreeMap<u64, Line>;
+#[derive(Debug, Default)]
+struct Lines {
+    by_rank: BTreeMap<u64, Line>,
+    /// The first orders for readers, unless one has changed since.
+    shown: Option<Arc<[u32]>>,
+}
+
+/// What a reader keeps of the books: the first order of each price, the better one first.
+#[derive(Clone, Debug, Default)]
+pub(in crate::state) struct SharedBooks(BTreeMap<(MarketId, Side), Arc<[u32]>>);
+
+impl SharedBooks {
+    /// The first order of each price of a side, the better one first.
+    pub(super) fn firsts(&self, market: MarketId, side: Side) -> &[u32] {
+        self.0.get(&(market, side)).map(|firsts| &**firsts).unwrap_or_default()
+    }
+}
 
 #[derive(Debug)]
 pub(super) struct Books {
@@ -97,9 +117,10 @@ impl Books {
         join(number, links.own, Row::Own, places);
         if links.line.older == NOBODY || links.line.newer == NOBODY {
             let lines = self.sides.entry((order.market, order.side)).or_default();
-            let line = lines.entry(order.rank()).or_insert(Line { first: number, last: number });
+            let line = lines.by_rank.entry(order.rank()).or_insert(Line { first: number, last: number });
             if links.line.older == NOBODY {
                 line.first = number;
+                lines.shown = None;
             }
             if links.line.newer == NOBODY {
                 line.last = number;
@@ -113,7 +134,7 @@ impl Books {
     }
 
     fn line(&self, order: &OrderState) -> Option<&Line> {
-        self.sides.get(&(order.market, order.side))?.get(&order.rank())
+        self.sides.get(&(order.market, order.side))?.by_rank.get(&order.rank())
     }
 
     /// Takes an order out. Its place still says where it stood.
@@ -125,9 +146,12 @@ impl Books {
         if (older == NOBODY || newer == NOBODY)
             && let Some(lines) = self.sides.get_mut(&(order.market, order.side))
         {
+            if older == NOBODY {
+                lines.shown = None;
+            }
             if older == newer {
-                lines.remove(&order.rank());
-            } else if let Some(line) = lines.get_mut(&order.rank()) {
+                lines.by_rank.remove(&order.rank());
+            } else if let Some(line) = lines.by_rank.get_mut(&order.rank()) {
                 *if older == NOBODY { &mut line.first } else { &mut line.last } =
                     if older == NOBODY { newer } else { older };
             }
@@ -144,13 +168,23 @@ impl Books {
     /// The best order of a side.
     #[inline]
     pub(super) fn first(&self, market: MarketId, side: Side) -> Option<u32> {
-        Some(self.sides.get(&(market, side))?.first_key_value()?.1.first)
+        Some(self.sides.get(&(market, side))?.by_rank.first_key_value()?.1.first)
     }
 
     /// The orders of a side, the best first.
     pub(super) fn side(&self, market: MarketId, side: Side, places: &Places) -> impl Iterator<Item = u32> {
-        let lines = self.sides.get(&(market, side)).into_iter().flat_map(BTreeMap::values);
+        let lines = self.sides.get(&(market, side)).into_iter().flat_map(|lines| lines.by_rank.values());
         lines.flat_map(|line| row(Some(line.first), places, |links| links.line.newer))
+    }
+
+    /// What a reader keeps.
+    pub(super) fn share(&mut self) -> SharedBooks {
+        let sides = self.sides.iter_mut().filter(|(_, lines)| !lines.by_rank.is_empty());
+        let shown = |(&side, lines): (&(MarketId, Side), &mut Lines)| {
+            let Lines { by_rank, shown } = lines;
+            (side, shown.get_or_insert_with(|| by_rank.values().map(|line| line.first).collect()).clone())
+        };
+        SharedBooks(sides.map(shown).collect())
     }
 
     /// The newest order of an account in a market.

@@ -37,6 +37,7 @@ use super::siphash::Key;
 use crate::arena::Arena;
 use crate::types::{Address, MarketId, Side, Time};
 use crate::wire::Reader;
+pub(in crate::state) use books::SharedBooks;
 use books::{Books, Links};
 use names::Names;
 pub(super) use names::SharedNames;
@@ -373,6 +374,11 @@ impl Entries {
     pub(super) fn share_names(&mut self) -> SharedNames {
         self.names.share(self.key)
     }
+
+    /// And of the books.
+    pub(super) fn share_books(&mut self) -> SharedBooks {
+        self.books.share()
+    }
 }
 
 /// What a reader keeps of [`Entries`].
@@ -390,6 +396,21 @@ impl SharedEntries {
 
     pub(super) fn find(&self, name: &Name<'_>, names: &SharedNames) -> Option<u32> {
         names.get(name, |number| self.get(number).is_some_and(|entry| entry.name() == *name))
+    }
+
+    /// The first prices of a side, each with how many lots wait at it.
+    pub(super) fn depth<'a>(
+        &'a self,
+        books: &'a SharedBooks,
+        market: MarketId,
+        side: Side,
+    ) -> impl Iterator<Item = (u64, u128)> {
+        let order = |&number: &u32| self.0.get(number).and_then(|place| Some((place.order()?, place.links.line.newer)));
+        books.firsts(market, side).iter().filter_map(move |first| {
+            let line = std::iter::successors(order(first), move |(_, newer)| order(newer));
+            let lots = |(order, _): (&OrderState, u32)| u128::from(order.quantity);
+            Some((order(first)?.0.price, line.map(lots).fold(0, u128::saturating_add)))
+        })
     }
 
     pub(super) fn encode(&self, number: u32, out: &mut Vec<u8>) {
