@@ -140,21 +140,52 @@ impl Clone for AccountCell {
 }
 
 impl AccountCell {
+    #[inline(always)]
+    fn word(&self, place: usize) -> u64 {
+        self.0[place].load(Ordering::Relaxed)
+    }
+
+    #[inline(always)]
+    fn amount(&self, place: usize) -> Amount {
+        Amount(u128::from(self.word(place)) | u128::from(self.word(place + 1)) << 64)
+    }
+
+    #[inline(always)]
+    fn set_amount(&self, place: usize, amount: Amount) {
+        self.0[place].store(low(amount), Ordering::Relaxed);
+        self.0[place + 1].store(high(amount), Ordering::Relaxed);
+    }
+
     /// The account, for its writer, or where nobody writes.
     #[inline(always)]
     pub(super) fn get(&self) -> Account {
-        let word = |place: usize| self.0[place].load(Ordering::Relaxed);
-        let amount = |place: usize| Amount(u128::from(word(place)) | u128::from(word(place + 1)) << 64);
-        let (asset, balances) = halves(word(6));
-        let (lanes, changed) = halves(word(7));
+        let (asset, balances) = halves(self.word(6));
+        let (lanes, changed) = halves(self.word(7));
         Account {
-            window: Window { top: word(0), bits: word(1) },
-            balance: Balance { available: amount(2), held: amount(4) },
+            window: self.window(),
+            balance: Balance { available: self.available(), held: self.amount(4) },
             asset: AssetId(asset),
             balances,
             lanes,
             changed: LastChange(changed),
         }
+    }
+
+    /// Its first asset.
+    #[inline(always)]
+    pub(super) fn asset(&self) -> AssetId {
+        AssetId(halves(self.word(6)).0)
+    }
+
+    #[inline(always)]
+    pub(super) fn window(&self) -> Window {
+        Window { top: self.word(0), bits: self.word(1) }
+    }
+
+    /// What it can spend of its first asset.
+    #[inline(always)]
+    pub(super) fn available(&self) -> Amount {
+        self.amount(2)
     }
 
     /// The account beside its writer, if it hasn't changed since a block that is over.
@@ -171,22 +202,43 @@ impl AccountCell {
     /// When it has changed, for its writer.
     #[inline(always)]
     pub(super) fn changed(&self) -> LastChange {
-        LastChange(halves(self.0[7].load(Ordering::Relaxed)).1)
+        LastChange(halves(self.word(7)).1)
     }
 
-    /// Writes it: only its owner does this.
+    /// Says when it is changed, before it is: only its owner does this and what follows.
     #[inline(always)]
-    pub(super) fn set(&self, account: &Account) {
-        let Account { window, balance: Balance { available, held }, asset, balances, lanes, changed } = account;
+    pub(super) fn mark(&self, changed: LastChange) {
+        self.mark_with(halves(self.word(7)).0, changed);
+    }
+
+    #[inline(always)]
+    fn mark_with(&self, lanes: u32, changed: LastChange) {
         // Who reads this finds what the owner has saved before.
-        self.0[7].store(whole(*lanes, changed.0), Ordering::Release);
-        // Who reads any of the following finds that.
+        self.0[7].store(whole(lanes, changed.0), Ordering::Release);
+        // Who reads anything that is written from here on finds that.
         fence(Ordering::Release);
-        let words = [window.top, window.bits, low(*available), high(*available), low(*held), high(*held)];
-        for (own, word) in self.0.iter().zip(words) {
-            own.store(word, Ordering::Relaxed);
-        }
-        self.0[6].store(whole(asset.0, *balances), Ordering::Relaxed);
+    }
+
+    #[inline(always)]
+    pub(super) fn set_window(&self, window: Window) {
+        self.0[0].store(window.top, Ordering::Relaxed);
+        self.0[1].store(window.bits, Ordering::Relaxed);
+    }
+
+    #[inline(always)]
+    pub(super) fn set_available(&self, available: Amount) {
+        self.set_amount(2, available);
+    }
+
+    /// All of it, its mark first.
+    #[inline]
+    pub(super) fn set(&self, account: &Account) {
+        let Account { window, balance: Balance { available, held }, asset, balances, lanes, changed } = *account;
+        self.mark_with(lanes, changed);
+        self.set_window(window);
+        self.set_available(available);
+        self.set_amount(4, held);
+        self.0[6].store(whole(asset.0, balances), Ordering::Relaxed);
     }
 }
 

@@ -5,7 +5,7 @@
 //! the same order of precedence. Each half concerns one account and no other, so whoever has a shard to itself can do the halves of
 //! its accounts beside those who do others'.
 
-use super::account::{Account, Balance, LastChange};
+use super::account::LastChange;
 use super::addresses::Addresses;
 use super::asset::Assets;
 use super::entries::Entries;
@@ -78,15 +78,17 @@ impl Shard {
     /// The payer's half, if it can be paid whatever else happens in the block.
     #[inline(always)]
     pub(crate) fn debit(&mut self, payment: &Payment, payer: Place, time: Time) -> Option<Debited> {
-        let account = self.get(payer)?;
-        if account.asset != payment.asset {
+        let cell = self.cell(payer)?;
+        if cell.asset() != payment.asset {
             return self.debit_further(payment, payer, time);
         }
-        match judge(account.window, account.balance.available, payment, time) {
-            Judged::Covered(window, available) => {
-                let balance = Balance { available, ..account.balance };
+        match judge(cell.window(), cell.available(), payment, time) {
+            Judged::Covered(window, rest) => {
                 let changed = LastChange::paid(self.block());
-                self.put(payer, &Account { window, balance, changed, ..account });
+                let cell = self.change(payer)?;
+                cell.mark(changed);
+                cell.set_window(window);
+                cell.set_available(rest);
                 self.changed.enter(payer);
                 Some(Debited::Paid)
             }
@@ -104,7 +106,7 @@ impl Shard {
     #[cold]
     fn debit_further(&mut self, payment: &Payment, payer: Place, time: Time) -> Option<Debited> {
         let available = self.further_balance(payer, payment.asset).available;
-        Some(match judge(self.get(payer)?.window, available, payment, time) {
+        Some(match judge(self.cell(payer)?.window(), available, payment, time) {
             Judged::Covered(window, rest) => {
                 self.use_up(payer, window);
                 self.set_further_available((payment.payer, payer), payment.asset, rest);
@@ -123,21 +125,23 @@ impl Shard {
     /// Uses a sequence up.
     #[inline]
     pub(crate) fn use_up(&mut self, payer: Place, window: Window) {
-        self.set_window(payer, 0, window);
+        self.set_first_window(payer, window);
         self.changed.enter(payer);
     }
 
     /// The payee's half: adds to what the account can spend. Can't overflow, since all balances together are at most the maximum supply.
     #[inline(always)]
     pub(crate) fn credit(&mut self, payment: &Payment, payee: Place) {
-        let Some(account) = self.get(payee) else { return };
-        if account.asset != payment.asset {
+        let Some(cell) = self.cell(payee) else { return };
+        if cell.asset() != payment.asset {
             return self.credit_further(payment, payee);
         }
-        let available = account.balance.available;
+        let changed = LastChange::paid(self.block());
+        let Some(cell) = self.change(payee) else { return };
+        let available = cell.available();
         debug_assert!(available.plus(payment.amount).is_ok(), "balances are part of what is issued");
-        let balance = Balance { available: Amount(available.0.saturating_add(payment.amount.0)), ..account.balance };
-        self.put(payee, &Account { balance, changed: LastChange::paid(self.block()), ..account });
+        cell.mark(changed);
+        cell.set_available(Amount(available.0.saturating_add(payment.amount.0)));
         self.changed.enter(payee);
     }
 

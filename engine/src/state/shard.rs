@@ -101,21 +101,34 @@ impl Shard {
 
     #[inline(always)]
     pub(super) fn get(&self, place: Place) -> Option<Account> {
-        self.page(place.page).get(place.offset).map(AccountCell::get)
+        self.cell(place).map(AccountCell::get)
     }
 
-    /// Writes an account as it is after a change.
     #[inline(always)]
-    pub(super) fn put(&mut self, place: Place, account: &Account) {
-        let Some(page) = self.pages.get_mut(place.page) else { return };
+    pub(super) fn cell(&self, place: Place) -> Option<&AccountCell> {
+        self.page(place.page).get(place.offset)
+    }
+
+    /// The account at a place, which is going to be changed: whoever wants to keep it as it is has it.
+    #[inline(always)]
+    pub(super) fn change(&mut self, place: Place) -> Option<&AccountCell> {
+        let page = self.pages.get_mut(place.page)?;
         if page.is_kept {
             page.copy();
         }
-        let Some(cell) = page.cells.get(place.offset) else { return };
+        let cell = page.cells.get(place.offset)?;
         if self.watched.is_some_and(|watched| cell.changed().block() <= watched) {
-            save(&self.watches, place, &cell.get());
+            save(&self.watches, cell, place.shard, place.page, place.offset);
         }
-        cell.set(account);
+        Some(cell)
+    }
+
+    /// Writes an account as it is after a change.
+    #[inline]
+    fn put(&mut self, place: Place, account: &Account) {
+        if let Some(cell) = self.change(place) {
+            cell.set(account);
+        }
     }
 
     /// The account at a place, to be changed and put back: marked as changed by the block in the making.
@@ -159,7 +172,7 @@ impl Shard {
     /// Brings a record closer.
     #[inline]
     pub(crate) fn prefetch(&self, place: Place) {
-        if let Some(cell) = self.page(place.page).get(place.offset) {
+        if let Some(cell) = self.cell(place) {
             prefetch(cell);
         }
     }
@@ -181,11 +194,10 @@ impl Shard {
     /// Enters that this block has changed a balance.
     pub(super) fn mark_balance(&mut self, (slot, place): (Slot, Place), asset: AssetId) {
         self.changed.enter(place);
-        match self.get(place) {
-            Some(account) if account.asset == asset => {
-                self.put(place, &Account { changed: LastChange::paid(self.block), ..account });
-            }
-            _ => self.changed.enter_balance(slot, asset),
+        let block = self.block;
+        match self.change(place).filter(|cell| cell.asset() == asset) {
+            Some(cell) => cell.mark(LastChange::paid(block)),
+            None => self.changed.enter_balance(slot, asset),
         }
     }
 
@@ -198,12 +210,20 @@ impl Shard {
     }
 
     #[inline]
-    pub(super) fn set_window(&mut self, place: Place, lane: u16, window: Window) {
-        let Some(mut account) = self.touch(place) else { return };
-        if lane == 0 {
-            account.window = window;
-            return self.put(place, &account);
+    pub(super) fn set_first_window(&mut self, place: Place, window: Window) {
+        let block = self.block;
+        if let Some(cell) = self.change(place) {
+            cell.mark(cell.changed().touched(block));
+            cell.set_window(window);
         }
+    }
+
+    #[inline]
+    pub(super) fn set_window(&mut self, place: Place, lane: u16, window: Window) {
+        if lane == 0 {
+            return self.set_first_window(place, window);
+        }
+        let Some(mut account) = self.touch(place) else { return };
         let entry = open_side_entry(&mut account.lanes, &mut self.lanes);
         if let Some(lanes) = entry.and_then(|entry| self.lanes.get_mut(entry)) {
             match lanes.binary_search_by_key(&lane, |&(lane, _)| lane) {
@@ -259,10 +279,11 @@ impl Page {
     }
 }
 
-/// Saves an account for everybody who watches.
+/// Saves an account for everybody who watches. Its place comes in words, so that whoever calls this needs no memory for it.
 #[cold]
-fn save(watches: &[Arc<Watch>], place: Place, account: &Account) {
-    watches.iter().for_each(|watch| watch.save(place, account));
+#[inline(never)]
+fn save(watches: &[Arc<Watch>], cell: &AccountCell, shard: usize, page: usize, offset: usize) {
+    watches.iter().for_each(|watch| watch.save(Place { shard, page, offset }, &cell.get()));
 }
 
 /// What a reader keeps of a [`Shard`].
