@@ -98,18 +98,17 @@ pub(crate) struct Arena(Arc<Shared>);
 impl Arena {
     /// A piece with `len` values.
     pub(crate) fn piece<T>(&self, len: usize, mut value: impl FnMut(usize) -> T) -> Piece<T> {
-        const { assert!(!std::mem::needs_drop::<T>() && align_of::<T>() <= ALIGN && size_of::<T>() > 0) };
+        const { assert!(align_of::<T>() <= ALIGN && size_of::<T>() > 0) };
         let bytes = len.saturating_mul(size_of::<T>());
         if bytes == 0 {
             return Piece::default();
         }
         let start = self.take(bytes).cast::<T>();
-        let piece = Piece { start, len, arena: Some(self.clone()) };
         for place in 0..len {
-            // SAFETY: the memory has room for `len` values, is aligned for them, and is this piece's alone.
+            // SAFETY: the memory has room for `len` values, is aligned for them, and is nobody else's. If `value` panics, it is lost.
             unsafe { start.add(place).write(value(place)) };
         }
-        piece
+        Piece { start, len, arena: Some(self.clone()) }
     }
 
     fn take(&self, bytes: usize) -> NonNull<u8> {
@@ -158,6 +157,8 @@ const _: () = assert!(size_of::<Piece<u64>>() == 24);
 impl<T> Drop for Piece<T> {
     fn drop(&mut self) {
         if let Some(arena) = &self.arena {
+            // SAFETY: `piece` has written all of them, and this was their last use.
+            unsafe { std::ptr::slice_from_raw_parts_mut(self.start.as_ptr(), self.len).drop_in_place() };
             // It was taken as so many, so this isn't too large.
             arena.give_back(self.start.cast(), self.len.saturating_mul(size_of::<T>()));
         }
@@ -324,6 +325,19 @@ mod tests {
             assert_eq!((own.as_ptr(), own.len()), (before, len));
         }
         assert!(Common::<u64>::default().is_empty());
+    }
+
+    #[test]
+    fn values_that_own_something_are_cloned_and_dropped_once() {
+        let value = Arc::new(7);
+        let arena = Arena::default();
+        let piece = arena.piece(3_000, |_| value.clone());
+        let copy = piece.clone();
+        assert_eq!((Arc::strong_count(&value), *copy[2_999]), (6_001, 7));
+        drop(piece);
+        assert_eq!(Arc::strong_count(&value), 3_001);
+        drop(copy);
+        assert_eq!(Arc::strong_count(&value), 1);
     }
 
     #[test]

@@ -18,6 +18,9 @@ pub(crate) struct Crew {
     pool: Option<rayon::ThreadPool>,
     /// Whether each helper is looking for work.
     looking: Arc<[AtomicBool]>,
+    /// How many the caller plays by itself, each phase backwards: so that a test sees more portions than it has threads.
+    #[cfg(test)]
+    played: Option<usize>,
 }
 
 /// Some work: how many items it has, and what to do to the item at a place. It begins when the phase before it has ended.
@@ -29,11 +32,27 @@ impl Crew {
         let Some(helpers) = threads.checked_sub(1).filter(|&helpers| helpers > 0) else { return Ok(Self::default()) };
         let pool = rayon::ThreadPoolBuilder::new().num_threads(helpers).thread_name(|n| format!("nostro-crew-{n}"));
         let looking = (0..helpers).map(|_| AtomicBool::default()).collect();
-        Ok(Self { pool: Some(pool.build().map_err(std::io::Error::other)?), looking })
+        let pool = Some(pool.build().map_err(std::io::Error::other)?);
+        Ok(Self {
+            pool,
+            looking,
+            #[cfg(test)]
+            played: None,
+        })
+    }
+
+    /// A crew that has no thread but the caller's, which plays all of them.
+    #[cfg(test)]
+    pub(crate) fn played(threads: usize) -> Self {
+        Self { played: Some(threads), ..Self::default() }
     }
 
     /// How many compute at once, the caller among them.
     pub(crate) fn threads(&self) -> usize {
+        #[cfg(test)]
+        if let Some(threads) = self.played {
+            return threads;
+        }
         self.pool.as_ref().map_or(1, |pool| pool.current_num_threads().saturating_add(1))
     }
 
@@ -61,6 +80,10 @@ impl Crew {
     /// # Panics
     /// If work does.
     pub(crate) fn work(&self, phases: &[Phase<'_>]) {
+        #[cfg(test)]
+        if self.played.is_some() {
+            return phases.iter().for_each(|(count, work)| (0..*count).rev().for_each(work));
+        }
         let Some(pool) = &self.pool else {
             return phases.iter().for_each(|(count, work)| (0..*count).for_each(work));
         };

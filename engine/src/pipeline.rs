@@ -300,9 +300,10 @@ struct BlockLimits {
     events: usize,
 }
 
-/// Bytes of events that a byte of a transaction brings about at most: an order of 184 bytes ends one of its own and meets 64 others.
-const EVENTS_PER_BYTE: usize = 26;
-const _: () = assert!(65 * EVENT_BYTES <= 184 * EVENTS_PER_BYTE);
+/// Bytes of events that a byte of a transaction brings about at most: an order of 184 bytes ends one of its own, meets 64 others
+/// and pays three fees.
+const EVENTS_PER_BYTE: usize = 27;
+const _: () = assert!(68 * EVENT_BYTES <= 184 * EVENTS_PER_BYTE);
 
 struct ExecuteThread {
     state: State,

@@ -6,7 +6,7 @@
 
 use crate::state::{Payment, Resolver, Slot};
 use crate::transaction::TransactionRef;
-use crate::types::{Address, Amount, AssetId, Time};
+use crate::types::{Address, Amount, AssetId, MarketId, Time};
 
 /// Transactions whose accounts are looked up together.
 const GROUP: usize = 32;
@@ -25,6 +25,8 @@ pub(crate) struct Prepared {
     words: u32,
     sequence: u64,
     valid_until: Time,
+    /// Of a payment; otherwise the tag by which the entry is looked for that its first operation is about, or zero, and behind it the market in
+    /// which that places an order, less one.
     amount: Amount,
 }
 
@@ -34,13 +36,21 @@ const _: () = assert!(size_of::<Prepared>() == 48);
 const NO_ASSET: AssetId = AssetId(u32::MAX);
 
 impl Prepared {
+    /// A payment of asset 0 whose bytes nobody has, or with no payee something whose bytes begin at so many words.
+    #[cfg(test)]
+    pub(crate) fn letter(payer: Slot, payee: Option<Slot>, amount: u128, sequence: u64, words: u32) -> Self {
+        let (asset, payee) = payee.map_or((NO_ASSET, NOWHERE), |payee| (AssetId(0), payee.0));
+        let valid_until = Time(u64::MAX);
+        Self { payer: payer.0, payee, asset, words, sequence, valid_until, amount: Amount(amount) }
+    }
+
     /// The account of the transaction, if it has come to stay.
     #[inline]
     pub(crate) fn payer(&self) -> Option<Slot> {
         Some(Slot(self.payer)).filter(|_| self.payer != NOWHERE)
     }
 
-    /// The payee of its first operation, if there is one and it has come to stay.
+    /// The account beside it that its first operation changes, if it is known and has come to stay.
     #[inline]
     pub(crate) fn payee(&self) -> Option<Slot> {
         Some(Slot(self.payee)).filter(|_| self.payee != NOWHERE)
@@ -54,6 +64,26 @@ impl Prepared {
         (asset != NO_ASSET).then_some(Payment { payer, payee, asset, amount, sequence, valid_until })
     }
 
+    /// By which the entry is looked for that its first operation is about, if it is no payment and about one.
+    #[inline]
+    pub(crate) fn entry_tag(&self) -> Option<u64> {
+        self.tags().map(|tags| tags[0]).filter(|&tag| tag != 0)
+    }
+
+    /// The market in which its first operation places an order.
+    #[inline]
+    pub(crate) fn market(&self) -> Option<MarketId> {
+        let market = self.tags().and_then(|tags| tags[1].checked_sub(1))?;
+        u32::try_from(market).ok().map(MarketId)
+    }
+
+    #[inline]
+    fn tags(&self) -> Option<[u64; 2]> {
+        let bytes = self.amount.0.to_le_bytes();
+        let tags = bytes.as_chunks().0;
+        (self.asset == NO_ASSET).then(|| [0, 1].map(|tag: usize| u64::from_le_bytes(tags[tag])))
+    }
+
     /// Its bytes in the run it was prepared from.
     #[inline]
     pub(crate) fn of<'a>(&self, run: &'a [u8]) -> Option<TransactionRef<'a>> {
@@ -62,7 +92,7 @@ impl Prepared {
     }
 
     #[inline]
-    fn new(transaction: &TransactionRef<'_>, words: u32) -> (Self, Address, Option<Address>) {
+    fn new(transaction: &TransactionRef<'_>, words: u32, resolver: &Resolver) -> (Self, Address, Option<Address>) {
         let account = transaction.account();
         let mut prepared = Self {
             payer: NOWHERE,
@@ -74,13 +104,21 @@ impl Prepared {
             amount: Amount::ZERO,
         };
         let Some(transfer) = transaction.only_transfer() else {
-            return (prepared, account, transaction.first_payee());
+            prepared.amount = tags(transaction, resolver);
+            return (prepared, account, transaction.first_party());
         };
         if transaction.lane() == 0 && transfer.amount != Amount::ZERO && transfer.payee != account {
             (prepared.asset, prepared.amount) = (transfer.asset, transfer.amount);
         }
         (prepared, account, Some(transfer.payee))
     }
+}
+
+/// What the first operation of a transaction is about.
+fn tags(transaction: &TransactionRef<'_>, resolver: &Resolver) -> Amount {
+    let Some((owner, id, kind)) = transaction.first_entry() else { return Amount::ZERO };
+    let market = transaction.first_market().map_or(0, |market| u128::from(market.0) + 1);
+    Amount(u128::from(resolver.tag(&kind(&owner, id))) | market << 64)
 }
 
 /// Transactions in order, which lie back to back in `bytes`.
@@ -104,7 +142,7 @@ pub(crate) fn prepare(resolver: &Resolver, run: &[u8], prepared: &mut Vec<Prepar
         {
             rest = after;
             let place = 2 * (prepared.len() - start);
-            let (own, account, payee) = Prepared::new(&transaction, words);
+            let (own, account, payee) = Prepared::new(&transaction, words, resolver);
             // Whoever pays nobody is looked up twice, which is rare.
             (addresses[place], addresses[place + 1]) = (account, payee.unwrap_or(account));
             words = words.saturating_add(u32::try_from(transaction.bytes().len() / 8).unwrap_or(u32::MAX));
@@ -119,8 +157,8 @@ pub(crate) fn prepare(resolver: &Resolver, run: &[u8], prepared: &mut Vec<Prepar
         let place = |slot: Option<Slot>| slot.map_or(NOWHERE, |slot| slot.0);
         for (own, [payer, payee]) in group.iter_mut().zip(slots.as_chunks().0) {
             (own.payer, own.payee) = (place(*payer), place(*payee));
-            if own.payer == NOWHERE || own.payee == NOWHERE {
-                own.asset = NO_ASSET;
+            if own.asset != NO_ASSET && (own.payer == NOWHERE || own.payee == NOWHERE) {
+                (own.asset, own.amount) = (NO_ASSET, Amount::ZERO);
             }
         }
     }

@@ -25,9 +25,9 @@ mod builder;
 pub use builder::{SignError, TransactionBuilder, UnsignedTransaction};
 
 use crate::ledger::Ledger;
-use crate::ops::{Operation, Transfer};
+use crate::ops::{EncodedOperation, EntryKind, Operation, Transfer};
 use crate::state::ORDERS_MET_MAX;
-use crate::types::{Address, Time, TransactionId};
+use crate::types::{Address, MarketId, Time, TransactionId};
 use crate::wire::{Malformed, Reader};
 
 /// The longest transaction in bytes: sixteen signers and 256 transfers fit, or fewer operations that are longer.
@@ -265,6 +265,17 @@ impl<'a> TransactionRef<'a> {
         (0..self.operation_count()).map_while(move |_| Operation::decode(&mut reader, signers).ok())
     }
 
+    /// Its operations in order, as they lie in it.
+    #[inline]
+    pub(crate) fn encoded_operations(&self) -> impl Iterator<Item = EncodedOperation<'a>> + use<'a> {
+        let mut rest = self.body().get(self.operations_start()..).unwrap_or_default();
+        (0..self.operation_count()).map_while(move |_| {
+            let (operation, behind) = EncodedOperation::next(rest)?;
+            rest = behind;
+            Some(operation)
+        })
+    }
+
     /// Whom it concerns: its signers, and those its operations name. Somebody may come more than once.
     pub(crate) fn concerns(&self, see: &mut dyn FnMut(&Address)) {
         if let Some(transfer) = self.only_transfer() {
@@ -277,8 +288,9 @@ impl<'a> TransactionRef<'a> {
 
     /// The most events that come of it.
     pub(crate) fn events_max(&self) -> usize {
+        // That may cost a fee.
         if self.only_transfer().is_some() {
-            return 0;
+            return 1;
         }
         let each = self.operations().map(|(_, operation)| operation.events_max());
         let (all, meets) =
@@ -302,10 +314,22 @@ impl<'a> TransactionRef<'a> {
         self.operation_count() > 1 || self.names_keys() || Operation::needs_journal(operations())
     }
 
-    /// The payee of the first operation, if it has one: worth looking up ahead.
+    /// The account beside its source that the first operation changes, if it is known: worth looking up ahead.
     #[inline]
-    pub(crate) fn first_payee(&self) -> Option<Address> {
-        Operation::peek_payee(self.bytes.get(self.operations_start()..)?)
+    pub(crate) fn first_party(&self) -> Option<Address> {
+        Operation::peek_party(self.bytes.get(self.operations_start()..)?)
+    }
+
+    /// The market in which the first operation places an order for its account.
+    #[inline]
+    pub(crate) fn first_market(&self) -> Option<MarketId> {
+        Operation::peek_market(self.bytes.get(self.operations_start()..)?)
+    }
+
+    /// The entry that the first operation looks for: its owner, its id, and what kind it is.
+    #[inline]
+    pub(crate) fn first_entry(&self) -> Option<(Address, u64, EntryKind)> {
+        Operation::peek_name(self.bytes.get(self.operations_start()..)?, &self.account())
     }
 
     /// The transfer that it orders, if it orders nothing else and has one signer.

@@ -19,6 +19,7 @@ pub mod language;
 pub mod model;
 pub mod program;
 pub mod random;
+pub mod sharded;
 pub mod stream;
 
 pub mod world;

@@ -4,9 +4,9 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a test fails by panicking")]
 
 use nostro::{
-    Address, Amount, AssetId, Engine, EngineConfig, Event, Follow, FollowError, Happening, Height, Hold, Lifetime,
-    MarketId, Notice, OpenMarket, Operation, Outcome, PlaceOrder, RegisterAsset, Retention, Settle, Share, Side, Time,
-    Trade, Transaction, TransactionBuilder, TransactionRef, Transfer,
+    Address, Amount, AssetId, AssetPolicy, AssetTerms, Engine, EngineConfig, Event, Follow, FollowError, Happening,
+    Height, Hold, Lifetime, MarketId, Notice, OpenMarket, Operation, Outcome, PlaceOrder, RegisterAsset, Retention,
+    Settle, Share, Side, Time, Trade, Transaction, TransactionBuilder, TransactionRef, Transfer,
 };
 use nostro_tests::case::pay;
 use nostro_tests::directory::Directory;
@@ -62,15 +62,15 @@ fn scanned(engine: &Engine, account: &Address, from: Height) -> Vec<Heard> {
         let view = block.view().unwrap();
         let events: Vec<Event> = view.events().collect();
         let mut heard = Heard { height: block.header().height, transactions: vec![], events: vec![] };
-        let mut released = None;
+        let mut ended = None;
         for event in events.iter().filter(|event| event.position.is_none()) {
-            let is_paid = matches!(event.what, Happening::Paid { .. });
-            if matches!(event.what, Happening::HoldReleased { .. }) {
-                released = Some(*event);
+            let of_a_hold = matches!(event.what, Happening::Paid { .. } | Happening::HoldLost { .. });
+            if matches!(event.what, Happening::HoldReleased { .. } | Happening::HoldReturned { .. }) {
+                ended = Some(*event);
             }
             if event.account == *account {
                 // Whose hold it was is told once.
-                let owner = released.filter(|owner| is_paid && !heard.events.contains(owner));
+                let owner = ended.filter(|owner| of_a_hold && !heard.events.contains(owner));
                 heard.events.extend(owner);
                 heard.events.push(*event);
             }
@@ -93,8 +93,8 @@ fn scanned(engine: &Engine, account: &Address, from: Height) -> Vec<Heard> {
 
 #[test]
 fn every_account_hears_what_a_scan_of_everything_would_tell() {
-    let mut kinds = [0; 6];
-    for seed in 90_000..90_120 {
+    let mut kinds = [0; 8];
+    for seed in 90_000..90_200 {
         let directory = Directory::in_memory();
         let mut engine = open(directory.path(), EngineConfig { block_transactions_max: 9, ..trusting() });
         for steps in Program::random(seed, false).steps.chunk_by(|one, other| one.time == other.time) {
@@ -120,6 +120,8 @@ fn every_account_hears_what_a_scan_of_everything_would_tell() {
                             Happening::HoldReleased { .. } => 3,
                             Happening::OrderEnded { .. } => 4,
                             Happening::Sent { .. } => 5,
+                            Happening::Collected { .. } => 6,
+                            Happening::HoldLost { .. } => 7,
                             other => panic!("{other:?}"),
                         };
                         kinds[kind] += 1;
@@ -131,7 +133,7 @@ fn every_account_hears_what_a_scan_of_everything_would_tell() {
         }
         engine.close().unwrap();
     }
-    assert!(kinds.iter().sum::<i32>() > 100, "{kinds:?}");
+    assert!(kinds.iter().all(|&count| count > 0), "{kinds:?}");
 }
 
 #[test]
@@ -355,6 +357,8 @@ fn happened(event: &Event) -> String {
         Happening::HoldReleased { hold, amount, .. } => format!("released {amount} of hold {hold}"),
         Happening::OrderEnded { order, amount, .. } => format!("got {amount} of order {order} back"),
         Happening::Sent { amount, .. } => format!("was sent {amount}"),
+        Happening::Collected { asset, amount } => format!("collected {amount} of asset {asset}"),
+        Happening::HoldLost { hold, amount, .. } => format!("lost {amount} of hold {hold}"),
         other => format!("{other:?}"),
     };
     format!("{letter} {what}{}", if event.position.is_none() { ", in time" } else { "" })
@@ -403,13 +407,130 @@ fn everybody_hears_what_happened_to_them_and_what_their_own_orders_did() {
     };
     let (one, two) = ("X paid 3 by hold 1", "Y paid 2 by hold 1");
     let released = "A released 8 of hold 3, in time";
-    assert_eq!(of('A'), [one, two, "A got 7 of hold 2 back", released, "A got 9 of hold 4 back, in time"]);
-    assert_eq!(of('X'), [one, two, "A got 7 of hold 2 back", released, "X paid 4 by hold 3, in time"]);
+    let (back, lost) = ("A got 7 of hold 2 back", "X lost 7 of hold 2");
+    let over = "A got 9 of hold 4 back, in time";
+    assert_eq!(of('A'), [one, two, back, lost, released, over]);
+    assert_eq!(of('X'), [one, two, back, lost, released, "X paid 4 by hold 3, in time"]);
     assert_eq!(of('Y'), [two, released, "Y paid 4 by hold 3, in time"]);
-    assert_eq!(of('Z'), [""; 0]);
+    assert_eq!(of('Z'), [over, "Z lost 9 of hold 4, in time"]);
     let (traded, sent) = ("B traded 4 of order 1 at 2", "D was sent 91");
     assert_eq!(of('B'), [traded, sent, "B got 5 of order 1 back, in time"]);
     assert_eq!(of('C'), [traded]);
     assert_eq!(of('D'), [sent]);
     engine.close().unwrap();
+}
+
+/// An engine whose orders follow each other, each of which has to apply.
+struct Told {
+    _directory: Directory,
+    engine: Engine,
+    next: u64,
+}
+
+impl Told {
+    fn new() -> Self {
+        let directory = Directory::in_memory();
+        let engine = open(directory.path(), trusting());
+        Self { _directory: directory, engine, next: 0 }
+    }
+
+    fn ok(&mut self, time: u64, who: char, order: impl Into<Operation>) {
+        self.next += 1;
+        let order = Transaction::builder(named(who)).sequence(self.next).operation(named(who), order.into());
+        let order = unsigned(order.build().unwrap());
+        let receipt = self.engine.submitter().at(Time(time)).submit(&order).unwrap().wait().unwrap();
+        assert!(receipt.outcome.is_applied(), "{:?}", receipt.outcome);
+    }
+
+    /// What somebody hears, and in how many transactions.
+    fn of(&self, letter: char) -> (Vec<String>, usize) {
+        let notices: Vec<Notice> =
+            self.engine.follow(&named(letter), Height(1)).map(|notice| notice.unwrap()).collect();
+        let events = notices.iter().flat_map(|notice| notice.events().iter().map(happened));
+        (events.collect(), notices.iter().map(|notice| notice.transactions().count()).sum())
+    }
+}
+
+#[test]
+fn whoever_collects_fees_hears_of_them_and_the_sum_is_the_balance() {
+    let mut told = Told::new();
+    // A tenth of all that moves in euros goes to F, a fifth of all dollars is burnt.
+    let priced = |code: &str, collector, points| {
+        let plain = RegisterAsset::plain(code.parse().unwrap(), 0, Amount::MAX);
+        let terms = AssetTerms { fee_account: named(collector), fee_basis_points: points, ..AssetTerms::default() };
+        RegisterAsset { policy: AssetPolicy::FEE, terms: Some(Box::new(terms)), ..plain }
+    };
+    told.ok(1_000, 'I', priced("EUR", 'F', 1_000));
+    told.ok(1_000, 'I', priced("USD", 'I', 2_000));
+    for (letter, asset) in [('A', 0), ('B', 1), ('C', 1)] {
+        told.ok(1_000, 'I', pay(letter, 1_000, asset));
+    }
+    told.ok(1_000, 'A', pay('X', 100, 0));
+    // Less than costs anything.
+    told.ok(1_000, 'A', pay('X', 9, 0));
+    told.ok(1_000, 'B', pay('X', 50, 1));
+    let share = |letter| Share { payee: named(letter), parts: 1 };
+    let hold = Hold { id: 1, amount: Amount(200), payees: vec![share('X'), share('Y')], ..Hold::default() };
+    told.ok(1_000, 'A', Hold { id: 2, expiry: Some(Time(1_500)), releases_at_expiry: true, ..hold.clone() });
+    told.ok(1_000, 'A', hold);
+    told.ok(1_000, 'A', Settle { owner: named('A'), id: 1, ..Settle::default() });
+    // The market takes another fifth of what the taker gets, for G, who pays the asset's fee on that.
+    let market = OpenMarket { quote: AssetId(1), lot: 10, tick: 10, fee_basis_points: 2_000, ..OpenMarket::default() };
+    told.ok(1_000, 'M', OpenMarket { fee_account: Some(named('G')), ..market });
+    let market = told.engine.snapshot().unwrap().find_market(&named('M'), AssetId(0), AssetId(1)).unwrap();
+    let order = |id, side, price, quantity| PlaceOrder { market, id, side, price, quantity, ..PlaceOrder::default() };
+    told.ok(1_000, 'B', order(1, Side::Buy, 3, 5));
+    told.ok(1_000, 'C', order(1, Side::Buy, 2, 5));
+    told.ok(1_000, 'A', order(9, Side::Sell, 2, 10));
+    // And the hold that is over.
+    told.ok(1_501, 'A', pay('X', 5, 0));
+
+    let (of_f, in_transactions) = told.of('F');
+    let expected = ["F collected 10 of asset 0", "F collected 20 of asset 0", "F collected 10 of asset 0"];
+    assert_eq!(of_f[..3], expected);
+    assert_eq!(of_f[3..], ["F collected 20 of asset 0, in time"]);
+    // That it was named as such, the transfer, the settlement and the order.
+    assert_eq!(in_transactions, 4);
+    // 250 dollars come of 150 and 100: a fifth each is the market's, and of each of its two parts a fifth is burnt.
+    let (of_g, in_transactions) = told.of('G');
+    assert_eq!((of_g, in_transactions), (vec!["G collected 40 of asset 1".to_owned()], 2));
+    let (of_issuer, _) = told.of('I');
+    assert_eq!(of_issuer, ["I collected 10 of asset 1", "I collected 50 of asset 1"]);
+    let snapshot = told.engine.snapshot().unwrap();
+    assert_eq!(snapshot.balance(&named('F'), AssetId(0)), Amount(60));
+    assert_eq!(snapshot.balance(&named('G'), AssetId(1)), Amount(40));
+    assert_eq!(snapshot.asset(AssetId(1)).unwrap().issued, Amount(1_940));
+    told.engine.close().unwrap();
+}
+
+#[test]
+fn whoever_a_cancelled_hold_would_have_paid_hears_of_it() {
+    let mut told = Told::new();
+    told.ok(1_000, 'I', RegisterAsset::plain("EUR".parse().unwrap(), 0, Amount::MAX));
+    told.ok(1_000, 'I', pay('A', 1_000, 0));
+    let shares = |letters: &str| -> Vec<Share> {
+        letters.chars().zip(1..).map(|(letter, parts)| Share { payee: named(letter), parts }).collect()
+    };
+    let hold = |id, letters: &str, amount| Hold {
+        id,
+        amount: Amount(amount),
+        payees: shares(letters),
+        arbiter: Some(named('J')),
+        ..Hold::default()
+    };
+    let cancel = |id| Settle { owner: named('A'), id, cancels: true, ..Settle::default() };
+    // The arbiter, another payee, and an expired one that makes room for another of its id.
+    told.ok(1_000, 'A', hold(1, "XY", 9));
+    told.ok(1_000, 'J', cancel(1));
+    told.ok(1_000, 'A', hold(2, "XY", 6));
+    told.ok(1_000, 'X', Settle { amount: Amount(3), owner: named('A'), id: 2, ..Settle::default() });
+    told.ok(1_000, 'X', cancel(2));
+    told.ok(1_000, 'A', Hold { expiry: Some(Time(1_500)), ..hold(3, "XY", 30) });
+    told.ok(1_501, 'A', hold(3, "X", 1));
+    let (lost, paid) = ("Y lost 6 of hold 1", "Y paid 2 by hold 2");
+    let over = "A got 30 of hold 3 back, in time";
+    assert_eq!(told.of('Y').0, [lost, paid, "Y lost 2 of hold 2", over, "Y lost 20 of hold 3, in time"]);
+    // Whom the transactions name hears all of it.
+    assert_eq!(told.of('J').0, ["A got 9 of hold 1 back", "X lost 3 of hold 1", lost]);
+    told.engine.close().unwrap();
 }

@@ -501,7 +501,7 @@ fn every_reason_to_reject_can_be_met() {
         assert_eq!((no.code, time), (*code, Time(1_000)), "{text}");
         assert!(no.to_string().starts_with(&code.number().to_string()), "{no}");
     }
-    // Four thousand million assets are more than a test can make.
+    // Four thousand million assets are more than a test can make; `execute/full.rs` meets it where fewer are all.
     let out_of_reach = [RejectionCode::TooManyAssets];
     let met: BTreeSet<RejectionCode> = cases.iter().map(|&(code, _)| code).chain(out_of_reach).collect();
     // The rest belongs to operations, and is met in the tests that are theirs.

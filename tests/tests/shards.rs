@@ -5,11 +5,12 @@
 
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a test fails by panicking")]
 
-use nostro::{Digest, ExecutionShape, MeasuredExecution, Outcome, PlantedOrder, PreparedBlock, Rejection, Time};
+use nostro::{Digest, ExecutionShape, Outcome, PlantedOrder};
 use nostro_tests::compare::{on_model, shrink};
 use nostro_tests::language::{agrees, program, word};
-use nostro_tests::program::{Program, Step};
+use nostro_tests::program::Program;
 use nostro_tests::random::Random;
+use nostro_tests::sharded::{Run, Seen, execute};
 
 const SHARDS: [u32; 4] = [1, 2, 7, 64];
 const THREADS: [usize; 5] = [1, 2, 3, 4, 8];
@@ -18,59 +19,6 @@ const BLOCK_SIZES: [usize; 4] = [1, 2, 100, 16_384];
 #[expect(clippy::disallowed_methods, reason = "how many seeds to try isn't part of any result")]
 fn seeds(default: u64) -> u64 {
     std::env::var("NOSTRO_SEEDS").ok().map_or(default, |text| text.parse().expect("NOSTRO_SEEDS is a number"))
-}
-
-/// How a program is run.
-#[derive(Clone, Copy, Debug)]
-struct Run {
-    shape: ExecutionShape,
-    block_transactions_max: usize,
-    /// Blocks that are prepared before the first of them is executed.
-    ahead: usize,
-}
-
-impl Run {
-    const fn new(shards: u32, threads: usize, block_transactions_max: usize) -> Self {
-        // A page for each account, so that neighbours are in different shards.
-        let shape = ExecutionShape { shards, page_bits: 0, threads, planted: None };
-        Self { shape, block_transactions_max, ahead: 1 }
-    }
-}
-
-/// What can be seen of an execution.
-#[derive(Debug, PartialEq, Eq)]
-struct Seen {
-    outcomes: Vec<Outcome>,
-    /// Of each block.
-    effects: Vec<Digest>,
-    digest: Digest,
-}
-
-fn execute(program: &Program, run: Run) -> Seen {
-    let mut execution = MeasuredExecution::new(run.shape).unwrap();
-    let blocks = |steps: &[Step]| steps.chunks(run.block_transactions_max).map(<[Step]>::to_vec).collect::<Vec<_>>();
-    let blocks: Vec<Vec<Step>> = program.steps.chunk_by(|one, other| one.time == other.time).flat_map(blocks).collect();
-    let (mut outcomes, mut effects) = (Vec::new(), Vec::new());
-    for blocks in blocks.chunks(run.ahead) {
-        let prepare = |block: &Vec<Step>| -> (Time, usize, PreparedBlock) {
-            let bytes = block.iter().flat_map(|step| step.transaction.bytes()).copied().collect();
-            (block[0].time, block.len(), execution.prepare(bytes).expect("canonical"))
-        };
-        let prepared: Vec<_> = blocks.iter().map(prepare).collect();
-        for (time, count, block) in prepared {
-            let settled = execution.settle(time, &block);
-            let mut rejections: Vec<(u32, Rejection)> = settled.rejections().to_vec();
-            rejections.reverse();
-            for position in 0..u32::try_from(count).unwrap() {
-                let own = rejections.pop_if(|&mut (place, _)| place == position);
-                outcomes.push(own.map_or(Outcome::Applied, |(_, rejection)| Outcome::Rejected(rejection)));
-            }
-            assert!(rejections.is_empty(), "rejections come in order and once");
-            effects.push(settled.effects());
-            execution.reuse(settled);
-        }
-    }
-    Seen { outcomes, effects, digest: execution.digest() }
 }
 
 /// What a program does according to the model.

@@ -20,6 +20,8 @@
 
 mod effects;
 mod firsts;
+#[cfg(test)]
+mod full;
 #[cfg(feature = "measure")]
 pub(crate) mod measure;
 mod phases;
@@ -32,7 +34,7 @@ pub use sharded::PlantedOrder;
 pub(crate) use sharded::{Mode, ShardCounts, Sharding};
 
 use crate::block::Block;
-use crate::ops::{Class, Operation, Source};
+use crate::ops::{Class, EncodedOperation, Source};
 use crate::prepare::Prepared;
 use crate::roots::Changed;
 use crate::state::{Changes, Context, Leaves, Scene, Slot, State, prefetch, sweep};
@@ -161,6 +163,7 @@ fn execute_in_order(block: &Block<'_>, state: &mut State, scratch: &mut Scratch)
             if let Some(later) = run.prepared.get(place + AHEAD + 16) {
                 prefetch(later);
             }
+            bring_entries(run.prepared, place, state);
             scratch.changes.go_to(Some(position));
             if let Err(rejection) = execute(prepared, run.bytes, block.time, state, &mut scratch.changes) {
                 rejections.push((position, rejection));
@@ -169,6 +172,26 @@ fn execute_in_order(block: &Block<'_>, state: &mut State, scratch: &mut Scratch)
         }
     }
     rejections
+}
+
+/// Brings closer what transactions that are no payments need beside records of accounts: a step at a time, since each shows where the next
+/// thing lies.
+#[inline]
+fn bring_entries(prepared: &[Prepared], place: usize, state: &State) {
+    let at = |ahead: usize| prepared.get(place + ahead).filter(|ahead| ahead.payment().is_none());
+    if let Some(tag) = at(AHEAD).and_then(Prepared::entry_tag) {
+        state.prefetch_name(tag);
+    }
+    if let Some((market, owner)) = at(AHEAD).and_then(|ahead| ahead.market().zip(ahead.payer())) {
+        state.prefetch_orders(market, owner);
+    }
+    if let Some(ahead) = at(AHEAD / 4 * 3) {
+        ahead.entry_tag().into_iter().for_each(|tag| state.prefetch_entry(tag));
+        ahead.payer().into_iter().chain(ahead.payee()).for_each(|slot| state.prefetch_further(slot));
+    }
+    if let Some(tag) = at(AHEAD / 2).and_then(Prepared::entry_tag) {
+        state.prefetch_behind(tag);
+    }
 }
 
 /// Executes one transaction, the short way if it is plain.
@@ -219,12 +242,11 @@ fn apply(
     let mut context = Context::new(state, changes, journalled);
     context.within(Scene { time, account: address, further: transaction.further_signers() });
     context.expect(prepared.payee());
-    for (place, (source, operation)) in (0_u16..).zip(transaction.operations()) {
+    for (place, operation) in (0_u16..).zip(transaction.encoded_operations()) {
         context.turn_to(place);
-        let done = if source == 0 {
-            operation.apply(Source { address: &address, slot: Some(slot) }, &mut context)
-        } else {
-            apply_further(&transaction, source, operation, acting, &mut context)
+        let done = match operation.source() {
+            0 => operation.apply(Source { address: &address, slot: Some(slot) }, &mut context),
+            source => apply_further(&transaction, source, operation, acting, &mut context),
         };
         if let Err(rejection) = done {
             context.roll_back();
@@ -274,7 +296,7 @@ fn check_authorities(transaction: &TransactionRef<'_>, time: Time, state: &State
 fn apply_further(
     transaction: &TransactionRef<'_>,
     source: u8,
-    operation: Operation,
+    operation: EncodedOperation<'_>,
     acting: u32,
     context: &mut Context<'_>,
 ) -> Result<(), Rejection> {
@@ -283,6 +305,7 @@ fn apply_further(
     let slot: Option<Slot> = context.find_account(&address);
     let source_account = Source { address: &address, slot };
     if acting & (1 << source) != 0 {
+        let Some(operation) = operation.decode() else { return Ok(()) };
         return context.act(&transaction.account(), source_account, operation);
     }
     operation.apply(source_account, context)

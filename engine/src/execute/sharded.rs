@@ -26,6 +26,9 @@
 //! the payee's; a portion then reads its words and what was prepared, and one cache line per account. What threads have in common they only
 //! read. Work halves with the second thread but for what is ordered.
 
+#[cfg(test)]
+mod letters;
+
 use super::phases::{Bucket, Cursor, Lane, Phases, Portion};
 use super::{Scratch, execute};
 use crate::block::Block;
@@ -40,7 +43,7 @@ pub(crate) enum Mode {
     /// When that is likely to be quicker.
     Auto,
     /// Always, so that tests see it with any block.
-    #[cfg_attr(not(feature = "measure"), expect(dead_code, reason = "only tests and benchmarks ask for it"))]
+    #[cfg_attr(not(any(feature = "measure", test)), expect(dead_code, reason = "only tests and benchmarks ask for it"))]
     Always,
 }
 
@@ -132,7 +135,7 @@ const PORTIONS: usize = 4;
 const CHUNKS: usize = 8;
 
 /// Transactions that one thread sorts at a time at least.
-const CHUNK_MIN: usize = 512;
+const CHUNK_MIN: usize = if cfg!(test) { 2 } else { 512 };
 
 /// Executes a block; the rejections come in order.
 pub(super) fn execute_sharded(

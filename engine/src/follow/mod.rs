@@ -257,24 +257,24 @@ impl Notice {
     }
 }
 
-/// Those events before the first transaction that concern somebody; who is paid out of a hold hears whose it was.
+/// Those events before the first transaction that concern somebody; who is paid out of a hold, or isn't any more, hears whose it was.
 fn told_with_owner(events: &[Event], concerns: impl Fn(&Event) -> bool) -> Vec<Event> {
-    let mut released: Option<Event> = None;
+    let mut ended: Option<Event> = None;
     let mut told = Vec::new();
     for event in events {
-        let is_released = matches!(event.what, Happening::HoldReleased { .. });
-        if is_released {
-            released = Some(*event);
+        let is_ended = matches!(event.what, Happening::HoldReleased { .. } | Happening::HoldReturned { .. });
+        if is_ended {
+            ended = Some(*event);
         }
         if !concerns(event) {
             continue;
         }
-        if matches!(event.what, Happening::Paid { .. }) {
-            told.extend(released.take());
+        if matches!(event.what, Happening::Paid { .. } | Happening::HoldLost { .. }) {
+            told.extend(ended.take());
         }
         told.push(*event);
-        if is_released {
-            released = None;
+        if is_ended {
+            ended = None;
         }
     }
     told

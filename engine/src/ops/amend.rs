@@ -14,7 +14,7 @@ use crate::wire::{Malformed, Reader};
 pub enum Amend {
     /// Takes orders back: one to 64.
     Cancel(Vec<u64>),
-    /// Takes all of the source's orders in a market back, those of the lowest numbers first, at most 64 in one transaction.
+    /// Takes all of the source's orders in a market back, the newest first, at most 64 in one transaction.
     CancelAll(MarketId),
     /// Changes one.
     Change {
@@ -44,7 +44,7 @@ impl Amend {
             }
             Self::CancelAll(market) => {
                 context.market(*market)?;
-                for (number, order) in context.own_orders(*market, source.address, context.orders_left()) {
+                for (number, order) in context.own_orders(*market, source, context.orders_left()) {
                     context.meet();
                     context.end_order(number, &order);
                 }
@@ -52,6 +52,12 @@ impl Amend {
             }
             &Self::Change { id, price, quantity } => change(source, id, price, quantity, context),
         }
+    }
+
+    /// The first order it is about, if it names any, read from the bytes of the whole operation.
+    #[inline]
+    pub(super) fn peek_id(operation: &[u8]) -> Option<u64> {
+        super::peek_u64(operation, 8).filter(|_| operation.get(4) != Some(&1))
     }
 
     pub(super) fn encode(&self, out: &mut Vec<u8>) {
@@ -109,7 +115,7 @@ fn own(source: Source<'_>, id: u64, context: &Context<'_>) -> Result<(u32, Order
 
 fn change(source: Source<'_>, id: u64, price: u64, quantity: u64, context: &mut Context<'_>) -> Result<(), Rejection> {
     let (number, before) = own(source, id, context)?;
-    let mut market = context.market(before.market)?;
+    let mut market = *context.market(before.market)?;
     let (asset, old) = market.given(before.side, before.quantity, before.price);
     let (_, new) = market.given(before.side, quantity, price);
     let (old, new) = (old.unwrap_or(Amount::ZERO), new.unwrap_or(Amount::MAX));
@@ -127,7 +133,7 @@ fn change(source: Source<'_>, id: u64, price: u64, quantity: u64, context: &mut 
     if more != Amount::ZERO {
         context.set_aside(slot, asset, more);
     } else {
-        context.give_back(source.address, asset, Amount(old.0.saturating_sub(new.0)));
+        context.give_back(source, asset, Amount(old.0.saturating_sub(new.0)));
     }
     Ok(())
 }

@@ -46,7 +46,7 @@ impl Hold {
         let asset = context.asset(self.asset)?;
         for share in &self.payees {
             if asset.has_policy() {
-                context.check_policy(&asset, self.asset, source.address, &share.payee)?;
+                context.check_policy(asset, self.asset, source.address, &share.payee)?;
             }
         }
         if self.payees.iter().any(|share| share.payee == *source.address) {
@@ -79,6 +79,12 @@ impl Hold {
         context.open_entry(hold.into())?;
         context.set_aside(owner, asset, amount);
         Ok(())
+    }
+
+    /// Its id, read from the bytes of the whole operation.
+    #[inline]
+    pub(super) fn peek_id(operation: &[u8]) -> Option<u64> {
+        super::peek_u64(operation, 16)
     }
 
     pub(super) fn encode(&self, out: &mut Vec<u8>) {

@@ -41,8 +41,8 @@ pub use require::Require;
 pub use settle::Settle;
 pub use transfer::{GrantName, Transfer};
 
-use crate::state::Context;
-use crate::types::{Address, AssetId, Rejection};
+use crate::state::{Context, GrantState, HoldState, Name, OrderState};
+use crate::types::{Address, AssetId, MarketId, Rejection};
 use crate::wire::{Malformed, Reader};
 
 /// One line of the table of operations.
@@ -78,6 +78,20 @@ macro_rules! operations {
             pub(crate) fn apply(self, source: Source<'_>, context: &mut Context<'_>) -> Result<(), Rejection> {
                 match self {
                     $(Self::$name(order) => order.apply(source, context),)*
+                }
+            }
+
+            /// Does the one that has these fields, which were read before. The same without a value as large as the largest.
+            #[inline]
+            fn apply_fields(
+                code: u8,
+                fields: &mut Reader<'_>,
+                source: Source<'_>,
+                context: &mut Context<'_>,
+            ) -> Result<(), Rejection> {
+                match code {
+                    $($name::CODE => $name::decode(fields).map_or(Ok(()), |order| order.apply(source, context)),)*
+                    _ => Ok(()),
                 }
             }
 
@@ -141,6 +155,49 @@ operations! {
     OpenMarket(OpenMarket::BYTES, OpenMarket::BYTES),
 }
 
+/// An operation as it lies in a transaction whose operations were all read before.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct EncodedOperation<'a> {
+    bytes: &'a [u8],
+}
+
+impl<'a> EncodedOperation<'a> {
+    /// The operation that these bytes begin with, and what lies behind it.
+    #[inline]
+    pub(crate) fn next(bytes: &'a [u8]) -> Option<(Self, &'a [u8])> {
+        let words = u16::from_le_bytes(*bytes.get(2..)?.first_chunk()?);
+        let (bytes, rest) = bytes.split_at_checked(usize::from(words) * 8)?;
+        Some((Self { bytes }, rest))
+    }
+
+    /// The place of its source among the signers.
+    #[inline]
+    pub(crate) fn source(self) -> u8 {
+        self.bytes.get(1).copied().unwrap_or(0)
+    }
+
+    /// Does it. After an `Err` the caller rolls back what it has done.
+    #[inline]
+    pub(crate) fn apply(self, source: Source<'_>, context: &mut Context<'_>) -> Result<(), Rejection> {
+        let code = self.bytes.first().copied().unwrap_or(0);
+        Operation::apply_fields(code, &mut Reader::new(self.bytes.get(4..).unwrap_or_default()), source, context)
+    }
+
+    /// The same as a value.
+    pub(crate) fn decode(self) -> Option<Operation> {
+        Operation::decode(&mut Reader::new(self.bytes), u8::MAX).ok().map(|(_, operation)| operation)
+    }
+}
+
+/// What gives an entry of its kind its name, by owner and id.
+pub(crate) type EntryKind = for<'a> fn(&'a Address, u64) -> Name<'a>;
+
+/// Number of eight bytes at an offset.
+#[inline]
+fn peek_u64(operation: &[u8], offset: usize) -> Option<u64> {
+    operation.get(offset..)?.first_chunk().map(|bytes| u64::from_le_bytes(*bytes))
+}
+
 /// How much it takes to order an operation.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Class {
@@ -158,13 +215,38 @@ fn line(code: u8) -> Option<&'static OperationKind> {
 }
 
 impl Operation {
-    /// The account a credit goes to, if the operation these bytes begin with has one; nothing else of it is read.
+    /// The account beside its source which the operation these bytes begin with is most likely to change; nothing else of it is read.
     #[inline]
-    pub(crate) fn peek_payee(operation: &[u8]) -> Option<Address> {
+    pub(crate) fn peek_party(operation: &[u8]) -> Option<Address> {
         match *operation.first()? {
             Transfer::CODE => Transfer::peek_payee(operation),
+            Settle::CODE => Settle::peek_name(operation).map(|(owner, _)| owner),
             _ => None,
         }
+    }
+
+    /// The entry that it looks for, if it is one of the account's or says whose it is: its owner, its id, and what kind it is.
+    #[inline]
+    pub(crate) fn peek_name(operation: &[u8], account: &Address) -> Option<(Address, u64, EntryKind)> {
+        let own = |id| Some((*account, id));
+        let (code, source) = (*operation.first()?, *operation.get(1)?);
+        let (named, kind): (_, EntryKind) = match code {
+            Transfer::CODE => (Transfer::peek_grant(operation), GrantState::name),
+            Settle::CODE => (Settle::peek_name(operation), HoldState::name),
+            // What follows is of a further signer's.
+            _ if source != 0 => return None,
+            Hold::CODE => (own(Hold::peek_id(operation)?), HoldState::name),
+            PlaceOrder::CODE => (own(PlaceOrder::peek_id(operation)?), OrderState::name),
+            Amend::CODE => (own(Amend::peek_id(operation)?), OrderState::name),
+            _ => return None,
+        };
+        named.map(|(owner, id)| (owner, id, kind))
+    }
+
+    /// The market in which it places an order.
+    #[inline]
+    pub(crate) fn peek_market(operation: &[u8]) -> Option<MarketId> {
+        if *operation.first()? == PlaceOrder::CODE { PlaceOrder::peek_market(operation) } else { None }
     }
 
     /// Whom it names beside its source: payees, parties, subjects, owners of what it is about.
@@ -215,11 +297,14 @@ impl Operation {
     /// The most events that come of it by itself, and whether it meets orders.
     pub(crate) const fn events_max(&self) -> (usize, bool) {
         match self {
-            Self::Transfer(_) => (1, false),
-            // It may end one of the same id: that goes back, or on to four payees.
-            Self::Hold(_) => (5, false),
-            Self::Settle(_) => (4, false),
-            Self::PlaceOrder(_) => (1, true),
+            // What it has paid, and its fee.
+            Self::Transfer(_) => (2, false),
+            // It may end one of the same id: that goes back, or on to four payees with a fee.
+            Self::Hold(_) => (6, false),
+            // Four payees, and a fee or the owner.
+            Self::Settle(_) => (5, false),
+            // It may end one of its own; each asset has its fees and the market has its own.
+            Self::PlaceOrder(_) => (4, true),
             Self::Amend(_) => (0, true),
             _ => (0, false),
         }

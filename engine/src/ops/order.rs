@@ -40,7 +40,7 @@ impl PlaceOrder {
     pub(crate) const BYTES: usize = 64;
 
     pub(super) fn apply(&self, source: Source<'_>, context: &mut Context<'_>) -> Result<(), Rejection> {
-        let market = context.market(self.market)?;
+        let market = *context.market(self.market)?;
         context.check_trader(&market, source.address)?;
         let (asset, given) = market.given(self.side, self.quantity, self.price);
         let worst = given.unwrap_or(Amount::MAX);
@@ -59,6 +59,7 @@ impl PlaceOrder {
         let mut taking = Taking { market, left: self.quantity, budget: self.budget, is_cut: false };
         if self.lifetime != Lifetime::PostOnly {
             self.take(source, &mut taking, context)?;
+            context.tell_collected();
         }
         self.wait(source, asset, &mut taking, context)
     }
@@ -78,7 +79,7 @@ impl PlaceOrder {
             match self.self_trade {
                 SelfTrade::CancelTaking if is_own => break,
                 SelfTrade::CancelWaiting if is_own => {}
-                _ if !context.counts(&order) => {}
+                _ if !context.counts(order) => {}
                 _ => left = left.saturating_sub(order.quantity),
             }
         }
@@ -149,11 +150,23 @@ impl PlaceOrder {
                 priority: taking.market.take_priority(),
                 expiry: self.expiry,
             };
-            context.open_entry(order.into())?;
+            context.open_owned_entry(order.into(), Some(slot))?;
             context.set_aside(slot, asset, given.unwrap_or(Amount::ZERO));
         }
         context.set_market(self.market, taking.market);
         Ok(())
+    }
+
+    /// Its id, read from the bytes of the whole operation.
+    #[inline]
+    pub(super) fn peek_id(operation: &[u8]) -> Option<u64> {
+        super::peek_u64(operation, 16)
+    }
+
+    /// Its market, read in the same way.
+    #[inline]
+    pub(super) fn peek_market(operation: &[u8]) -> Option<MarketId> {
+        operation.get(8..)?.first_chunk().map(|bytes| MarketId(u32::from_le_bytes(*bytes)))
     }
 
     pub(super) fn encode(&self, out: &mut Vec<u8>) {

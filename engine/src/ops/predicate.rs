@@ -29,6 +29,7 @@ use crate::state::Context;
 use crate::types::{Address, Amount, AssetId, Comparison, RecordKind, Time};
 use crate::wire::{Malformed, Reader};
 use sha2::{Digest as _, Sha256};
+use std::borrow::Cow;
 
 const NODES_MAX: u8 = 16;
 const DEPTH_MAX: u8 = 4;
@@ -36,7 +37,7 @@ const DEPTH_MAX: u8 = 4;
 /// A condition on the ledger; see the table in the documentation of `docs/wire.md`. Limits are checked when it becomes part of a
 /// transaction: at most 16 nodes, at most four deep.
 #[derive(Clone, PartialEq, Eq)]
-pub struct Predicate(Box<[u8]>);
+pub struct Predicate(Cow<'static, [u8]>);
 
 impl Default for Predicate {
     fn default() -> Self {
@@ -48,13 +49,14 @@ impl Predicate {
     fn node(tag: u8, fields: &[&[u8]]) -> Self {
         let mut bytes = vec![tag];
         fields.iter().for_each(|field| bytes.extend_from_slice(field));
-        Self(bytes.into())
+        Self(Cow::Owned(bytes))
     }
 
     /// Holds always.
     #[must_use]
-    pub fn always() -> Self {
-        Self::node(0, &[])
+    pub const fn always() -> Self {
+        // By far the most frequent: it needs no memory.
+        Self(Cow::Borrowed(&[0]))
     }
 
     /// Holds from this time on.
@@ -136,7 +138,7 @@ impl Predicate {
 
     /// Its canonical bytes.
     #[must_use]
-    pub const fn bytes(&self) -> &[u8] {
+    pub fn bytes(&self) -> &[u8] {
         &self.0
     }
 
@@ -145,7 +147,8 @@ impl Predicate {
         let mut scan = reader.clone();
         let mut nodes = 0;
         check(&mut scan, 1, &mut nodes)?;
-        Ok(Self(reader.bytes(scan.offset() - reader.offset())?.into()))
+        let bytes = reader.bytes(scan.offset() - reader.offset())?;
+        Ok(if bytes == [0] { Self::always() } else { Self(Cow::Owned(bytes.to_vec())) })
     }
 
     /// Whether it holds; if not, the node that decides, counted in preorder.

@@ -71,7 +71,7 @@ impl Settle {
             let beyond = u64::try_from(beyond).unwrap_or(u64::MAX);
             return Err(Rejection::new(RejectionCode::ExceedsHold, beyond));
         }
-        context.release(number, &hold, amount, drawn.map(|_| self.amount))
+        context.release((number, &hold), source, amount, drawn.map(|_| self.amount))
     }
 
     /// How much was drawn by vouchers before, if one is brought; whether it is good, and whether one has to be brought.
@@ -110,6 +110,13 @@ impl Settle {
         };
         let met = predicate.holds(context, self.preimage.as_deref());
         met.map_err(|node| Rejection::new(RejectionCode::ConditionUnmet, u64::from(node)))
+    }
+
+    /// Whose hold it is and which, read from the bytes of the whole operation.
+    #[inline]
+    pub(super) fn peek_name(operation: &[u8]) -> Option<(Address, u64)> {
+        let owner = operation.get(8..)?.first_chunk().copied().map(Address)?;
+        Some((owner, super::peek_u64(operation, 40)?))
     }
 
     pub(super) fn encode(&self, out: &mut Vec<u8>) {

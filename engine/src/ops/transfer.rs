@@ -49,7 +49,7 @@ impl Transfer {
 
     #[inline]
     pub(super) fn apply(&self, source: Source<'_>, context: &mut Context<'_>) -> Result<(), Rejection> {
-        let asset = context.asset(self.asset)?;
+        let asset = *context.asset(self.asset)?;
         if self.up_to || self.grant.is_some() || asset.has_policy() {
             return self.pay_by_rules(&asset, source, context);
         }
@@ -133,6 +133,7 @@ impl Transfer {
         if self.up_to {
             context.tell_sent(self.payee, self.asset, amount);
         }
+        context.tell_collected();
         Ok(())
     }
 
@@ -204,6 +205,9 @@ impl Transfer {
         if collects {
             context.credit(collector, self.asset, fee);
         }
+        if fee != Amount::ZERO {
+            context.collect(fee_account, self.asset, fee);
+        }
         if burnt != Amount::ZERO {
             context.set_issued(self.asset, Amount(asset.issued.0.saturating_sub(burnt.0)));
         }
@@ -229,6 +233,14 @@ impl Transfer {
     #[inline]
     pub(super) fn peek_payee(operation: &[u8]) -> Option<Address> {
         operation.get(Self::BYTES - 32..)?.first_chunk().copied().map(Address)
+    }
+
+    /// The grant it is by, read in the same way.
+    #[inline]
+    pub(super) fn peek_grant(operation: &[u8]) -> Option<(Address, u64)> {
+        let owner = operation.get(Self::BYTES..)?.first_chunk().copied().map(Address)?;
+        let flags = *operation.get(Self::BYTES - 60)?;
+        (flags & Self::HAS_GRANT != 0).then_some((owner, super::peek_u64(operation, Self::BYTES + 32)?))
     }
 
     pub(super) fn encode(&self, out: &mut Vec<u8>) {

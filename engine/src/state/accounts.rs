@@ -37,7 +37,7 @@ pub(super) struct Accounts {
 
 impl Accounts {
     pub(super) fn new(layout: Layout, arena: Arena) -> Self {
-        let shards = (0..layout.shards()).map(|_| Shard::new(layout)).collect();
+        let shards = (0..layout.shards()).map(|_| Shard::new(layout, &arena)).collect();
         let addresses = Arc::new(Addresses::new(arena.clone()));
         Self { shards, addresses, layout, len: 0, max: u32::MAX, watches: Vec::new(), arena }
     }
@@ -116,6 +116,15 @@ impl Accounts {
         let place = self.layout.place(slot);
         if let Some(shard) = self.shards.get(place.shard) {
             shard.prefetch(place);
+        }
+    }
+
+    /// Brings further balances closer, when the record is at hand.
+    #[inline]
+    pub(super) fn prefetch_further(&self, slot: Slot) {
+        let place = self.layout.place(slot);
+        if let Some(shard) = self.shards.get(place.shard) {
+            shard.prefetch_further(place);
         }
     }
 

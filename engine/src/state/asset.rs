@@ -4,8 +4,12 @@ use super::account::NO_ASSET;
 use super::chunks::Chunks;
 use super::load::Unloadable;
 use super::pages::{Pages, SharedPages};
+use crate::arena::Arena;
 use crate::types::{Address, Amount, AssetCode, AssetId, AssetPolicy, Rejection, RejectionCode};
 use crate::wire::Reader;
+
+/// As many as have a number. Tests can fill fewer.
+pub(crate) const ASSETS_MAX: u32 = if cfg!(test) { 1 << 16 } else { NO_ASSET.0 };
 
 /// What is known of an asset.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -90,8 +94,8 @@ pub(super) struct Assets {
 }
 
 impl Assets {
-    pub(super) fn new() -> Self {
-        Self { records: Pages::new(), by_code: ByCode::default() }
+    pub(super) fn new(arena: Arena) -> Self {
+        Self { records: Pages::new(arena), by_code: ByCode::default() }
     }
 
     pub(super) const fn len(&self) -> u32 {
@@ -108,7 +112,7 @@ impl Assets {
     }
 
     pub(super) fn push(&mut self, asset: Asset) -> Option<AssetId> {
-        if self.records.len() == NO_ASSET.0 {
+        if self.records.len() == ASSETS_MAX {
             return None;
         }
         let id = self.records.push(Some(asset)).map(AssetId)?;

@@ -5,7 +5,7 @@
 //! everything before it changes anything.
 
 use super::account::Balance;
-use super::entries::Place;
+use super::entries::{Before, Entry, MarketState};
 use super::facts::Scene;
 use super::slots::SlotSet;
 use super::{Asset, Slot, State};
@@ -21,6 +21,8 @@ pub(crate) struct Changes {
     pub events: Vec<u8>,
     /// The place in the block of the transaction at hand; `None` before the first.
     position: Option<u32>,
+    /// Fees of the operation at hand that nobody was told of yet: whose, in what, how much.
+    collected: Vec<(Address, AssetId, Amount)>,
     /// Memory of a journal.
     journal: Vec<Undo>,
     /// By asset: the sum of all changes of balances less the change of what is issued, modulo 2¹²⁸. Zero when money is conserved.
@@ -40,7 +42,7 @@ impl Changes {
             Undo::Issued { asset, .. } | Undo::Asset { asset } | Undo::AssetChange { asset, .. } => {
                 self.assets.insert(asset.0);
             }
-            Undo::Entry { number, .. } => self.entries.insert(*number),
+            Undo::Opened { number, .. } | Undo::Entry { number, .. } => self.entries.insert(*number),
         }
     }
 
@@ -143,7 +145,8 @@ pub(super) enum Undo {
     Account { address: Address, slot: Slot },
     Asset { asset: AssetId },
     AssetChange { asset: AssetId, before: Box<Asset> },
-    Entry { number: u32, before: Place, has_grown: bool },
+    Opened { number: u32, has_grown: bool },
+    Entry { number: u32, before: Box<Before> },
 }
 
 #[derive(Debug)]
@@ -188,6 +191,27 @@ impl<'a> Context<'a> {
         self.tell(payee, Happening::Sent { asset, amount });
     }
 
+    /// Enters a fee that somebody got. Of one asset it is one sum however often it came.
+    pub(crate) fn collect(&mut self, account: Address, asset: AssetId, amount: Amount) {
+        if amount == Amount::ZERO {
+            return;
+        }
+        let collected = &mut self.changes.collected;
+        match collected.iter_mut().find(|(whose, what, _)| (*whose, *what) == (account, asset)) {
+            // All of it is part of what is issued.
+            Some((_, _, sum)) => sum.0 = sum.0.saturating_add(amount.0),
+            None => collected.push((account, asset, amount)),
+        }
+    }
+
+    /// Tells whoever got fees how much they were, in the order in which they first came.
+    pub(crate) fn tell_collected(&mut self) {
+        while !self.changes.collected.is_empty() {
+            let (account, asset, amount) = self.changes.collected.remove(0);
+            self.tell(account, Happening::Collected { asset, amount });
+        }
+    }
+
     /// Where the events are now, to go back to if what follows comes to nothing.
     pub(super) const fn told(&self) -> usize {
         self.changes.events.len()
@@ -195,6 +219,7 @@ impl<'a> Context<'a> {
 
     pub(super) fn untell(&mut self, told: usize) {
         self.changes.events.truncate(told);
+        self.changes.collected.clear();
     }
 
     /// Spares the search for an account that was looked up ahead.
@@ -211,9 +236,9 @@ impl<'a> Context<'a> {
 
     /// What is known of an asset.
     #[inline]
-    pub(crate) fn asset(&self, asset: AssetId) -> Result<Asset, Rejection> {
+    pub(crate) fn asset(&self, asset: AssetId) -> Result<&Asset, Rejection> {
         let missing = Rejection::new(RejectionCode::NoAsset, u64::from(asset.0));
-        self.state.assets.get(asset).copied().ok_or(missing)
+        self.state.assets.get(asset).ok_or(missing)
     }
 
     /// The account a source pays from and what it has left afterwards.
@@ -236,7 +261,7 @@ impl<'a> Context<'a> {
 
     /// The slot of an account, if it has come into being.
     pub(crate) fn find_account(&self, address: &Address) -> Option<Slot> {
-        self.state.find(address)
+        self.expected.filter(|&slot| self.state.accounts.is_at(address, slot)).or_else(|| self.state.find(address))
     }
 
     /// The slot of an account, which comes into being if it hasn't.
@@ -303,6 +328,27 @@ impl<'a> Context<'a> {
         }
     }
 
+    /// Changes what stands in a place, or frees it.
+    pub(crate) fn set_entry(&mut self, number: u32, after: Option<Entry>) {
+        let before = self.state.entries.change(number, after);
+        match &mut self.journal {
+            Some(journal) => journal.push(Undo::Entry { number, before: Box::new(before) }),
+            None => self.changes.entries.insert(number),
+        }
+    }
+
+    /// Changes a market.
+    pub(super) fn change_market(&mut self, number: u32, after: MarketState) {
+        if self.journal.is_none()
+            && let Some(market) = self.state.entries.market_mut(number)
+        {
+            *market = after;
+            self.changes.entries.insert(number);
+        } else {
+            self.set_entry(number, Some(after.into()));
+        }
+    }
+
     #[inline]
     pub(super) fn record(&mut self, undo: Undo) {
         match &mut self.journal {
@@ -323,6 +369,7 @@ impl<'a> Context<'a> {
     pub(crate) fn roll_back(self) {
         let Self { state, changes, journal, events_before, .. } = self;
         changes.events.truncate(events_before);
+        changes.collected.clear();
         let mut journal = journal.unwrap_or_default();
         for undo in journal.drain(..).rev() {
             match undo {
@@ -343,12 +390,13 @@ impl<'a> Context<'a> {
                 }
                 Undo::Asset { .. } => state.assets.pop(),
                 Undo::AssetChange { asset, before } => state.assets.set(asset, *before),
-                Undo::Entry { number, before, has_grown } => {
-                    state.entries.set(number, before);
+                Undo::Opened { number, has_grown } => {
+                    let _ = state.entries.change(number, None);
                     if has_grown {
                         state.entries.shrink();
                     }
                 }
+                Undo::Entry { number, before } => state.entries.set_back(number, *before),
             }
         }
         if journal.capacity() > changes.journal.capacity() {

@@ -1,5 +1,6 @@
 //! What operations ask of the table of entries, and how they change it.
 
+use super::Slot;
 use super::asset::Asset;
 use super::context::{Context, Undo};
 use super::entries::{Entry, HolderState, Record, Terms};
@@ -214,23 +215,22 @@ impl Context<'_> {
 
     /// Enters something under the lowest free number.
     pub(crate) fn open_entry(&mut self, entry: Entry) -> Result<u32, Rejection> {
-        let full = Rejection::new(RejectionCode::TooManyEntries, u64::from(self.state.entries.len()));
-        let (number, has_grown) = self.state.entries.open(entry).ok_or(full)?;
-        self.record(Undo::Entry { number, before: None, has_grown });
-        Ok(number)
+        self.open_owned_entry(entry, None)
     }
 
-    /// Changes what stands in a place, or frees it.
-    pub(crate) fn set_entry(&mut self, number: u32, after: Option<Entry>) {
-        let before = self.state.entries.change(number, after);
-        self.record(Undo::Entry { number, before, has_grown: false });
+    /// The same; an order is of the account with this slot.
+    pub(crate) fn open_owned_entry(&mut self, entry: Entry, owner: Option<Slot>) -> Result<u32, Rejection> {
+        let full = Rejection::new(RejectionCode::TooManyEntries, u64::from(self.state.entries.len()));
+        let (number, has_grown) = self.state.entries.open(entry, owner).ok_or(full)?;
+        self.record(Undo::Opened { number, has_grown });
+        Ok(number)
     }
 }
 
 /// The most that is taken out of the table at one time.
 const OVER_MAX: usize = 256;
-/// The most events that come of it: a hold goes on to four payees.
-pub(crate) const SWEEP_EVENTS_MAX: usize = 5 * OVER_MAX;
+/// The most events that come of it: a hold goes on to four payees, and somebody collects the fees.
+pub(crate) const SWEEP_EVENTS_MAX: usize = 6 * OVER_MAX;
 
 /// What is over at the first transaction of a new time is taken out of the table, in order of its end and its number.
 pub(crate) fn sweep(context: &mut Context<'_>) {

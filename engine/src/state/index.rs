@@ -17,6 +17,7 @@
 //! Looking up thousands costs least in groups: hash and prefetch the bucket, match and prefetch the address, compare.
 
 use super::addresses::Addresses;
+use super::entries::Name;
 use super::prefetch::prefetch;
 use super::siphash::{self, Key};
 use crate::arena::{Arena, Piece};
@@ -206,6 +207,11 @@ impl Index {
         Ok(Self { secret: Secret::new()?, tables: (0..TABLES).map(|_| table()).collect(), generation: 0, arena })
     }
 
+    /// The secret.
+    pub(super) const fn key(&self) -> Key {
+        self.secret.0
+    }
+
     #[inline]
     pub(crate) fn hash(&self, address: &Address) -> Hash {
         self.secret.hash(address)
@@ -292,6 +298,11 @@ impl IndexBuilder {
         Ok(Self { secret: Secret::new()?, entries: vec![Vec::new(); TABLES] })
     }
 
+    /// The secret.
+    pub(super) const fn key(&self) -> Key {
+        self.secret.0
+    }
+
     /// Enters an address. Slots ascend.
     #[inline]
     pub(crate) fn push(&mut self, address: &Address, slot: Slot) {
@@ -339,6 +350,11 @@ pub(crate) struct Resolver {
 impl Resolver {
     pub(super) const fn new(index: SharedIndex, addresses: Arc<Addresses>) -> Self {
         Self { index, addresses }
+    }
+
+    /// By which an entry of this name is looked for.
+    pub(crate) fn tag(&self, name: &Name<'_>) -> u64 {
+        name.tag(self.index.secret.0)
     }
 
     /// Slots of a group of addresses, in three passes so that no look-up waits for another. `slots` is as long as `addresses`.

@@ -53,7 +53,9 @@ impl StateLoader {
     pub(crate) fn new() -> std::io::Result<Self> {
         let arena = Arena::default();
         let accounts = Accounts::new(Layout::DEFAULT, arena.clone());
-        Ok(Self { accounts, assets: Assets::new(), entries: Entries::new(), index: IndexBuilder::new()?, arena })
+        let index = IndexBuilder::new()?;
+        let (assets, entries) = (Assets::new(arena.clone()), Entries::new(index.key(), &arena));
+        Ok(Self { accounts, assets, entries, index, arena })
     }
 
     /// Takes `count` accounts that fill these bytes.
@@ -98,8 +100,9 @@ impl StateLoader {
 
     /// The state of everything taken.
     pub(crate) fn finish(self) -> State {
-        let Self { accounts, assets, entries, index, arena } = self;
+        let Self { accounts, assets, mut entries, index, arena } = self;
         let (index, issuers) = (index.build(arena), Issuers::default());
+        entries.fill_books(|owner| index.find(index.hash(owner), |slot| accounts.is_at(owner, slot)));
         let state = State { accounts, index, assets, entries, time: Time(0), issuers };
         state.settle_accounts();
         state

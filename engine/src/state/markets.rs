@@ -2,6 +2,7 @@
 
 use super::context::Context;
 use super::entries::{Entry, MarketState, OrderState};
+use super::promises::Pot;
 use crate::ops::Source;
 use crate::types::{Address, Amount, AssetId, Happening, MarketId, Rejection, RejectionCode, Side};
 
@@ -10,9 +11,9 @@ pub(crate) const ORDERS_MET_MAX: usize = 64;
 
 impl Context<'_> {
     /// A market by its number.
-    pub(crate) fn market(&self, market: MarketId) -> Result<MarketState, Rejection> {
+    pub(crate) fn market(&self, market: MarketId) -> Result<&MarketState, Rejection> {
         match self.state.entries.get(market.0) {
-            Some(Entry::Market(state)) => Ok(*state),
+            Some(Entry::Market(state)) => Ok(state),
             _ => Err(Rejection::new(RejectionCode::NoMarket, u64::from(market.0))),
         }
     }
@@ -24,9 +25,8 @@ impl Context<'_> {
 
     /// Writes what has changed of a market.
     pub(crate) fn set_market(&mut self, market: MarketId, after: MarketState) {
-        let before = self.market(market).ok();
-        if before.is_some_and(|before| before != after) {
-            self.set_entry(market.0, Some(after.into()));
+        if self.market(market).is_ok_and(|before| *before != after) {
+            self.change_market(market.0, after);
         }
     }
 
@@ -35,7 +35,7 @@ impl Context<'_> {
         for id in [market.base, market.quote] {
             let asset = self.asset(id)?;
             if asset.has_policy() {
-                self.check_policy(&asset, id, trader, trader)?;
+                self.check_policy(asset, id, trader, trader)?;
             }
         }
         Ok(())
@@ -71,14 +71,13 @@ impl Context<'_> {
     }
 
     /// The orders that wait on a side, the best first, whether they count or not.
-    pub(crate) fn orders(&self, market: MarketId, side: Side) -> impl Iterator<Item = OrderState> {
-        self.state.entries.waiting(market, side).filter_map(|number| self.order_numbered(number))
+    pub(crate) fn orders(&self, market: MarketId, side: Side) -> impl Iterator<Item = &OrderState> {
+        self.state.entries.waiting(market, side)
     }
 
     /// The best of them, with its number.
     pub(crate) fn first_order(&self, market: MarketId, side: Side) -> Option<(u32, OrderState)> {
-        let number = self.state.entries.waiting(market, side).next()?;
-        Some((number, self.order_numbered(number)?))
+        self.state.entries.first_waiting(market, side).map(|(number, order)| (number, *order))
     }
 
     /// Refuses a price at which an order would trade. What no longer counts is taken out of the book as it is met.
@@ -109,16 +108,20 @@ impl Context<'_> {
         self.met = self.met.saturating_add(1);
     }
 
-    /// Some orders of an account in a market, by number.
-    pub(crate) fn own_orders(&self, market: MarketId, owner: &Address, most: usize) -> Vec<(u32, OrderState)> {
-        let orders = self.state.entries.owned(market, owner);
-        let orders = orders.filter_map(|number| Some((number, self.order_numbered(number)?)));
-        orders.filter(|(_, order)| order.owner == *owner).take(most).collect()
+    /// The newest orders of an account in a market, the newest first.
+    pub(crate) fn own_orders(&self, market: MarketId, owner: Source<'_>, most: usize) -> Vec<(u32, OrderState)> {
+        let Some(slot) = owner.slot else { return Vec::new() };
+        self.state.entries.owned(market, slot).take(most).map(|(number, order)| (number, *order)).collect()
+    }
+
+    /// The account whose order this is.
+    fn owner_of<'b>(&self, number: u32, order: &'b OrderState) -> Source<'b> {
+        Source { address: &order.owner, slot: self.state.entries.owner_slot(number) }
     }
 
     /// Whether an order that waits can trade now: it isn't over, and nothing stands against its owner trading.
     pub(crate) fn counts(&self, order: &OrderState) -> bool {
-        let allowed = |market: MarketState| self.check_trader(&market, &order.owner).is_ok();
+        let allowed = |market: &MarketState| self.check_trader(market, &order.owner).is_ok();
         !self.is_over(order.expiry) && self.market(order.market).is_ok_and(allowed)
     }
 
@@ -130,16 +133,17 @@ impl Context<'_> {
 
     /// The same for an owner who knows; gives what was set aside.
     pub(crate) fn take_back(&mut self, number: u32, order: &OrderState) -> (AssetId, Amount) {
+        let owner = self.owner_of(number, order);
         self.set_entry(number, None);
         // An order waits in a market, which is for ever.
         let Ok(market) = self.market(order.market) else { return (AssetId(0), Amount::ZERO) };
         let (asset, given) = market.given(order.side, order.quantity, order.price);
         let amount = given.unwrap_or(Amount::ZERO);
-        self.give_back(&order.owner, asset, amount);
+        self.give_back(owner, asset, amount);
         (asset, amount)
     }
 
-    /// Trades some lots between the source, who takes, and an order that waits; gives the quote that was paid.
+    /// Trades some lots between the source, who takes, and an order that waits; gives the quote that was paid. Who got fees is yet to be told.
     pub(crate) fn trade(
         &mut self,
         market: &mut MarketState,
@@ -155,22 +159,22 @@ impl Context<'_> {
             Side::Sell => (market.quote, quote, market.base, base),
             Side::Buy => (market.base, base, market.quote, quote),
         };
-        let (slot, _) = self.payer(taker, given, given_amount)?;
+        self.payer(taker, given, given_amount)?;
         let left = order.quantity.saturating_sub(quantity);
         let rest = (left > 0).then(|| OrderState { quantity: left, ..*order }.into());
+        let owner = self.owner_of(number, order);
         self.set_entry(number, rest);
-        self.set_aside(slot, given, given_amount);
-        let (given_asset, got_asset) = (self.asset(given)?, self.asset(got)?);
-        self.deliver(&given_asset, given, taker.address, &order.owner, given_amount)?;
+        self.deliver(given, (taker, Pot::Available), owner, given_amount)?;
         // Rounded down; neither product leaves the range, since the points are at most 10,000.
         let points = u128::from(market.fee_basis_points);
         let fee =
             (got_amount.0 / 10_000).saturating_mul(points).saturating_add(got_amount.0 % 10_000 * points / 10_000);
         let kept = Amount(got_amount.0.saturating_sub(fee));
-        self.deliver(&got_asset, got, &order.owner, taker.address, kept)?;
+        self.deliver(got, (owner, Pot::Held), taker, kept)?;
         if fee > 0 {
-            let got_asset = self.asset(got)?;
-            self.deliver(&got_asset, got, &order.owner, &market.fee_account, Amount(fee))?;
+            let collector = Source { address: &market.fee_account, slot: None };
+            let collected = self.deliver(got, (owner, Pot::Held), collector, Amount(fee))?;
+            self.collect(market.fee_account, got, collected);
         }
         let &OrderState { market: id, id: own, price, .. } = order;
         self.tell(order.owner, Happening::Traded { market: id, order: own, price, quantity });

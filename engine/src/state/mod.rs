@@ -47,6 +47,7 @@ mod window;
 pub(crate) use account::Balance;
 pub use asset::Asset;
 pub(crate) use context::{Changes, Context, Flows};
+pub(crate) use entries::Name;
 pub use entries::{
     AuthorityState, Channel, GrantState, HoldState, HolderState, MarketState, OrderState, Record, Share,
 };
@@ -62,10 +63,14 @@ pub(crate) use snapshot::StateSnapshot;
 pub(crate) use tree::{ChangedNodes, Kept, Keys, RootParts, StateTree, levels_above};
 
 use crate::arena::Arena;
-use crate::types::{Address, Amount, AssetId, Rejection, RejectionCode, Time};
+use crate::types::{Address, Amount, AssetId, MarketId, Rejection, RejectionCode, Time};
 use accounts::Accounts;
+#[cfg(test)]
+pub(crate) use asset::ASSETS_MAX;
 use asset::Assets;
 use entries::Entries;
+#[cfg(test)]
+pub(crate) use entries::PLACES_MAX as ENTRIES_MAX;
 use index::{Hash, Index};
 pub(crate) use layout::Layout;
 use payment::Issuers;
@@ -93,11 +98,12 @@ impl State {
     /// The same with its accounts laid out in another way, which never shows.
     pub(crate) fn with_layout(layout: Layout) -> std::io::Result<Self> {
         let arena = Arena::default();
+        let (accounts, index) = (Accounts::new(layout, arena.clone()), Index::new(arena.clone())?);
         Ok(Self {
-            accounts: Accounts::new(layout, arena.clone()),
-            index: Index::new(arena)?,
-            assets: Assets::new(),
-            entries: Entries::new(),
+            accounts,
+            assets: Assets::new(arena.clone()),
+            entries: Entries::new(index.key(), &arena),
+            index,
             time: Time(0),
             issuers: Issuers::default(),
         })
@@ -133,6 +139,36 @@ impl State {
     #[inline]
     pub(crate) fn prefetch(&self, slot: Slot) {
         self.accounts.prefetch(slot);
+    }
+
+    /// Brings closer where an entry is looked up.
+    #[inline]
+    pub(crate) fn prefetch_name(&self, tag: u64) {
+        self.entries.prefetch_name(tag);
+    }
+
+    /// Where the orders of an account in a market are.
+    #[inline]
+    pub(crate) fn prefetch_orders(&self, market: MarketId, owner: Slot) {
+        self.entries.prefetch_owner(market, owner);
+    }
+
+    /// What is found there, when that is at hand.
+    #[inline]
+    pub(crate) fn prefetch_entry(&self, tag: u64) {
+        self.entries.prefetch_places(tag);
+    }
+
+    /// What that leads to.
+    #[inline]
+    pub(crate) fn prefetch_behind(&self, tag: u64) {
+        self.entries.prefetch_behind(tag);
+    }
+
+    /// Brings closer what an account has beside its record, when that is at hand.
+    #[inline]
+    pub(crate) fn prefetch_further(&self, slot: Slot) {
+        self.accounts.prefetch_further(slot);
     }
 
     /// Uses up a sequence of an account. `Err` says why it can't be used; then nothing has changed.
@@ -205,8 +241,9 @@ impl State {
     /// The state as it is now, for readers who look things up. The owner's next writes copy what the reader still holds, page by page.
     pub(crate) fn share(&mut self) -> StateSnapshot {
         let Self { accounts, assets, entries, index, .. } = self;
+        let names = entries.share_names();
         let records = StateRecords { accounts: accounts.share(), assets: assets.share(), entries: entries.share() };
-        StateSnapshot { records, index: index.share() }
+        StateSnapshot { records, index: index.share(), names }
     }
 
     /// The same without the means to find an address, for those who go through everything in order, once: the owner saves accounts ahead of

@@ -3,6 +3,7 @@
 //! A page belongs to the owner until a snapshot is taken, then to both; the owner's next write to a shared page takes it back
 //! if the readers are gone and copies it if they aren't. Reading and writing an unshared page costs no atomic operation.
 
+use crate::arena::{Arena, Piece};
 use std::ops::DerefMut;
 use std::sync::Arc;
 
@@ -53,18 +54,19 @@ impl<T, B: DerefMut<Target = [T]> + Clone + Default> Page<B> {
     }
 }
 
-/// An array that grows by whole pages of `2^BITS` items. Growing copies nothing.
+/// An array that grows by whole pages of `2^BITS` items in memory of an arena. Growing copies nothing.
 #[derive(Debug)]
 pub(super) struct Pages<T, const BITS: u32> {
-    pages: Vec<Page<Box<[T]>>>,
+    pages: Vec<Page<Piece<T>>>,
     len: u32,
+    arena: Arena,
 }
 
 impl<T: Clone + Default, const BITS: u32> Pages<T, BITS> {
     const MASK: u32 = (1 << BITS) - 1;
 
-    pub(super) const fn new() -> Self {
-        Self { pages: Vec::new(), len: 0 }
+    pub(super) const fn new(arena: Arena) -> Self {
+        Self { pages: Vec::new(), len: 0, arena }
     }
 
     pub(super) const fn len(&self) -> u32 {
@@ -86,7 +88,7 @@ impl<T: Clone + Default, const BITS: u32> Pages<T, BITS> {
         let place = self.len;
         let after = place.checked_add(1)?;
         if place & Self::MASK == 0 && self.pages.len() == (place >> BITS) as usize {
-            self.pages.push(Page::Owned(vec![T::default(); 1 << BITS].into()));
+            self.pages.push(Page::Owned(self.arena.piece(1 << BITS, |_| T::default())));
         }
         *self.get_mut(place)? = item;
         self.len = after;
@@ -111,7 +113,7 @@ impl<T: Clone + Default, const BITS: u32> Pages<T, BITS> {
 /// What a reader keeps of [`Pages`].
 #[derive(Clone, Debug)]
 pub(super) struct SharedPages<T, const BITS: u32> {
-    pages: Vec<Arc<Box<[T]>>>,
+    pages: Vec<Arc<Piece<T>>>,
     len: u32,
 }
 
@@ -131,7 +133,7 @@ mod tests {
 
     #[test]
     fn a_reader_keeps_what_was_and_the_owner_goes_on() {
-        let mut pages: Pages<u64, 2> = Pages::new();
+        let mut pages: Pages<u64, 2> = Pages::new(Arena::default());
         for n in 0..10 {
             assert_eq!(pages.push(n), Some(u32::try_from(n).unwrap()));
         }

@@ -3,10 +3,17 @@
 use super::account::Balance;
 use super::context::Context;
 use super::entries::{Channel, Entry, GrantState, HoldState};
-use super::{Asset, Slot, State};
+use super::{Slot, State};
 use crate::ops::Source;
 use crate::types::{Address, Amount, AssetId, AssetPolicy, GrantKind, Happening, Rejection, RejectionCode};
 use std::sync::Arc;
+
+/// The two pots of an account's balance.
+#[derive(Clone, Copy, Debug)]
+pub(super) enum Pot {
+    Available,
+    Held,
+}
 
 impl State {
     pub(super) fn grant_named(&self, owner: &Address, id: u64) -> Option<&GrantState> {
@@ -56,9 +63,9 @@ impl Context<'_> {
     }
 
     /// Gives what was set aside back.
-    pub(crate) fn give_back(&mut self, owner: &Address, asset: AssetId, amount: Amount) {
+    pub(crate) fn give_back(&mut self, owner: Source<'_>, asset: AssetId, amount: Amount) {
         // Whoever has set something aside has an account.
-        let Some(slot) = self.find_account(owner) else { return };
+        let Some(slot) = owner.slot.or_else(|| self.find_account(owner.address)) else { return };
         let Balance { available, held } = self.state.accounts.balance(slot, asset);
         debug_assert!(held >= amount, "only what was set aside is given back");
         let after = Balance {
@@ -68,27 +75,30 @@ impl Context<'_> {
         self.set_balance(slot, asset, after);
     }
 
-    /// Gives all that is left of a hold back to its owner.
+    /// Gives all that is left of a hold back to its owner; those it would have paid are told.
     pub(crate) fn refund(&mut self, number: u32, hold: &HoldState) {
         self.set_entry(number, None);
-        self.give_back(&hold.owner, hold.asset, hold.amount);
+        self.give_back(Source { address: &hold.owner, slot: None }, hold.asset, hold.amount);
         let &HoldState { id, asset, amount, .. } = hold;
         self.tell(hold.owner, Happening::HoldReturned { hold: id, asset, amount });
+        for (payee, part) in hold.split(amount) {
+            self.tell(payee, Happening::HoldLost { hold: id, asset, amount: part });
+        }
     }
 
-    /// Gives some of a hold to its payees; `drawn` is what vouchers have drawn then. Nothing remains of it if it is rejected, as far as
-    /// the transaction is rolled back.
+    /// Gives some of a hold to its payees, for somebody who may be one of them; `drawn` is what vouchers have drawn then. Nothing remains of it if
+    /// it is rejected, as far as the transaction is rolled back.
     pub(crate) fn release(
         &mut self,
-        number: u32,
-        hold: &HoldState,
+        (number, hold): (u32, &HoldState),
+        source: Source<'_>,
         amount: Amount,
         drawn: Option<Amount>,
     ) -> Result<(), Rejection> {
         let asset = self.asset(hold.asset)?;
         if asset.has_policy() {
             for share in &hold.payees {
-                self.check_policy(&asset, hold.asset, &hold.owner, &share.payee)?;
+                self.check_policy(asset, hold.asset, &hold.owner, &share.payee)?;
             }
         }
         for share in &hold.payees {
@@ -97,42 +107,63 @@ impl Context<'_> {
         let left = Amount(hold.amount.0.saturating_sub(amount.0));
         let channel = hold.channel.map(|channel| Channel { drawn: drawn.unwrap_or(channel.drawn), ..channel });
         let rest = (left != Amount::ZERO).then(|| HoldState { amount: left, channel, ..hold.clone() }.into());
+        let party = |address: &Address| source.slot.filter(|_| address == source.address);
+        let slot = party(&hold.owner).or_else(|| self.find_account(&hold.owner));
+        let owner = Source { address: &hold.owner, slot };
         for (payee, part) in hold.split(amount) {
-            self.deliver(&asset, hold.asset, &hold.owner, &payee, part)?;
+            let target = Source { address: &payee, slot: party(&payee) };
+            self.deliver(hold.asset, (owner, Pot::Held), target, part)?;
             if part != Amount::ZERO {
                 self.tell(payee, Happening::Paid { hold: hold.id, asset: hold.asset, amount: part });
             }
         }
+        self.tell_collected();
         self.set_entry(number, rest);
         Ok(())
     }
 
-    /// Pays out of what an account has set aside; a fee goes off what the payee gets.
+    /// Pays out of one of an account's two pots; a fee goes off what the payee gets. Slots that aren't known are looked for. Gives what the payee
+    /// gets; who got the fee is yet to be told.
     pub(super) fn deliver(
         &mut self,
-        asset: &Asset,
         id: AssetId,
-        owner: &Address,
-        payee: &Address,
+        (owner, pot): (Source<'_>, Pot),
+        payee: Source<'_>,
         amount: Amount,
-    ) -> Result<(), Rejection> {
+    ) -> Result<Amount, Rejection> {
         if amount == Amount::ZERO {
-            return Ok(());
+            return Ok(amount);
         }
-        let is_burnt = *payee == asset.issuer;
-        let target = if is_burnt { None } else { Some(self.open_account(payee)?) };
-        let terms = asset.policy.has(AssetPolicy::FEE).then(|| self.asset_terms(id)).filter(|_| !is_burnt);
-        let fee = terms.map_or(Amount::ZERO, |terms| Amount(terms.fee(amount).0.min(amount.0)));
+        let asset = *self.asset(id)?;
+        let is_burnt = *payee.address == asset.issuer;
+        let target = match payee.slot {
+            _ if is_burnt => None,
+            None => Some(self.open_account(payee.address)?),
+            known => known,
+        };
+        let terms = (asset.policy.has(AssetPolicy::FEE) && !is_burnt).then(|| self.asset_terms(id));
+        let fee = terms.as_ref().map_or(Amount::ZERO, |terms| Amount(terms.fee(amount).0.min(amount.0)));
         let collector = terms.map(|terms| terms.fee_account).filter(|_| fee != Amount::ZERO);
 
-        // From here on it cannot fail: what is set aside is part of what is issued.
-        let Some(source) = self.find_account(owner) else { return Ok(()) };
+        // From here on it cannot fail: what an account has is part of what is issued.
+        let Some(source) = owner.slot.or_else(|| self.find_account(owner.address)) else { return Ok(Amount::ZERO) };
         let Balance { available, held } = self.state.accounts.balance(source, id);
-        debug_assert!(held >= amount, "only what was set aside is delivered");
-        self.set_balance(source, id, Balance { available, held: Amount(held.0.saturating_sub(amount.0)) });
+        let rest = |of: Amount| {
+            debug_assert!(of >= amount, "only what is there is delivered");
+            Amount(of.0.saturating_sub(amount.0))
+        };
+        let after = match pot {
+            Pot::Available => Balance { available: rest(available), held },
+            Pot::Held => Balance { available, held: rest(held) },
+        };
+        self.set_balance(source, id, after);
         let mut burnt = if is_burnt { amount } else { Amount::ZERO };
+        let kept = Amount(amount.0.saturating_sub(fee.0));
         if let Some(target) = target {
-            self.credit(target, id, Amount(amount.0.saturating_sub(fee.0)));
+            self.credit(target, id, kept);
+        }
+        if let Some(collector) = collector {
+            self.collect(collector, id, fee);
         }
         match collector {
             Some(collector) if collector == asset.issuer => burnt = fee,
@@ -143,10 +174,9 @@ impl Context<'_> {
             None => {}
         }
         if burnt != Amount::ZERO {
-            let issued = self.asset(id)?.issued;
-            self.set_issued(id, Amount(issued.0.saturating_sub(burnt.0)));
+            self.set_issued(id, Amount(asset.issued.0.saturating_sub(burnt.0)));
         }
-        Ok(())
+        Ok(kept)
     }
 
     /// Does what is to be done when an entry is over, and frees its place.
@@ -162,7 +192,8 @@ impl Context<'_> {
         }
         let told = self.told();
         self.tell(hold.owner, Happening::HoldReleased { hold: id, asset, amount });
-        if self.release(number, &hold, amount, None).is_err() {
+        let owner = Source { address: &hold.owner, slot: None };
+        if self.release((number, &hold), owner, amount, None).is_err() {
             self.untell(told);
             self.refund(number, &hold);
         }
@@ -172,7 +203,7 @@ impl Context<'_> {
     fn can_release(&self, hold: &HoldState) -> bool {
         let Ok(asset) = self.asset(hold.asset) else { return false };
         let is_missing = |payee: &Address| *payee != asset.issuer && self.find_account(payee).is_none();
-        let parts = hold.split(hold.amount).into_iter();
+        let parts = hold.split(hold.amount);
         let mut missing: Vec<Address> =
             parts.filter(|(payee, part)| *part != Amount::ZERO && is_missing(payee)).map(|(payee, _)| payee).collect();
         missing.sort_unstable();
@@ -184,7 +215,7 @@ impl Context<'_> {
                 || hold
                     .payees
                     .iter()
-                    .all(|share| self.check_policy(&asset, hold.asset, &hold.owner, &share.payee).is_ok()))
+                    .all(|share| self.check_policy(asset, hold.asset, &hold.owner, &share.payee).is_ok()))
     }
 
     fn grant_at(&self, owner: &Address, id: u64) -> Option<(u32, &Arc<GrantState>)> {

@@ -12,7 +12,7 @@ use super::pages::{Pages, SharedPages};
 use super::prefetch::prefetch;
 use super::watch::Watch;
 use super::window::Window;
-use crate::arena::Common;
+use crate::arena::{Arena, Common};
 use crate::types::{Amount, AssetId};
 use std::sync::Arc;
 
@@ -48,11 +48,11 @@ struct Page {
 const _: () = assert!(size_of::<Page>() == 32);
 
 impl Shard {
-    pub(super) fn new(layout: Layout) -> Self {
+    pub(super) fn new(layout: Layout, arena: &Arena) -> Self {
         Self {
             pages: Vec::new(),
-            balances: Pages::new(),
-            lanes: Pages::new(),
+            balances: Pages::new(arena.clone()),
+            lanes: Pages::new(arena.clone()),
             changed: Changed::new(layout),
             block: BlockMark::FIRST,
             watched: None,
@@ -174,6 +174,15 @@ impl Shard {
     pub(crate) fn prefetch(&self, place: Place) {
         if let Some(cell) = self.cell(place) {
             prefetch(cell);
+        }
+    }
+
+    /// Brings further balances closer, when the record is at hand.
+    #[inline]
+    pub(super) fn prefetch_further(&self, place: Place) {
+        let entry = self.get(place).and_then(|account| account.balances.checked_sub(1));
+        if let Some(balances) = entry.and_then(|entry| self.balances.get(entry)) {
+            prefetch(balances);
         }
     }
 

@@ -26,6 +26,24 @@ pub(super) fn hash<const N: usize>(key: Key, addresses: [&Address; N]) -> [u64; 
     std::array::from_fn(|n| v[0][n] ^ v[1][n] ^ v[2][n] ^ v[3][n])
 }
 
+/// The hash of some words.
+#[inline]
+pub(super) fn hash_words(key: Key, words: &[u64]) -> u64 {
+    let [k0, k1] = key;
+    let mut v = [
+        [k0 ^ 0x736f_6d65_7073_6575],
+        [k1 ^ 0x646f_7261_6e64_6f6d],
+        [k0 ^ 0x6c79_6765_6e65_7261],
+        [k1 ^ 0x7465_6462_7974_6573],
+    ];
+    words.iter().for_each(|&word| compress(&mut v, [word]));
+    // The length in bytes, in the last byte.
+    compress(&mut v, [(words.len() as u64 * 8) << 56]);
+    v[2][0] ^= 0xff;
+    (0..3).for_each(|_| round(&mut v));
+    v[0][0] ^ v[1][0] ^ v[2][0] ^ v[3][0]
+}
+
 #[inline]
 fn compress<const N: usize>(v: &mut [[u64; N]; 4], message: [u64; N]) {
     for n in 0..N {
@@ -71,6 +89,8 @@ mod tests {
             let expected = addresses.each_ref().map(|address| SipHasher13::new_with_key(&secret).hash(&address.0));
             assert_eq!(hash(key, addresses.each_ref()), expected);
             assert_eq!(hash(key, [&addresses[0]]), [expected[0]]);
+            let words: Vec<u64> = addresses[0].0.as_chunks().0.iter().map(|word| u64::from_le_bytes(*word)).collect();
+            assert_eq!(hash_words(key, &words), expected[0]);
         }
     }
 }

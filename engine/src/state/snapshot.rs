@@ -1,7 +1,7 @@
 //! A state that stays as it was while the owner goes on.
 
 use super::entries::{
-    AuthorityState, Entry, GrantState, HoldState, HolderState, MarketState, OrderState, Record, Terms,
+    AuthorityState, Entry, GrantState, HoldState, HolderState, MarketState, OrderState, Record, SharedNames, Terms,
 };
 use super::index::{SharedIndex, Slot};
 use super::{Asset, StateRecords, account::Balance};
@@ -11,6 +11,7 @@ use crate::types::{Address, AssetCode, AssetId, AssetTerms, Digest, RecordKind};
 pub(crate) struct StateSnapshot {
     pub(super) records: StateRecords,
     pub(super) index: SharedIndex,
+    pub(super) names: SharedNames,
 }
 
 impl StateSnapshot {
@@ -63,8 +64,8 @@ impl StateSnapshot {
         self.records.assets.find(issuer, code)
     }
 
-    fn entry(&self, name: &super::entries::Name) -> Option<&Entry> {
-        self.records.entries.get(self.records.entries.find(name)?)
+    fn entry(&self, name: &super::entries::Name<'_>) -> Option<&Entry> {
+        self.records.entries.get(self.records.entries.find(name, &self.names)?)
     }
 
     pub(crate) fn record(
@@ -123,7 +124,7 @@ impl StateSnapshot {
     }
 
     pub(crate) fn find_market(&self, operator: &Address, base: AssetId, quote: AssetId) -> Option<u32> {
-        self.records.entries.find(&MarketState::name(operator, base, quote))
+        self.records.entries.find(&MarketState::name(operator, base, quote), &self.names)
     }
 
     pub(crate) fn order(&self, owner: &Address, id: u64) -> Option<&OrderState> {
@@ -169,7 +170,7 @@ impl StateSnapshot {
     pub(crate) fn records_put(&self) -> impl Iterator<Item = &Record> {
         let entries = &self.records.entries;
         (0..entries.len()).filter_map(|number| match entries.get(number)? {
-            Entry::Record(record) => Some(record),
+            Entry::Record(record) => Some(&**record),
             _ => None,
         })
     }

@@ -3,7 +3,7 @@
 //! ```text
 //!  0 position  u32  of the transaction that caused it; 0 if none did
 //!  4 operation u16  which of its operations, from 0
-//!  6 kind      u8   1 traded, 2 paid, 3 hold returned, 4 hold released, 5 order ended, 6 sent
+//!  6 kind      u8   1 traded, 2 paid, 3 hold returned, 4 hold released, 5 order ended, 6 sent, 7 collected, 8 hold lost
 //!  7 before    u8   1: its time had come, before the block's first transaction
 //!  8 account   [32] whom it happened to
 //! 40 id        u64  of the order or the hold; 0 if it is about none
@@ -30,7 +30,7 @@ pub struct Event {
     pub what: Happening,
 }
 
-/// What can happen to an account. Amounts are before what an asset's or a market's fee takes of them.
+/// What can happen to an account. Amounts are before what an asset's or a market's fee takes of them, but for what is collected.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Happening {
@@ -88,6 +88,22 @@ pub enum Happening {
         /// How much.
         amount: Amount,
     },
+    /// It got the fees of an operation, or of a hold that was over. If it is the asset's issuer they were burnt.
+    Collected {
+        /// In what.
+        asset: AssetId,
+        /// How much it got of all of them.
+        amount: Amount,
+    },
+    /// A hold by which it would have been paid went back to its owner: that of the [`HoldReturned`](Self::HoldReturned) before.
+    HoldLost {
+        /// Which of its owner's.
+        hold: u64,
+        /// Of which asset.
+        asset: AssetId,
+        /// How much of what was left of it would have been the account's.
+        amount: Amount,
+    },
 }
 
 impl Event {
@@ -101,6 +117,8 @@ impl Event {
             Happening::HoldReleased { hold, asset, amount } => (4, hold, amount.0, asset.0),
             Happening::OrderEnded { order, asset, amount } => (5, order, amount.0, asset.0),
             Happening::Sent { asset, amount } => (6, 0, amount.0, asset.0),
+            Happening::Collected { asset, amount } => (7, 0, amount.0, asset.0),
+            Happening::HoldLost { hold, asset, amount } => (8, hold, amount.0, asset.0),
         };
         let mut bytes = [0; EVENT_BYTES];
         bytes[..4].copy_from_slice(&self.position.unwrap_or(0).to_le_bytes());
@@ -129,6 +147,8 @@ impl Event {
             4 => Happening::HoldReleased { hold: id, asset, amount },
             5 => Happening::OrderEnded { order: id, asset, amount },
             6 => Happening::Sent { asset, amount },
+            7 => Happening::Collected { asset, amount },
+            8 => Happening::HoldLost { hold: id, asset, amount },
             _ => return None,
         };
         let event = Self { position: (before == 0).then_some(position), operation, account, what };
@@ -151,6 +171,8 @@ mod tests {
             Happening::HoldReleased { hold: 3, asset, amount },
             Happening::OrderEnded { order: 4, asset, amount },
             Happening::Sent { asset, amount },
+            Happening::Collected { asset, amount },
+            Happening::HoldLost { hold: 5, asset, amount },
         ];
         for what in all {
             for position in [None, Some(0), Some(u32::MAX)] {

@@ -58,6 +58,16 @@ impl Model {
         }
     }
 
+    /// The markets there are, each with its base and its quote.
+    #[must_use]
+    pub fn markets(&self) -> Vec<(MarketId, [AssetId; 2])> {
+        let assets = |(&number, entry): (&u32, &Entry)| match entry {
+            Entry::Market(market) => Some((MarketId(number), [market.base, market.quote])),
+            _ => None,
+        };
+        self.state.table.entries.iter().filter_map(assets).collect()
+    }
+
     pub(super) fn open_market(&mut self, source: Address, order: &OpenMarket) -> Result<(), Rejection> {
         for id in [order.base, order.quote] {
             if self.asset(id)?.policy.has(AssetPolicy::NON_TRANSFERABLE) {
@@ -218,6 +228,7 @@ impl Model {
         }
         let (left, cut) =
             if order.lifetime == Lifetime::PostOnly { (order.quantity, false) } else { self.take(source, order)? };
+        self.tell_fees();
         let others = self.side(order.market, order.side.other());
         let still = others.first().is_some_and(|(_, best)| crosses(order.side, order.price, best.price));
         let waits = matches!(order.lifetime, Lifetime::GoodTillCancelled | Lifetime::PostOnly);
@@ -305,7 +316,10 @@ impl Model {
             let fee = got_amount / 10_000 * points + got_amount % 10_000 * points / 10_000;
             self.pay_held(source, other.owner, given, given_amount);
             self.pay_held(other.owner, source, got, got_amount - fee);
-            self.pay_held(other.owner, market.fee_account, got, fee);
+            let collected = self.pay_held(other.owner, market.fee_account, got, fee);
+            if collected > 0 {
+                self.state.fees.push((market.fee_account, got, collected));
+            }
             let (id, own, price) = (other.market, other.id, other.price);
             self.tell(other.owner, Happening::Traded { market: id, order: own, price, quantity });
             let Some(Entry::Market(market)) = self.state.table.entries.get_mut(&order.market.0) else {
@@ -337,7 +351,7 @@ impl Model {
                 let mut all = self.side(*market, Side::Buy);
                 all.extend(self.side(*market, Side::Sell));
                 all.retain(|(_, order)| order.owner == source);
-                all.sort_by_key(|&(number, _)| number);
+                all.sort_by_key(|&(_, order)| std::cmp::Reverse(order.priority));
                 for (number, order) in all.into_iter().take(MET_MAX - self.met) {
                     self.met += 1;
                     self.end_order(number, &order);

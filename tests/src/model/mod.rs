@@ -99,6 +99,8 @@ struct State {
     table: Table,
     /// What has happened to accounts beside what transactions say, with the place of the transaction in all of the ledger.
     events: Vec<Event>,
+    /// Fees that were taken and not told of yet.
+    fees: Vec<(Address, AssetId, u128)>,
 }
 
 impl State {
@@ -312,6 +314,18 @@ impl Model {
         }
     }
 
+    /// Tells each account what it got in fees, asset by asset, as they first came.
+    fn tell_fees(&mut self) {
+        let fees = std::mem::take(&mut self.state.fees);
+        for (place, &(account, asset, _)) in fees.iter().enumerate() {
+            let same = |&&(whose, what, _): &&(Address, AssetId, u128)| (whose, what) == (account, asset);
+            if fees.iter().take(place).all(|fee| !same(&fee)) {
+                let amount = Amount(fees.iter().filter(same).map(|&(_, _, fee)| fee).sum());
+                self.tell(account, Happening::Collected { asset, amount });
+            }
+        }
+    }
+
     fn tell(&mut self, account: Address, what: Happening) {
         let (position, operation) = self.at;
         self.state.events.push(Event { position, operation, account, what });
@@ -397,6 +411,9 @@ impl Model {
                 let collected = self.state.balance(&terms.fee_account, id);
                 self.state.set_balance(terms.fee_account, id, collected + fee);
             }
+            if fee > 0 {
+                self.state.fees.push((terms.fee_account, id, fee));
+            }
         }
         if burn {
             issued = if self.has(Bug::BurnForgotten) { issued } else { issued - amount };
@@ -411,6 +428,7 @@ impl Model {
         if up_to {
             self.tell(payee, Happening::Sent { asset: id, amount: Amount(amount) });
         }
+        self.tell_fees();
         Ok(())
     }
 

@@ -65,6 +65,16 @@ pub(super) fn encode_grant(grant: &GrantState, bytes: &mut Vec<u8>) {
     }
 }
 
+/// What each payee of a hold gets of an amount of it.
+fn parts(hold: &HoldState, amount: u128) -> Vec<u128> {
+    let all: u128 = hold.payees.iter().map(|share| u128::from(share.parts)).sum();
+    // parts × amount may not fit, so whole shares and the rest of them apart.
+    let part = |parts: u32| amount / all * u128::from(parts) + amount % all * u128::from(parts) / all;
+    let mut parts: Vec<u128> = hold.payees.iter().map(|share| part(share.parts)).collect();
+    parts[0] += amount - parts.iter().sum::<u128>();
+    parts
+}
+
 impl Model {
     /// What is over goes, the earliest first, at most 256 of them.
     pub(super) fn sweep(&mut self) {
@@ -111,6 +121,9 @@ impl Model {
         self.state.set_held(owner, id, self.state.held(&owner, id) - amount);
         self.state.set_balance(owner, id, self.state.balance(&owner, id) + amount);
         self.tell(owner, Happening::HoldReturned { hold: hold.id, asset: id, amount: hold.amount });
+        for (share, part) in hold.payees.iter().zip(parts(hold, amount)) {
+            self.tell(share.payee, Happening::HoldLost { hold: hold.id, asset: id, amount: Amount(part) });
+        }
     }
 
     /// Gives a part of a hold to its payees.
@@ -123,17 +136,13 @@ impl Model {
         for share in &hold.payees {
             self.check_payee(share.payee, 1)?;
         }
-        let all: u128 = hold.payees.iter().map(|share| u128::from(share.parts)).sum();
-        // parts × amount may not fit, so whole shares and the rest of them apart.
-        let part = |parts: u32| amount / all * u128::from(parts) + amount % all * u128::from(parts) / all;
-        let mut parts: Vec<u128> = hold.payees.iter().map(|share| part(share.parts)).collect();
-        parts[0] += amount - parts.iter().sum::<u128>();
-        for (share, part) in hold.payees.iter().zip(parts) {
+        for (share, part) in hold.payees.iter().zip(parts(hold, amount)) {
             self.pay_held(owner, share.payee, id, part);
             if part > 0 {
                 self.tell(share.payee, Happening::Paid { hold: hold.id, asset: id, amount: Amount(part) });
             }
         }
+        self.tell_fees();
         self.check_room()?;
         let left = hold.amount.0 - amount;
         if left == 0 {
@@ -145,17 +154,17 @@ impl Model {
         Ok(())
     }
 
-    /// Pays what was set aside; the asset's fee goes off it.
-    pub(super) fn pay_held(&mut self, owner: Address, payee: Address, id: AssetId, amount: u128) {
+    /// Pays what was set aside; the asset's fee goes off it. What the payee got.
+    pub(super) fn pay_held(&mut self, owner: Address, payee: Address, id: AssetId, amount: u128) -> u128 {
         if amount == 0 {
-            return;
+            return 0;
         }
         let place = usize::try_from(id.0).expect("32 bits");
         let (asset, terms) = (self.state.assets[place], self.state.table.terms(id));
         self.state.set_held(owner, id, self.state.held(&owner, id) - amount);
         if payee == asset.issuer {
             self.state.assets[place].issued.0 -= amount;
-            return;
+            return amount;
         }
         let fee = if asset.policy.has(AssetPolicy::FEE) { fee(&terms, amount).min(amount) } else { 0 };
         let balance = self.state.balance(&payee, id);
@@ -166,6 +175,10 @@ impl Model {
             let collected = self.state.balance(&terms.fee_account, id);
             self.state.set_balance(terms.fee_account, id, collected + fee);
         }
+        if fee > 0 {
+            self.state.fees.push((terms.fee_account, id, fee));
+        }
+        amount - fee
     }
 
     /// A hold with its number.

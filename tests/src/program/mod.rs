@@ -257,7 +257,7 @@ impl Maker {
         let maximum_supply = Amount(*self.random.pick(supplies));
         let code = self.random.pick(&CODES).parse().expect("a code");
         let plain = RegisterAsset::plain(code, 2, maximum_supply);
-        let has_policy = self.is(Emphasis::Policies) || self.is(Emphasis::Markets) && self.random.chance(15);
+        let has_policy = self.is(Emphasis::Policies) || self.is(Emphasis::Markets) && self.random.chance(30);
         if has_policy { self.with_policy(&plain).into() } else { plain.into() }
     }
 

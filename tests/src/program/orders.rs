@@ -119,8 +119,13 @@ impl Maker {
             AssetPolicy::MUTABLE,
         ];
         let mut policy = AssetPolicy::default();
-        for _ in 0..self.random.below(4) {
-            policy = policy.with(*self.random.pick(&bits));
+        if self.random.chance(30) {
+            // Most others keep people from paying at all.
+            policy = AssetPolicy::FEE;
+        } else {
+            for _ in 0..self.random.below(4) {
+                policy = policy.with(*self.random.pick(&bits));
+            }
         }
         let mut terms = AssetTerms::default();
         if policy.has(AssetPolicy::CREDENTIAL) {
@@ -128,7 +133,7 @@ impl Maker {
         }
         if policy.has(AssetPolicy::FEE) {
             terms.fee_account = self.someone();
-            terms.fee_basis_points = *self.random.pick(&[1, 2_500, 5_000, 10_000]);
+            terms.fee_basis_points = *self.random.pick(&[1, 2_500, 2_500, 5_000, 10_000]);
             terms.fee_maximum = Amount(*self.random.pick(&[0, 0, 1, 3]));
         }
         if policy.has(AssetPolicy::EXPIRES) {
@@ -310,20 +315,34 @@ impl Maker {
 
     /// Few prices and few ids, so that orders meet.
     fn trading(&mut self, source: usize) -> Operation {
-        let market = MarketId(u32::try_from(self.random.below(3)).expect("few"));
+        let open = self.model.markets();
+        let any = MarketId(u32::try_from(self.random.below(3)).expect("few"));
+        let (market, [base, quote]) = if open.is_empty() || self.random.chance(4) {
+            (any, [AssetId(0), AssetId(1)])
+        } else {
+            *self.random.pick(&open)
+        };
         // Issuers have nothing to trade with.
         let issues = super::ISSUERS.contains(&source) && self.random.chance(85);
+        // Without a market there is nothing to do but to open one.
+        let opening = if open.is_empty() { 50 } else { 6 };
         match if issues { 99 } else { self.random.below(100) } {
-            0..10 => {
+            n if n < opening => {
                 let base = if self.random.chance(90) { AssetId(0) } else { self.any_asset() };
                 let quote = if self.random.chance(90) { AssetId(base.0 + 1) } else { AssetId(base.0 + 2) };
                 let fee_basis_points = *self.random.pick(&[0, 0, 1_000, 10_000]);
                 let fee_account = (fee_basis_points > 0).then(|| self.someone());
-                let (lot, tick) = (1 + self.random.below(2), *self.random.pick(&[1, 1, 2, u64::MAX]));
+                let (lot, tick) = (1 + self.random.below(2), *self.random.pick(&[1, 1, 1, 2, 2, 2, u64::MAX]));
                 OpenMarket { base, quote, lot, tick, fee_basis_points, fee_account }.into()
             }
-            10..70 => {
-                let side = if self.random.chance(50) { Side::Buy } else { Side::Sell };
+            ..70 => {
+                // Mostly one it can afford.
+                let has = |asset| self.model.balance(&address(source), asset) > 0;
+                let side = match (has(base), has(quote)) {
+                    (true, false) => Side::Sell,
+                    (false, true) => Side::Buy,
+                    _ => *self.random.pick(&[Side::Buy, Side::Sell]),
+                };
                 let lifetime = *self.random.pick(&[
                     Lifetime::GoodTillCancelled,
                     Lifetime::GoodTillCancelled,
@@ -341,8 +360,8 @@ impl Maker {
                     market,
                     id: self.random.below(6),
                     side,
-                    price: *self.random.pick(&[1, 2, 2, 3, 3, 4, u64::MAX]),
-                    quantity: *self.random.pick(&[1, 1, 2, 3, 4, u64::MAX]),
+                    price: *self.random.pick(&[1, 1, 2, 2, 2, 2, 3, 3, 3, 3, 4, 4, u64::MAX]),
+                    quantity: *self.random.pick(&[1, 1, 1, 1, 2, 2, 3, 4, 5, u64::MAX]),
                     lifetime,
                     self_trade: *self.random.pick(&[
                         SelfTrade::CancelWaiting,

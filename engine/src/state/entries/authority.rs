@@ -26,8 +26,8 @@ pub struct AuthorityState {
 }
 
 impl AuthorityState {
-    pub(crate) fn name(owner: &Address) -> Name {
-        Name::new(8, &[&owner.0])
+    pub(crate) const fn name(owner: &Address) -> Name<'_> {
+        Name::Authority { owner }
     }
 
     /// What holds at a time.

@@ -44,9 +44,13 @@ pub struct Record {
 }
 
 impl Record {
-    pub(crate) fn name(owner: &Address, kind: RecordKind, key: &[u8; 32], subject: Option<&Address>) -> Name {
-        let nobody = Address::default();
-        Name::new(1, &[&owner.0, &[kind.number()], key, &subject.unwrap_or(&nobody).0])
+    pub(crate) const fn name<'a>(
+        owner: &'a Address,
+        kind: RecordKind,
+        key: &'a [u8; 32],
+        subject: Option<&'a Address>,
+    ) -> Name<'a> {
+        Name::Record { owner, kind, key, subject }
     }
 
     fn encode(&self, out: &mut Vec<u8>) {
@@ -90,8 +94,8 @@ pub struct HolderState {
 }
 
 impl HolderState {
-    pub(crate) fn name(asset: AssetId, holder: &Address) -> Name {
-        Name::new(2, &[&asset.0.to_le_bytes(), &holder.0])
+    pub(crate) const fn name(asset: AssetId, holder: &Address) -> Name<'_> {
+        Name::Holder { asset, holder }
     }
 }
 
@@ -103,8 +107,8 @@ pub(crate) struct Terms {
 }
 
 impl Terms {
-    pub(crate) fn name(asset: AssetId) -> Name {
-        Name::new(3, &[&asset.0.to_le_bytes()])
+    pub(crate) const fn name(asset: AssetId) -> Name<'static> {
+        Name::Terms { asset }
     }
 
     fn encode(&self, out: &mut Vec<u8>) {
@@ -130,47 +134,39 @@ impl Terms {
 }
 
 macro_rules! entries {
-    ($($code:literal $name:ident($type:ty),)*) => {
-        /// What stands in a place.
+    ($($name:ident($type:ty) $(in $pointer:ident)?,)*) => {
+        /// What stands in a place. What is changed often and is small lies in it, all else behind a pointer.
         #[derive(Clone, Debug, PartialEq, Eq)]
         pub(crate) enum Entry {
-            $($name($type),)*
+            $($name(entries!(@in $type $(, $pointer)?)),)*
         }
 
         $(impl From<$type> for Entry {
             fn from(value: $type) -> Self {
-                Self::$name(value)
+                Self::$name(value.into())
             }
         })*
     };
+    (@in $type:ty) => { $type };
+    (@in $type:ty, $pointer:ident) => { $pointer<$type> };
 }
 
 entries! {
-    1 Record(Record),
-    2 Holder(HolderState),
-    3 Terms(Terms),
-    4 Hold(Arc<HoldState>),
-    5 Grant(Arc<GrantState>),
-    6 Market(MarketState),
-    7 Order(OrderState),
-    8 Authority(AuthorityState),
+    Record(Record) in Arc,
+    Holder(HolderState),
+    Terms(Terms) in Arc,
+    Hold(HoldState) in Arc,
+    Grant(GrantState) in Arc,
+    Market(MarketState) in Arc,
+    Order(OrderState),
+    Authority(AuthorityState) in Arc,
 }
 
-impl From<HoldState> for Entry {
-    fn from(hold: HoldState) -> Self {
-        Self::Hold(Arc::new(hold))
-    }
-}
-
-impl From<GrantState> for Entry {
-    fn from(grant: GrantState) -> Self {
-        Self::Grant(Arc::new(grant))
-    }
-}
+const _: () = assert!(size_of::<Option<Entry>>() <= 96);
 
 impl Entry {
     /// What it is found by.
-    pub(crate) fn name(&self) -> Name {
+    pub(crate) fn name(&self) -> Name<'_> {
         match self {
             Self::Record(record) => Record::name(&record.owner, record.kind, &record.key, record.subject.as_ref()),
             Self::Holder(state) => HolderState::name(state.asset, &state.holder),
@@ -180,19 +176,6 @@ impl Entry {
             Self::Market(market) => MarketState::name(&market.operator, market.base, market.quote),
             Self::Order(order) => OrderState::name(&order.owner, order.id),
             Self::Authority(authority) => AuthorityState::name(&authority.owner),
-        }
-    }
-
-    /// Whether it has the name of another.
-    pub(crate) fn is_alike(&self, other: &Self) -> bool {
-        match (self, other) {
-            (Self::Market(own), Self::Market(other)) => {
-                (own.operator, own.base, own.quote) == (other.operator, other.base, other.quote)
-            }
-            (Self::Order(own), Self::Order(other)) => (own.id, own.owner) == (other.id, other.owner),
-            (Self::Hold(own), Self::Hold(other)) => (own.id, own.owner) == (other.id, other.owner),
-            (Self::Grant(own), Self::Grant(other)) => (own.id, own.owner) == (other.id, other.owner),
-            _ => self.name() == other.name(),
         }
     }
 

@@ -40,8 +40,8 @@ pub struct MarketState {
 }
 
 impl MarketState {
-    pub(crate) fn name(operator: &Address, base: AssetId, quote: AssetId) -> Name {
-        Name::new(6, &[&operator.0, &base.0.to_le_bytes(), &quote.0.to_le_bytes()])
+    pub(crate) const fn name(operator: &Address, base: AssetId, quote: AssetId) -> Name<'_> {
+        Name::Market { operator, base, quote }
     }
 
     /// The base of a quantity. Always fits: both have 64 bits.
@@ -125,22 +125,21 @@ pub struct OrderState {
 }
 
 impl OrderState {
-    pub(crate) fn name(owner: &Address, id: u64) -> Name {
-        Name::new(7, &[&owner.0, &id.to_le_bytes()])
+    pub(crate) const fn name(owner: &Address, id: u64) -> Name<'_> {
+        Name::Order { owner, id }
     }
 
-    /// Where it stands on its side: the better price, then priority.
-    pub(super) const fn rank(&self) -> (u64, u64) {
-        let price = match self.side {
+    /// Its price, so that the better one is less.
+    pub(super) const fn rank(&self) -> u64 {
+        match self.side {
             Side::Buy => !self.price,
             Side::Sell => self.price,
-        };
-        (price, self.priority)
+        }
     }
 
     /// Whether it stands where another does, so that a book needn't change.
     pub(super) fn stands_like(&self, other: &Self) -> bool {
-        let place = |order: &Self| (order.market, order.side, order.rank());
+        let place = |order: &Self| (order.market, order.side, order.price, order.priority);
         place(self) == place(other) && self.owner == other.owner
     }
 

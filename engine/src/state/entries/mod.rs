@@ -12,66 +12,100 @@
 //! 1. A new entry gets the lowest free number. So the table is as long as it ever was full, and which number an entry gets is a function of
 //!    the state alone.
 //! 2. The table itself is all there is to keep: names, ends, books and free numbers follow from it, in memory and after loading.
-//! 3. Every change goes through [`Entries::set`], which gives back what was there; setting that again undoes it.
-//! 4. A place knows its entry's name, so that it is hashed but once.
+//! 3. Every change goes through [`Entries::change`], which gives back what was there; [`Entries::set_back`] undoes it, in reverse.
 
 mod authority;
 mod books;
 mod entry;
 mod market;
 mod names;
+mod numbers;
 mod promise;
 
 pub use authority::AuthorityState;
 pub(crate) use entry::{Entry, Terms};
 pub use entry::{HolderState, Record};
 pub use market::{MarketState, OrderState};
-pub(super) use names::Name;
+pub(crate) use names::Name;
 pub use promise::{Channel, GrantState, HoldState, Share};
 
+use super::index::Slot;
 use super::load::Unloadable;
 use super::pages::{Pages, SharedPages};
+use super::prefetch::prefetch;
+use super::siphash::Key;
+use crate::arena::Arena;
 use crate::types::{Address, MarketId, Side, Time};
 use crate::wire::Reader;
-use books::Books;
-use names::{Names, SharedNames};
+use books::{Books, Links};
+use names::Names;
+pub(super) use names::SharedNames;
+use numbers::NumberSet;
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
-const PAGE_BITS: u32 = 6;
-/// The largest number is never given, so that a count of places fits 32 bits.
-const PLACES_MAX: u32 = u32::MAX - 1;
+/// A page is as small as one may be that lies in a large page of the system.
+const PAGE_BITS: u32 = 7;
+/// The largest number is never given, so that a count of places fits 32 bits. Tests can fill fewer.
+pub(crate) const PLACES_MAX: u32 = if cfg!(test) { 1 << 16 } else { u32::MAX - 1 };
+/// No slot.
+const NOWHERE: Slot = Slot(names::NOBODY);
 
-/// An entry in its place, with its name.
-#[derive(Debug)]
-pub(super) struct Placed {
-    name: Name,
-    pub(super) entry: Entry,
+/// An entry, if one is there, and where it stands in a book, if it is an order.
+#[derive(Clone, Debug, Default)]
+#[repr(align(64))]
+pub(super) struct Place {
+    links: Links,
+    /// The slot of an order's owner.
+    owner: u32,
+    /// By which the entry's name is looked for.
+    tag: u64,
+    entry: Option<Entry>,
 }
 
-pub(super) type Place = Option<Arc<Placed>>;
+const _: () = assert!(size_of::<Place>() == 128);
+
+impl Place {
+    #[inline]
+    const fn order(&self) -> Option<&OrderState> {
+        match &self.entry {
+            Some(Entry::Order(order)) => Some(order),
+            _ => None,
+        }
+    }
+}
+
+type Places = Pages<Place, PAGE_BITS>;
+
+/// What stood in a place before it was changed.
+#[derive(Debug)]
+pub(super) struct Before(Place);
 
 #[derive(Debug)]
 pub(super) struct Entries {
-    places: Pages<Place, PAGE_BITS>,
-    free: BTreeSet<u32>,
+    places: Places,
+    free: NumberSet,
     names: Names,
     /// What is over after a time, and its number.
     ends: BTreeSet<(Time, u32)>,
     books: Books,
     /// Slots of accounts that have rules of their own.
-    guarded: BTreeSet<u32>,
+    guarded: NumberSet,
+    /// By which names are hashed.
+    key: Key,
 }
 
 impl Entries {
-    pub(super) fn new() -> Self {
+    /// An empty table, whose names are hashed by a secret of the process.
+    pub(super) fn new(key: Key, arena: &Arena) -> Self {
         Self {
-            places: Pages::new(),
-            free: BTreeSet::new(),
-            names: Names::new(),
+            places: Pages::new(arena.clone()),
+            free: NumberSet::default(),
+            names: Names::new(arena.clone()),
             ends: BTreeSet::new(),
-            books: Books::default(),
-            guarded: BTreeSet::new(),
+            books: Books::new(key, arena.clone()),
+            guarded: NumberSet::default(),
+            key,
         }
     }
 
@@ -82,68 +116,138 @@ impl Entries {
 
     #[inline]
     pub(super) fn get(&self, number: u32) -> Option<&Entry> {
-        self.places.get(number)?.as_ref().map(|placed| &placed.entry)
+        self.places.get(number)?.entry.as_ref()
     }
 
-    pub(super) fn find(&self, name: &Name) -> Option<u32> {
-        let has_it =
-            |number| self.places.get(number).and_then(Option::as_ref).is_some_and(|placed| placed.name == *name);
-        self.names.get(name, has_it)
+    #[inline]
+    pub(super) fn find(&self, name: &Name<'_>) -> Option<u32> {
+        self.names.get(name.tag(self.key), |number| self.get(number).is_some_and(|entry| entry.name() == *name))
     }
 
-    /// Enters something under the lowest free number; says too whether the table has grown. `None` when it is full.
-    pub(super) fn open(&mut self, entry: Entry) -> Option<(u32, bool)> {
+    /// Enters something under the lowest free number; says too whether the table has grown. `None` when it is full. An order is of the account
+    /// with this slot.
+    pub(super) fn open(&mut self, entry: Entry, owner: Option<Slot>) -> Option<(u32, bool)> {
         let (number, has_grown) = match self.free.first() {
-            Some(&number) => (number, false),
+            Some(number) => (number, false),
             None if self.places.len() >= PLACES_MAX => return None,
-            None => (self.places.push(None)?, true),
+            None => (self.places.push(Place::default())?, true),
         };
+        if let Some(place) = self.places.get_mut(number) {
+            place.owner = owner.map_or(names::NOBODY, |slot| slot.0);
+        }
         self.change(number, Some(entry));
+        // The one after it goes where somebody was long ago.
+        if let Some(next) = self.free.first() {
+            self.prefetch_place(next);
+        }
         Some((number, has_grown))
     }
 
     /// Puts something in a place that there is, or frees it; gives what was there.
-    pub(super) fn change(&mut self, number: u32, after: Option<Entry>) -> Place {
-        let before = self.places.get(number).and_then(Option::as_ref);
-        let placed = after.map(|entry| {
-            let known = before.filter(|before| before.entry.is_alike(&entry)).map(|before| before.name);
-            Arc::new(Placed { name: known.unwrap_or_else(|| entry.name()), entry })
-        });
-        self.set(number, placed)
+    #[inline]
+    pub(super) fn change(&mut self, number: u32, after: Option<Entry>) -> Before {
+        let before = self.put(number, after);
+        self.follow(number, before.entry.as_ref());
+        self.follow_in_books(number, before.entry.as_ref(), None);
+        Before(before)
     }
 
-    /// The same with what stood somewhere before.
-    pub(super) fn set(&mut self, number: u32, after: Place) -> Place {
-        let place = self.places.get_mut(number)?;
-        let before = std::mem::replace(place, after);
-        // Just put there; the page isn't shared any more.
-        let after = self.places.get(number).and_then(Option::as_deref);
-        follow(&mut self.books, &mut self.guarded, before.as_deref(), after, number);
-        let (old, new) = (before.as_ref().map(|placed| placed.name), after.map(|placed| placed.name));
+    /// A market, to be changed where it is: `None` if a reader holds it too.
+    pub(super) fn market_mut(&mut self, number: u32) -> Option<&mut MarketState> {
+        match &mut self.places.get_mut(number)?.entry {
+            Some(Entry::Market(market)) => Arc::get_mut(market),
+            _ => None,
+        }
+    }
+
+    /// Undoes the newest change of a place that isn't undone.
+    pub(super) fn set_back(&mut self, number: u32, Before(place): Before) {
+        let undone = self.put(number, place.entry);
+        if let Some(now) = self.places.get_mut(number) {
+            now.owner = place.owner;
+        }
+        self.follow(number, undone.entry.as_ref());
+        self.follow_in_books(number, undone.entry.as_ref(), Some(place.links));
+    }
+
+    fn put(&mut self, number: u32, after: Option<Entry>) -> Place {
+        let place = self.places.get_mut(number);
+        place.map_or_else(Place::default, |place| Place { entry: std::mem::replace(&mut place.entry, after), ..*place })
+    }
+
+    /// Lets names, ends, free numbers and guarded accounts go from what was in a place to what is.
+    fn follow(&mut self, number: u32, before: Option<&Entry>) {
+        let Self { places, free, names, ends, guarded, key, .. } = self;
+        let Some(place) = places.get_mut(number) else { return };
+        let after = place.entry.as_ref();
+        let (old, new) = (before.map(Entry::name), after.map(Entry::name));
         if old != new {
-            old.iter().for_each(|name| self.names.remove(name, number));
-            new.iter().for_each(|name| self.names.insert(name, number));
-        }
-        let end = |placed: Option<&Placed>| placed.and_then(|placed| placed.entry.expiry());
-        let (old_end, new_end) = (end(before.as_deref()), end(after));
-        if old_end != new_end {
-            if let Some(time) = old_end {
-                self.ends.remove(&(time, number));
+            if old.is_some() {
+                names.remove(place.tag, number);
             }
-            self.ends.extend(new_end.map(|time| (time, number)));
+            if let Some(name) = new {
+                place.tag = name.tag(*key);
+                names.insert(place.tag, number);
+            }
         }
-        if after.is_none() {
-            self.free.insert(number);
-        } else if before.is_none() {
-            self.free.remove(&number);
+        let (old, new) = (before.and_then(Entry::expiry), after.and_then(Entry::expiry));
+        if old != new {
+            if let Some(time) = old {
+                ends.remove(&(time, number));
+            }
+            ends.extend(new.map(|time| (time, number)));
         }
-        before
+        match (before, after) {
+            (None, Some(_)) => free.remove(number),
+            (Some(_), None) => free.insert(number),
+            _ => {}
+        }
+        if let Some(Entry::Authority(authority)) = before {
+            guarded.remove(authority.slot);
+        }
+        if let Some(Entry::Authority(authority)) = after {
+            guarded.insert(authority.slot);
+        }
+    }
+
+    /// The same for books; `stood` is where an order that is set back stood.
+    fn follow_in_books(&mut self, number: u32, before: Option<&Entry>, stood: Option<Links>) {
+        let Self { places, books, .. } = self;
+        let old = match before {
+            Some(Entry::Order(order)) => Some(order),
+            _ => None,
+        };
+        let new = places.get(number).and_then(Place::order).copied();
+        if old.zip(new.as_ref()).is_some_and(|(old, new)| old.stands_like(new)) {
+            return;
+        }
+        if let Some(old) = old {
+            books.remove(old, number, places);
+        }
+        if let Some(new) = new {
+            books.insert(&new, number, stood, places);
+        }
+    }
+
+    /// Enters all orders into their books, given where accounts are: after loading.
+    pub(super) fn fill_books(&mut self, slot_of: impl Fn(&Address) -> Option<Slot>) {
+        let orders = (0..self.len()).filter_map(|number| Some((self.order(number)?.priority, number)));
+        let mut orders: Vec<(u64, u32)> = orders.collect();
+        // In the order in which they came, each is the newest.
+        orders.sort_unstable();
+        for (_, number) in orders {
+            let owner = self.order(number).and_then(|order| slot_of(&order.owner));
+            if let Some(place) = self.places.get_mut(number) {
+                place.owner = owner.map_or(names::NOBODY, |slot| slot.0);
+            }
+            self.follow_in_books(number, None, None);
+        }
     }
 
     /// Takes the last place away, which is free.
     pub(super) fn shrink(&mut self) {
         if let Some(last) = self.places.len().checked_sub(1) {
-            self.free.remove(&last);
+            self.free.remove(last);
             self.places.pop();
         }
     }
@@ -151,7 +255,7 @@ impl Entries {
     /// Whether an account has rules of its own.
     #[inline]
     pub(super) fn is_guarded(&self, slot: u32) -> bool {
-        self.has_guarded() && self.guarded.contains(&slot)
+        self.guarded.contains(slot)
     }
 
     /// Whether any account has.
@@ -160,14 +264,74 @@ impl Entries {
         !self.guarded.is_empty()
     }
 
-    /// The orders that wait on a side of a market, the best first.
-    pub(super) fn waiting(&self, market: MarketId, side: Side) -> impl Iterator<Item = u32> {
-        self.books.side(market, side)
+    #[inline]
+    fn order(&self, number: u32) -> Option<&OrderState> {
+        self.places.get(number)?.order()
     }
 
-    /// The orders of an account in a market, by number.
-    pub(super) fn owned(&self, market: MarketId, owner: &Address) -> impl Iterator<Item = u32> {
-        self.books.owned(market, owner)
+    /// The best order that waits on a side of a market.
+    #[inline]
+    pub(super) fn first_waiting(&self, market: MarketId, side: Side) -> Option<(u32, &OrderState)> {
+        let number = self.books.first(market, side)?;
+        Some((number, self.order(number)?))
+    }
+
+    /// The orders that wait on a side of a market, the best first.
+    pub(super) fn waiting(&self, market: MarketId, side: Side) -> impl Iterator<Item = &OrderState> {
+        self.books.side(market, side, &self.places).filter_map(|number| self.order(number))
+    }
+
+    /// The orders of an account in a market, the newest first.
+    pub(super) fn owned(&self, market: MarketId, owner: Slot) -> impl Iterator<Item = (u32, &OrderState)> {
+        let numbers = self.books.owned(market, owner, &self.places);
+        numbers.filter_map(|number| Some((number, self.order(number)?)))
+    }
+
+    /// The slot of the account whose order this is.
+    #[inline]
+    pub(super) fn owner_slot(&self, number: u32) -> Option<Slot> {
+        self.places.get(number).map(|place| Slot(place.owner)).filter(|&slot| slot != NOWHERE)
+    }
+
+    /// Brings closer where a name is looked up.
+    #[inline]
+    pub(super) fn prefetch_name(&self, tag: u64) {
+        self.names.prefetch(tag);
+    }
+
+    /// The same for what is found there, when that is at hand.
+    #[inline]
+    pub(super) fn prefetch_places(&self, tag: u64) {
+        self.names.alike(tag).for_each(|number| self.prefetch_place(number));
+    }
+
+    #[inline]
+    fn prefetch_place(&self, number: u32) {
+        self.places.get(number).iter().for_each(|place| prefetch(*place));
+    }
+
+    /// Brings closer where the orders of an account in a market are found.
+    #[inline]
+    pub(super) fn prefetch_owner(&self, market: MarketId, owner: Slot) {
+        self.books.prefetch_owner(market, owner);
+    }
+
+    /// The same for what that leads to.
+    #[inline]
+    pub(super) fn prefetch_behind(&self, tag: u64) {
+        for number in self.names.alike(tag) {
+            let Some(place) = self.places.get(number) else { continue };
+            match &place.entry {
+                Some(Entry::Order(order)) => {
+                    self.prefetch_place(place.links.line.older);
+                    self.prefetch_place(place.links.line.newer);
+                    self.books.prefetch_owner(order.market, Slot(place.owner));
+                }
+                Some(Entry::Hold(hold)) => prefetch(&**hold),
+                Some(Entry::Grant(grant)) => prefetch(&**grant),
+                _ => {}
+            }
+        }
     }
 
     /// The first entry that is over at a time.
@@ -179,82 +343,58 @@ impl Entries {
         encode(self.places.get(number), out);
     }
 
-    /// Reads an entry back from its canonical bytes, and gives it the next number.
+    /// Reads an entry back from its canonical bytes, and gives it the next number. Orders stand in no book before
+    /// [`fill_books`](Self::fill_books).
     pub(super) fn push_encoded(&mut self, reader: &mut Reader<'_>) -> Result<(), Unloadable> {
         let entry = Entry::decode(reader)?;
-        let number = self.places.push(None).ok_or_else(Unloadable::full)?;
+        let number = self.places.push(Place::default()).ok_or_else(Unloadable::full)?;
         self.free.insert(number);
         let Some(entry) = entry else { return Ok(()) };
         if let Some(known) = self.find(&entry.name()) {
             return Err(Unloadable::new("an entry", "a name that no other has", format!("that of {known}")));
         }
-        self.change(number, Some(entry));
+        self.put(number, Some(entry));
+        self.follow(number, None);
         Ok(())
     }
 
+    /// The table, without the means to find a name.
     pub(super) fn share(&mut self) -> SharedEntries {
-        SharedEntries { places: self.places.share(), names: self.names.share() }
+        SharedEntries(self.places.share())
     }
-}
 
-/// Lets the books and the set of guarded accounts follow what changes in a place.
-fn follow(
-    books: &mut Books,
-    guarded: &mut BTreeSet<u32>,
-    before: Option<&Placed>,
-    after: Option<&Placed>,
-    number: u32,
-) {
-    let order = |placed: Option<&Placed>| match placed?.entry {
-        Entry::Order(order) => Some(order),
-        _ => None,
-    };
-    let (old, new) = (order(before), order(after));
-    let stays = old.zip(new).is_some_and(|(old, new)| old.stands_like(&new));
-    if !stays {
-        old.iter().for_each(|order| books.remove(order, number));
-        new.iter().for_each(|order| books.insert(order, number));
-    }
-    if let Some(Entry::Authority(authority)) = before.map(|placed| &placed.entry) {
-        guarded.remove(&authority.slot);
-    }
-    if let Some(Entry::Authority(authority)) = after.map(|placed| &placed.entry) {
-        guarded.insert(authority.slot);
+    /// Those.
+    pub(super) fn share_names(&mut self) -> SharedNames {
+        self.names.share(self.key)
     }
 }
 
 /// What a reader keeps of [`Entries`].
 #[derive(Clone, Debug)]
-pub(super) struct SharedEntries {
-    places: SharedPages<Place, PAGE_BITS>,
-    names: SharedNames,
-}
+pub(super) struct SharedEntries(SharedPages<Place, PAGE_BITS>);
 
 impl SharedEntries {
     pub(super) const fn len(&self) -> u32 {
-        self.places.len()
+        self.0.len()
     }
 
     pub(super) fn get(&self, number: u32) -> Option<&Entry> {
-        let place = if number < self.places.len() { self.places.get(number)? } else { &None };
-        place.as_ref().map(|placed| &placed.entry)
+        self.0.get(number)?.entry.as_ref().filter(|_| number < self.len())
     }
 
-    pub(super) fn find(&self, name: &Name) -> Option<u32> {
-        let has_it =
-            |number| self.places.get(number).and_then(Option::as_ref).is_some_and(|placed| placed.name == *name);
-        self.names.get(name, has_it)
+    pub(super) fn find(&self, name: &Name<'_>, names: &SharedNames) -> Option<u32> {
+        names.get(name, |number| self.get(number).is_some_and(|entry| entry.name() == *name))
     }
 
     pub(super) fn encode(&self, number: u32, out: &mut Vec<u8>) {
-        encode(self.places.get(number), out);
+        encode(self.0.get(number), out);
     }
 }
 
 /// A free place is a single zero.
 fn encode(place: Option<&Place>, out: &mut Vec<u8>) {
-    match place.and_then(Option::as_ref) {
-        Some(placed) => placed.entry.encode(out),
+    match place.and_then(|place| place.entry.as_ref()) {
+        Some(entry) => entry.encode(out),
         None => out.push(0),
     }
 }
@@ -276,35 +416,35 @@ mod tests {
 
     #[test]
     fn the_lowest_free_number_is_given_and_setting_back_undoes() {
-        let mut entries = Entries::new();
+        let mut entries = Entries::new([1, 2], &Arena::default());
         for n in 0..5 {
-            assert_eq!(entries.open(state(n)), Some((u32::from(n), true)));
+            assert_eq!(entries.open(state(n), None), Some((u32::from(n), true)));
         }
         let before = bytes(&entries);
-        let kept = entries.share();
+        let (kept, names) = (entries.share(), entries.share_names());
         let (one, three) = (entries.change(1, None), entries.change(3, None));
         assert_eq!(entries.find(&state(3).name()), None);
-        assert_eq!((entries.open(state(9)), entries.open(state(8))), (Some((1, false)), Some((3, false))));
-        assert_eq!(entries.open(state(7)), Some((5, true)));
+        assert_eq!((entries.open(state(9), None), entries.open(state(8), None)), (Some((1, false)), Some((3, false))));
+        assert_eq!(entries.open(state(7), None), Some((5, true)));
         entries.change(5, None);
         entries.shrink();
-        entries.set(3, three);
-        entries.set(1, one);
+        entries.set_back(3, three);
+        entries.set_back(1, one);
         assert_eq!((bytes(&entries), entries.find(&state(3).name())), (before, Some(3)));
-        assert_eq!((entries.free.len(), entries.find(&state(9).name())), (0, None));
-        assert_eq!((kept.find(&state(3).name()), kept.len()), (Some(3), 5));
+        assert_eq!((entries.free.is_empty(), entries.find(&state(9).name())), (true, None));
+        assert_eq!((kept.find(&state(3).name(), &names), kept.len()), (Some(3), 5));
     }
 
     #[test]
     fn what_was_encoded_comes_back_with_its_free_places() {
-        let mut entries = Entries::new();
-        (0..200).for_each(|n| assert_eq!(entries.open(state(n)), Some((u32::from(n), true))));
+        let mut entries = Entries::new([1, 2], &Arena::default());
+        (0..200).for_each(|n| assert_eq!(entries.open(state(n), None), Some((u32::from(n), true))));
         (0..200).step_by(3).for_each(|number| drop(entries.change(number, None)));
         let encoded = bytes(&entries);
-        let (mut loaded, mut reader) = (Entries::new(), Reader::new(&encoded));
+        let (mut loaded, mut reader) = (Entries::new([1, 2], &Arena::default()), Reader::new(&encoded));
         (0..200).for_each(|_| loaded.push_encoded(&mut reader).unwrap());
         assert_eq!((reader.offset(), bytes(&loaded)), (encoded.len(), encoded.clone()));
-        assert_eq!((loaded.free.clone(), loaded.open(state(201))), (entries.free, Some((0, false))));
+        assert_eq!((loaded.free.clone(), loaded.open(state(201), None)), (entries.free, Some((0, false))));
         // The same entry twice is no table.
         let twice = [encoded.clone(), encoded[1..].to_vec()].concat();
         let mut reader = Reader::new(&twice);

@@ -63,24 +63,24 @@ pub struct Channel {
 }
 
 impl HoldState {
-    pub(crate) fn name(owner: &Address, id: u64) -> Name {
-        Name::new(4, &[&owner.0, &id.to_le_bytes()])
+    pub(crate) const fn name(owner: &Address, id: u64) -> Name<'_> {
+        Name::Hold { owner, id }
     }
 
     /// How much each payee gets of an amount: rounded down, and what is left over to the first.
-    pub(crate) fn split(&self, amount: Amount) -> Vec<(Address, Amount)> {
+    pub(crate) fn split(&self, amount: Amount) -> impl Iterator<Item = (Address, Amount)> {
         let all: u128 = self.payees.iter().map(|share| u128::from(share.parts)).sum::<u128>().max(1);
-        let part = |share: &Share| {
+        // Nobody divides where there is nobody to share with.
+        let is_shared = self.payees.len() > 1;
+        let part = move |share: &Share| {
             let parts = u128::from(share.parts);
             // At most the amount: parts are at most all.
             (amount.0 / all).saturating_mul(parts).saturating_add(amount.0 % all * parts / all)
         };
-        let mut split: Vec<_> = self.payees.iter().map(|share| (share.payee, Amount(part(share)))).collect();
-        let given: u128 = split.iter().map(|(_, part)| part.0).sum();
-        if let Some((_, first)) = split.first_mut() {
-            first.0 = first.0.saturating_add(amount.0.saturating_sub(given));
-        }
-        split
+        let rest = self.payees.iter().skip(1).map(part).sum();
+        let first = amount.0.saturating_sub(if is_shared { rest } else { 0 });
+        let payees = self.payees.iter().enumerate();
+        payees.map(move |(place, share)| (share.payee, Amount(if place == 0 { first } else { part(share) })))
     }
 
     pub(super) fn encode(&self, out: &mut Vec<u8>) {
@@ -186,8 +186,8 @@ impl GrantState {
         self.period_ms != 0 || self.cap != Amount::ZERO || self.rate != Amount::ZERO
     }
 
-    pub(crate) fn name(owner: &Address, id: u64) -> Name {
-        Name::new(5, &[&owner.0, &id.to_le_bytes()])
+    pub(crate) const fn name(owner: &Address, id: u64) -> Name<'_> {
+        Name::Grant { owner, id }
     }
 
     /// How much has become free by a time.
