@@ -204,7 +204,7 @@ impl StateTree {
     }
 
     /// Follows what has changed since the last time; the first time follows everything. Lets go of the accounts it has been to, so that
-    /// the owner needn't copy them any more.
+    /// the owner needn't save them any more.
     pub(crate) fn update(&mut self, records: &mut impl Records, changed: &ChangedNodes) -> RootParts {
         let [accounts, assets, entries] = records.counts();
         let Keys { account, asset, entry, node } = &self.keys;
