@@ -203,6 +203,60 @@ impl<T: Clone> Clone for Piece<T> {
     }
 }
 
+/// Values in memory of an arena that several hold: what can be written to through a shared reference, or nobody writes to.
+#[derive(Debug)]
+pub(crate) struct Common<T> {
+    /// Where the values of `piece` begin, so that finding one takes no look at that.
+    start: NonNull<T>,
+    len: u32,
+    piece: Arc<Piece<T>>,
+}
+
+// SAFETY: it gives shared values to whoever has it, and drops them wherever the last one is dropped: what an `Arc` of a piece does.
+unsafe impl<T: Send + Sync> Send for Common<T> {}
+// SAFETY: as above.
+unsafe impl<T: Send + Sync> Sync for Common<T> {}
+
+impl<T> From<Piece<T>> for Common<T> {
+    fn from(piece: Piece<T>) -> Self {
+        // There are never so many in a piece.
+        let len = u32::try_from(piece.len).unwrap_or(u32::MAX);
+        Self { start: piece.start, len, piece: Arc::new(piece) }
+    }
+}
+
+impl<T> Clone for Common<T> {
+    fn clone(&self) -> Self {
+        Self { start: self.start, len: self.len, piece: self.piece.clone() }
+    }
+}
+
+impl<T> Default for Common<T> {
+    fn default() -> Self {
+        Piece::default().into()
+    }
+}
+
+impl<T> Deref for Common<T> {
+    type Target = [T];
+
+    #[inline]
+    fn deref(&self) -> &[T] {
+        // SAFETY: these are the first `len` values of the piece, at most all of them. It stays as long as this does, its memory stays where it
+        // is, and nobody gets it for writing: `piece` is given to nobody.
+        unsafe { std::slice::from_raw_parts(self.start.as_ptr(), self.len as usize) }
+    }
+}
+
+impl<T: Clone> Common<T> {
+    /// Copies the values if anybody else holds them.
+    pub(crate) fn make_own(&mut self) {
+        if Arc::get_mut(&mut self.piece).is_none() {
+            *self = Piece::clone(&self.piece).into();
+        }
+    }
+}
+
 fn layout(bytes: usize, align: usize) -> Layout {
     // Neither is ever so large; if one were, there would be no memory for it.
     Layout::from_size_align(bytes, align).unwrap_or(Layout::new::<u8>())
@@ -248,6 +302,29 @@ mod tests {
         for (piece, len) in one.iter().chain(&third).chain(&make()).zip(sizes.iter().cycle()) {
             assert!(piece.iter().enumerate().all(|(place, &value)| value == (place ^ len) as u64), "{len}");
         }
+    }
+
+    #[test]
+    fn what_several_hold_is_written_by_one_and_read_by_others_until_the_last_lets_go() {
+        use std::sync::atomic::{AtomicU64, Ordering};
+        let arena = Arena::default();
+        for len in [0, 5, PIECE_MIN / 8] {
+            let own: Common<AtomicU64> = arena.piece(len, |_| AtomicU64::new(7)).into();
+            let other = own.clone();
+            let reading =
+                std::thread::spawn(move || other.iter().all(|value| [7, 8].contains(&value.load(Ordering::Relaxed))));
+            own.iter().for_each(|value| value.store(8, Ordering::Relaxed));
+            drop(own);
+            assert!(reading.join().unwrap());
+            let mut own: Common<u64> = arena.piece(len, |place| place as u64).into();
+            let other = own.clone();
+            own.make_own();
+            assert!(*own == *other && (len == 0 || own.as_ptr() != other.as_ptr()));
+            let before = own.as_ptr();
+            own.make_own();
+            assert_eq!((own.as_ptr(), own.len()), (before, len));
+        }
+        assert!(Common::<u64>::default().is_empty());
     }
 
     #[test]

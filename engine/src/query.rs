@@ -316,14 +316,17 @@ impl StoredBlock {
         self.record.body()
     }
 
-    /// Its transactions and its events, without a look into either: of a block whose body was hashed, so that it is as it was written.
+    /// Its transactions, without a look into them: of a block whose body was hashed, so that it is as it was written.
+    pub(crate) fn walk_transactions(&self) -> impl Iterator<Item = TransactionRef<'_>> {
+        Transactions(self.body()).take(self.header.count as usize)
+    }
+
+    /// Its transactions and its events, in the same way.
     pub(crate) fn walk(&self) -> Option<(impl Iterator<Item = TransactionRef<'_>>, impl Iterator<Item = Event>)> {
-        let count = self.header.count as usize;
-        let transactions = Transactions(self.body());
-        let bytes = transactions.clone().take(count).map(|transaction| transaction.bytes().len()).sum();
+        let bytes = self.walk_transactions().map(|transaction| transaction.bytes().len()).sum();
         let rejected = (self.header.rejected as usize).checked_mul(REJECTION_BYTES)?;
         let events = self.body().get(bytes..self.body().len().checked_sub(rejected)?)?;
-        Some((transactions.take(count), events.as_chunks::<EVENT_BYTES>().0.iter().filter_map(Event::decode)))
+        Some((self.walk_transactions(), events.as_chunks::<EVENT_BYTES>().0.iter().filter_map(Event::decode)))
     }
 
     /// The transactions at ascending positions, with what became of each, of a block whose body nobody has hashed. The outcomes are as the header

@@ -5,8 +5,8 @@
 //! that carries it is sealed, some blocks later. Which root a header carries is a function of its height and the ledger's genesis alone;
 //! a root that isn't there yet is waited for. Replay has such a thread of its own, makes the same roots, and compares.
 //!
-//! Where roots are seldom, the thread reads what has changed from a state that it shares with its owner, who copies what he changes
-//! meanwhile. Where every block has one, that would be nearly all of it: there the owner gives the leaves themselves.
+//! Where roots are seldom, the thread reads what has changed from accounts that their owner goes on changing, and from what he saves of
+//! them before. Where every block has one, that would be nearly all of it: there the owner gives the leaves themselves.
 
 use crate::proof::BalanceProof;
 use crate::state::{ChangedNodes, Kept, Leaves, RootParts, StateRecords, StateSnapshot, StateTree};

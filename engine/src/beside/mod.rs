@@ -14,8 +14,9 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
-/// It rests so many times as long as it works, when nobody waits for it; and no longer than this.
-const REST: u32 = 3;
+/// It rests so many times as long as it works, when nobody waits for it, so that it takes an eighth of a core from those who are waited
+/// for; and no longer than this.
+const REST: u32 = 7;
 const REST_MAX: Duration = Duration::from_millis(50);
 /// How often the thread looks whether a segment is full.
 const LOOK: Duration = Duration::from_millis(200);

@@ -6,7 +6,7 @@ use super::sharded::PlantedOrder;
 use crate::block::Block;
 use crate::ops::Operation;
 use crate::prepare::{Prepared, PreparedRun};
-use crate::state::{Debited, Flows, Known, Layout, Moment, Shard, Slot, prefetch};
+use crate::state::{Debited, Flows, Known, Layout, Shard, Slot, prefetch};
 use crate::types::Rejection;
 use std::ops::Range;
 use std::sync::OnceLock;
@@ -124,7 +124,6 @@ impl<'a> Cursor<'a> {
 /// What the phases have in common.
 pub(super) struct Phases<'a> {
     pub(super) block: &'a Block<'a>,
-    pub(super) moment: Moment,
     pub(super) layout: Layout,
     pub(super) planted: Option<PlantedOrder>,
     pub(super) known: Known<'a>,
@@ -219,7 +218,7 @@ impl Phases<'_> {
             let payer = self.layout.place(slot);
             let Portion { shards, first, lane } = portion;
             let Some(shard) = shards.get_mut(payer.shard.wrapping_sub(*first)) else { continue };
-            match shard.debit(&payment, payer, self.moment) {
+            match shard.debit(&payment, payer, self.block.time) {
                 Some(Debited::Paid) => lane.flows.debited(payment.asset, payment.amount),
                 Some(Debited::Rejected(rejection)) => {
                     lane.rejections.push((position, rejection));
@@ -275,7 +274,7 @@ impl Phases<'_> {
             let Some(payment) = cursor.at(position).and_then(|(prepared, _)| prepared.payment()) else { continue };
             let payee = self.layout.place(slot);
             if let Some(shard) = shards.get_mut(payee.shard.wrapping_sub(*first)) {
-                shard.credit(&payment, payee, self.moment.block);
+                shard.credit(&payment, payee);
                 lane.flows.credited(payment.asset, payment.amount);
             }
         }

@@ -33,7 +33,7 @@ use super::phases::{Bucket, Cursor, Lane, Phases, Portion};
 use super::{Scratch, execute};
 use crate::block::Block;
 use crate::crew::{Busy, Crew, Items};
-use crate::state::{Moment, State};
+use crate::state::State;
 use crate::types::Rejection;
 use std::sync::OnceLock;
 
@@ -155,7 +155,7 @@ pub(super) fn execute_sharded(
     let pieces = if threads == 1 { 1 } else { threads.saturating_mul(PORTIONS).min(layout.shards()) };
     let width = layout.shards().div_ceil(pieces);
     let portions: Vec<usize> = (0..layout.shards()).map(|shard| shard / width).collect();
-    let (known, shards, mark) = state.known_and_shards();
+    let (known, shards) = state.known_and_shards();
     lanes.resize_with(shards.len().div_ceil(width), Lane::default);
     lanes.iter_mut().for_each(Lane::begin);
     busy.resize_with(lanes.len(), Busy::default);
@@ -173,7 +173,6 @@ pub(super) fn execute_sharded(
 
     let phases = Phases {
         block,
-        moment: Moment { time: block.time, block: mark },
         layout,
         planted: *planted,
         known,

@@ -282,10 +282,9 @@ impl<S: Storage> ReceiptIndex<S> {
     /// Appends the entries of a block.
     fn block(&self, height: u64, entries: &mut Vec<Entry>) -> Result<(), ReadError> {
         let block = self.beside.stored(height)?;
-        let view = block.view()?;
-        let transactions: Vec<TransactionRef<'_>> = view.transactions().map(|(transaction, _)| transaction).collect();
-        let mut ids = Vec::with_capacity(transactions.len());
-        self.ledger.transaction_ids(transactions.iter().map(TransactionRef::body), &mut ids);
+        let transactions = block.walk_transactions();
+        let mut ids = Vec::with_capacity(block.header().count as usize);
+        self.ledger.transaction_ids(transactions.map(|transaction| transaction.body()), &mut ids);
         let entry = |(id, position): (&TransactionId, u32)| Entry { prefix: run::prefix(id), height, position };
         entries.extend(ids.iter().zip(0..).map(entry));
         Ok(())

@@ -6,6 +6,7 @@ use super::load::Unloadable;
 use super::window::{Use, Window};
 use crate::types::{Address, Amount, AssetId};
 use crate::wire::Reader;
+use std::sync::atomic::{AtomicU64, Ordering, fence};
 
 /// What an account holds of one asset.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -28,8 +29,7 @@ impl Balance {
 
 /// An account with one asset and one lane, which is what most have, in one cache line. Its address, which never changes, stands in a
 /// table of its own; further balances and lanes in side tables.
-#[derive(Clone, Debug)]
-#[repr(C, align(64))]
+#[derive(Clone, Copy, Debug)]
 pub(crate) struct Account {
     /// Replay window of lane 0.
     pub(super) window: Window,
@@ -41,26 +41,59 @@ pub(crate) struct Account {
     pub(super) balances: u32,
     /// 1 + place in the table of further lanes; 0 = none.
     pub(super) lanes: u32,
-    /// The last block that has changed `balance`.
-    pub(super) changed_in: BlockMark,
+    /// The last block that has changed it.
+    pub(super) changed: LastChange,
 }
 
-/// Tells the present block from all before it, as far as accounts remember those: not its height.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+/// Tells the present block from all before it, as far as accounts remember those: not its height. An even number.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) struct BlockMark(u32);
 
 impl BlockMark {
     /// No account remembers one that comes before it.
-    pub(super) const FIRST: Self = Self(1);
+    pub(super) const FIRST: Self = Self(2);
+
+    #[cfg(test)]
+    pub(super) const LAST: Self = Self(u32::MAX - 1);
+
+    /// The mark of the block before.
+    pub(super) const fn before(self) -> Self {
+        Self(self.0.saturating_sub(2))
+    }
 
     /// The mark of the next block; `None` if there are no more.
     pub(super) fn next(self) -> Option<Self> {
-        self.0.checked_add(1).map(Self)
+        self.0.checked_add(2).map(Self)
     }
 }
 
-// With its address and the index this leaves an account below its budget of 128 bytes.
-const _: () = assert!(size_of::<Account>() == 64);
+/// The last block that has changed an account, and whether it has changed its first balance.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(super) struct LastChange(u32);
+
+impl LastChange {
+    /// Anything but its first balance has changed.
+    #[inline]
+    pub(super) const fn touched(self, block: BlockMark) -> Self {
+        if self.0 & !1 == block.0 { self } else { Self(block.0) }
+    }
+
+    /// Its first balance has changed.
+    #[inline]
+    pub(super) const fn paid(block: BlockMark) -> Self {
+        Self(block.0 | 1)
+    }
+
+    /// Whether this block has changed its first balance.
+    pub(super) fn is_paid(self, block: BlockMark) -> bool {
+        self == Self::paid(block)
+    }
+
+    #[inline]
+    pub(super) const fn block(self) -> BlockMark {
+        BlockMark(self.0 & !1)
+    }
+}
 
 /// Never registered.
 pub(super) const NO_ASSET: AssetId = AssetId(u32::MAX);
@@ -73,9 +106,163 @@ impl Default for Account {
             asset: NO_ASSET,
             balances: 0,
             lanes: 0,
-            changed_in: BlockMark::default(),
+            changed: LastChange::default(),
         }
     }
+}
+
+/// An account where its one writer and those who read beside it find it: in words that are each written whole.
+///
+/// The word that says when it changed is written before all others, and read after them. So whoever reads of a block that is over can tell
+/// whether what he has read is of that block or an earlier one (Boehm 2012, "Can seqlocks get along with programming language memory
+/// models?").
+#[derive(Debug)]
+#[repr(align(64))]
+pub(super) struct AccountCell([AtomicU64; 8]);
+
+// With its address and the index this leaves an account below its budget of 128 bytes.
+const _: () = assert!(size_of::<AccountCell>() == 64);
+
+impl Default for AccountCell {
+    fn default() -> Self {
+        let cell = Self(Default::default());
+        cell.set(&Account::default());
+        cell
+    }
+}
+
+impl Clone for AccountCell {
+    fn clone(&self) -> Self {
+        let cell = Self(Default::default());
+        cell.set(&self.get());
+        cell
+    }
+}
+
+impl AccountCell {
+    #[inline(always)]
+    fn word(&self, place: usize) -> u64 {
+        self.0[place].load(Ordering::Relaxed)
+    }
+
+    #[inline(always)]
+    fn amount(&self, place: usize) -> Amount {
+        Amount(u128::from(self.word(place)) | u128::from(self.word(place + 1)) << 64)
+    }
+
+    #[inline(always)]
+    fn set_amount(&self, place: usize, amount: Amount) {
+        self.0[place].store(low(amount), Ordering::Relaxed);
+        self.0[place + 1].store(high(amount), Ordering::Relaxed);
+    }
+
+    /// The account, for its writer, or where nobody writes.
+    #[inline(always)]
+    pub(super) fn get(&self) -> Account {
+        let (asset, balances) = halves(self.word(6));
+        let (lanes, changed) = halves(self.word(7));
+        Account {
+            window: self.window(),
+            balance: Balance { available: self.available(), held: self.amount(4) },
+            asset: AssetId(asset),
+            balances,
+            lanes,
+            changed: LastChange(changed),
+        }
+    }
+
+    /// Its first asset.
+    #[inline(always)]
+    pub(super) fn asset(&self) -> AssetId {
+        AssetId(halves(self.word(6)).0)
+    }
+
+    #[inline(always)]
+    pub(super) fn window(&self) -> Window {
+        Window { top: self.word(0), bits: self.word(1) }
+    }
+
+    /// What it can spend of its first asset.
+    #[inline(always)]
+    pub(super) fn available(&self) -> Amount {
+        self.amount(2)
+    }
+
+    /// The account beside its writer, if it hasn't changed since a block that is over.
+    #[inline]
+    pub(super) fn get_unchanged(&self, since: BlockMark) -> Option<Account> {
+        let account = self.get();
+        // What was read before is no newer than what the next line reads.
+        fence(Ordering::Acquire);
+        // Who reads a newer mark here finds what was saved before it was set.
+        let (_, changed) = halves(self.0[7].load(Ordering::Acquire));
+        (LastChange(changed).block() <= since).then_some(account)
+    }
+
+    /// When it has changed, for its writer.
+    #[inline(always)]
+    pub(super) fn changed(&self) -> LastChange {
+        LastChange(halves(self.word(7)).1)
+    }
+
+    /// Says when it is changed, before it is: only its owner does this and what follows.
+    #[inline(always)]
+    pub(super) fn mark(&self, changed: LastChange) {
+        self.mark_with(halves(self.word(7)).0, changed);
+    }
+
+    #[inline(always)]
+    fn mark_with(&self, lanes: u32, changed: LastChange) {
+        // Who reads this finds what the owner has saved before.
+        self.0[7].store(whole(lanes, changed.0), Ordering::Release);
+        // Who reads anything that is written from here on finds that.
+        fence(Ordering::Release);
+    }
+
+    #[inline(always)]
+    pub(super) fn set_window(&self, window: Window) {
+        self.0[0].store(window.top, Ordering::Relaxed);
+        self.0[1].store(window.bits, Ordering::Relaxed);
+    }
+
+    #[inline(always)]
+    pub(super) fn set_available(&self, available: Amount) {
+        self.set_amount(2, available);
+    }
+
+    /// All of it, its mark first.
+    #[inline]
+    pub(super) fn set(&self, account: &Account) {
+        let Account { window, balance: Balance { available, held }, asset, balances, lanes, changed } = *account;
+        self.mark_with(lanes, changed);
+        self.set_window(window);
+        self.set_available(available);
+        self.set_amount(4, held);
+        self.0[6].store(whole(asset.0, balances), Ordering::Relaxed);
+    }
+}
+
+#[inline(always)]
+const fn whole(first: u32, second: u32) -> u64 {
+    first as u64 | (second as u64) << 32
+}
+
+/// What `whole` was made of.
+#[inline(always)]
+#[expect(clippy::cast_possible_truncation, reason = "the halves of a word")]
+const fn halves(word: u64) -> (u32, u32) {
+    (word as u32, (word >> 32) as u32)
+}
+
+#[inline(always)]
+#[expect(clippy::cast_possible_truncation, reason = "the half of an amount")]
+const fn low(amount: Amount) -> u64 {
+    amount.0 as u64
+}
+
+#[inline(always)]
+const fn high(amount: Amount) -> u64 {
+    (amount.0 >> 64) as u64
 }
 
 /// Canonical bytes of what most accounts are.
@@ -118,7 +305,7 @@ pub(super) struct LanesFull;
 /// Everything of one account but its address.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Record<'a> {
-    pub(super) account: &'a Account,
+    pub(super) account: Account,
     pub(super) further: Option<&'a FurtherBalances>,
     pub(super) lanes: &'a [(u16, Window)],
 }

@@ -6,173 +6,21 @@
 //!
 //! Addresses, which never change, stand apart for everybody to read.
 
-use super::account::{Account, Balance, BlockMark, Decoded, FurtherLanes, LanesFull, NO_ASSET, Record};
+use super::account::{Account, AccountCell, Balance, BlockMark, Decoded, LanesFull, Record};
 use super::addresses::Addresses;
-use super::changed::{Changed, ChangedBalance, balances_of};
-use super::further::FurtherBalances;
+use super::changed::{ChangedBalance, balances_of};
 use super::index::Slot;
 use super::layout::{Layout, Place};
+use super::leaves::{LEAF_BYTES, leaf, write_leaf};
 use super::load::Unloadable;
-use super::pages::{Page, Pages, SharedPages};
 use super::prefetch::prefetch;
+use super::shard::{Shard, SharedShard};
+use super::watch::{Watch, Watching};
 use super::window::{Use, Window};
-use crate::arena::{Arena, Piece};
-use crate::types::{Address, Amount, AssetId};
+use crate::arena::{Arena, Common};
+use crate::types::{Address, AssetId};
 use crate::wire::Reader;
 use std::sync::Arc;
-
-const SIDE_PAGE_BITS: u32 = 8;
-
-/// Some of the accounts, with their side tables. An entry of a side table is sorted by asset or by lane.
-///
-/// What a rejected transaction has opened of a side table stays there empty; whether it does can't be seen from outside.
-#[derive(Debug)]
-#[repr(align(128))]
-pub(crate) struct Shard {
-    records: Vec<Page<Piece<Account>>>,
-    balances: Pages<FurtherBalances, SIDE_PAGE_BITS>,
-    lanes: Pages<FurtherLanes, SIDE_PAGE_BITS>,
-    /// What the present block has changed of it.
-    pub(super) changed: Changed,
-}
-
-// The list of pages is read at random.
-const _: () = assert!(size_of::<Page<Piece<Account>>>() == 24);
-
-impl Shard {
-    fn new(layout: Layout, arena: &Arena) -> Self {
-        let (balances, lanes) = (Pages::new(arena.clone()), Pages::new(arena.clone()));
-        Self { records: Vec::new(), balances, lanes, changed: Changed::new(layout) }
-    }
-
-    fn add_page(&mut self, page: Piece<Account>) {
-        self.records.push(Page::Owned(page));
-        self.changed.add_page();
-    }
-
-    /// The accounts of a page.
-    #[inline]
-    pub(super) fn page(&self, page: usize) -> &[Account] {
-        self.records.get(page).map(Page::get).unwrap_or_default()
-    }
-
-    #[inline]
-    pub(super) fn get(&self, place: Place) -> Option<&Account> {
-        self.records.get(place.page)?.get().get(place.offset)
-    }
-
-    #[inline]
-    pub(super) fn get_mut(&mut self, place: Place) -> Option<&mut Account> {
-        self.records.get_mut(place.page)?.get_mut().get_mut(place.offset)
-    }
-
-    #[inline]
-    fn record(&self, place: Place) -> Option<Record<'_>> {
-        Some(self.record_of(self.get(place)?))
-    }
-
-    /// An account of this shard with what it has in the side tables.
-    #[inline]
-    pub(super) fn record_of<'a>(&'a self, account: &'a Account) -> Record<'a> {
-        record(account, |place| self.balances.get(place), |place| self.lanes.get(place))
-    }
-
-    #[inline]
-    fn set_balance(&mut self, place: Place, asset: AssetId, balance: Balance) {
-        let Some(account) = self.get_mut(place) else { return };
-        if account.asset == asset {
-            account.balance = balance;
-        } else if account.asset == NO_ASSET {
-            (account.asset, account.balance) = (asset, balance);
-        } else {
-            self.set_further_balance(place, asset, balance);
-        }
-    }
-
-    /// Brings a record closer.
-    #[inline]
-    pub(crate) fn prefetch(&self, place: Place) {
-        if let Some(account) = self.get(place) {
-            prefetch(account);
-        }
-    }
-
-    /// What an account holds of an asset that may not be its first.
-    #[cold]
-    pub(super) fn further_balance(&self, place: Place, asset: AssetId) -> Balance {
-        self.record(place).map(|record| record.balance(asset)).unwrap_or_default()
-    }
-
-    /// Changes what an account can spend of an asset that may not be its first.
-    #[cold]
-    pub(super) fn set_further_available(
-        &mut self,
-        (slot, place): (Slot, Place),
-        asset: AssetId,
-        after: Amount,
-        block: BlockMark,
-    ) {
-        let before = self.further_balance(place, asset);
-        self.set_balance(place, asset, Balance { available: after, ..before });
-        self.mark_balance((slot, place), asset, block);
-    }
-
-    /// Enters that this block has changed a balance.
-    pub(super) fn mark_balance(&mut self, (slot, place): (Slot, Place), asset: AssetId, block: BlockMark) {
-        self.changed.enter(place);
-        match self.get_mut(place) {
-            Some(account) if account.asset == asset => account.changed_in = block,
-            _ => self.changed.enter_balance(slot, asset),
-        }
-    }
-
-    fn set_further_balance(&mut self, place: Place, asset: AssetId, balance: Balance) {
-        let Self { records, balances, .. } = self;
-        let account = records.get_mut(place.page).and_then(|page| page.get_mut().get_mut(place.offset));
-        let entry = account.and_then(|account| open_side_entry(&mut account.balances, balances));
-        if let Some(own) = entry.and_then(|entry| balances.get_mut(entry)) {
-            own.set(asset, balance);
-        }
-    }
-
-    #[inline]
-    fn set_window(&mut self, place: Place, lane: u16, window: Window) {
-        let Self { records, lanes, .. } = self;
-        let account = records.get_mut(place.page).and_then(|page| page.get_mut().get_mut(place.offset));
-        let Some(account) = account else { return };
-        if lane == 0 {
-            account.window = window;
-            return;
-        }
-        let entry = open_side_entry(&mut account.lanes, lanes);
-        let Some(lanes) = entry.and_then(|entry| lanes.get_mut(entry)) else { return };
-        match lanes.binary_search_by_key(&lane, |&(lane, _)| lane) {
-            Ok(found) => lanes[found].1 = window,
-            Err(at) => lanes.insert(at, (lane, window)),
-        }
-    }
-
-    /// Empties the record of the newest account, and what it has in the side table of balances. (It has used no sequence, so it has
-    /// no lanes.)
-    fn clear(&mut self, place: Place) {
-        let Some(account) = self.get_mut(place) else { return };
-        let entry = std::mem::take(account).balances.checked_sub(1);
-        let Some(entry) = entry else { return };
-        if entry.checked_add(1) == Some(self.balances.len()) {
-            self.balances.pop();
-        } else if let Some(balances) = self.balances.get_mut(entry) {
-            *balances = FurtherBalances::default();
-        }
-    }
-
-    fn share(&mut self) -> SharedShard {
-        SharedShard {
-            records: self.records.iter_mut().map(Page::share).collect(),
-            balances: self.balances.share(),
-            lanes: self.lanes.share(),
-        }
-    }
-}
 
 #[derive(Debug)]
 pub(super) struct Accounts {
@@ -182,8 +30,8 @@ pub(super) struct Accounts {
     len: u32,
     /// How many there may be.
     max: u32,
-    /// The block in the making.
-    block: BlockMark,
+    /// Who goes through all accounts as they were.
+    watches: Vec<Arc<Watch>>,
     arena: Arena,
 }
 
@@ -191,7 +39,7 @@ impl Accounts {
     pub(super) fn new(layout: Layout, arena: Arena) -> Self {
         let shards = (0..layout.shards()).map(|_| Shard::new(layout, &arena)).collect();
         let addresses = Arc::new(Addresses::new(arena.clone()));
-        Self { shards, addresses, layout, len: 0, max: u32::MAX, block: BlockMark::FIRST, arena }
+        Self { shards, addresses, layout, len: 0, max: u32::MAX, watches: Vec::new(), arena }
     }
 
     pub(super) const fn len(&self) -> u32 {
@@ -209,15 +57,15 @@ impl Accounts {
         self.max.min(u32::MAX - 1).saturating_sub(self.len)
     }
 
-    /// The shards, where an account lies in them, and the block in the making.
+    /// The shards, and where an account lies in them.
     #[inline]
-    pub(super) fn shards(&mut self) -> (&mut [Shard], Layout, BlockMark) {
-        (&mut self.shards, self.layout, self.block)
+    pub(super) fn shards(&mut self) -> (&mut [Shard], Layout) {
+        (&mut self.shards, self.layout)
     }
 
-    /// The addresses, how many there are, the shards, and the block in the making.
-    pub(super) fn split(&mut self) -> (&Addresses, u32, &mut [Shard], BlockMark) {
-        (&self.addresses, self.len, &mut self.shards, self.block)
+    /// The addresses, how many there are, and the shards.
+    pub(super) fn split(&mut self) -> (&Addresses, u32, &mut [Shard]) {
+        (&self.addresses, self.len, &mut self.shards)
     }
 
     pub(super) fn shard(&self, shard: usize) -> Option<&Shard> {
@@ -240,8 +88,8 @@ impl Accounts {
         self.len = self.len.checked_add(1)?;
         let place = self.layout.place(slot);
         let shard = &mut self.shards[place.shard];
-        if shard.records.len() == place.page {
-            shard.add_page(self.arena.piece(self.layout.page_len(), |_| Account::default()));
+        if shard.page_count() == place.page {
+            shard.add_page(self.arena.piece(self.layout.page_len(), |_| AccountCell::default()).into());
         }
         self.addresses.set(slot, address);
         Some(slot)
@@ -265,8 +113,9 @@ impl Accounts {
     /// Brings a record closer.
     #[inline]
     pub(super) fn prefetch(&self, slot: Slot) {
-        if let Some(account) = self.get(slot) {
-            prefetch(account);
+        let place = self.layout.place(slot);
+        if let Some(shard) = self.shards.get(place.shard) {
+            shard.prefetch(place);
         }
     }
 
@@ -274,15 +123,9 @@ impl Accounts {
     #[inline]
     pub(super) fn prefetch_further(&self, slot: Slot) {
         let place = self.layout.place(slot);
-        let Some(shard) = self.shards.get(place.shard) else { return };
-        let entry = shard.get(place).and_then(|account| account.balances.checked_sub(1));
-        entry.and_then(|entry| shard.balances.get(entry)).iter().for_each(|balances| prefetch(*balances));
-    }
-
-    #[inline]
-    pub(super) fn get(&self, slot: Slot) -> Option<&Account> {
-        let place = self.layout.place(slot);
-        self.shards.get(place.shard)?.get(place)
+        if let Some(shard) = self.shards.get(place.shard) {
+            shard.prefetch_further(place);
+        }
     }
 
     #[inline]
@@ -342,7 +185,7 @@ impl Accounts {
     pub(super) fn mark_balance(&mut self, slot: Slot, asset: AssetId) {
         let place = self.layout.place(slot);
         if let Some(shard) = self.shards.get_mut(place.shard) {
-            shard.mark_balance((slot, place), asset, self.block);
+            shard.mark_balance((slot, place), asset);
         }
     }
 
@@ -371,21 +214,44 @@ impl Accounts {
         shards.iter_mut().for_each(|shard| shard.changed.clear_pages());
     }
 
+    /// The block in the making.
+    fn block(&self) -> BlockMark {
+        self.shards.first().map_or(BlockMark::FIRST, Shard::block)
+    }
+
     /// Ends the block in the making: what it has changed has been told.
     pub(super) fn end_block(&mut self) {
         self.shards.iter_mut().for_each(|shard| shard.changed.clear_balances());
-        self.block = self.block.next().unwrap_or_else(|| {
-            // Once in four thousand million blocks, so that no old mark is taken for a new one.
-            for page in self.shards.iter_mut().flat_map(|shard| &mut shard.records) {
-                page.get_mut().iter_mut().for_each(|account| account.changed_in = BlockMark::default());
-            }
+        self.begin_block();
+        if self.watches.iter().any(|watch| watch.has_ended()) {
+            self.tell_watches();
+        }
+    }
+
+    /// What changes from here on is told from what has changed before.
+    fn begin_block(&mut self) {
+        let next = self.block().next().unwrap_or_else(|| {
+            // Once in two thousand million blocks, so that no old mark is taken for a new one.
+            self.shards.iter_mut().for_each(Shard::begin_anew);
+            self.watches.clear();
+            self.tell_watches();
             BlockMark::FIRST
         });
+        self.shards.iter_mut().for_each(|shard| shard.block = next);
+    }
+
+    /// Tells the shards who watches.
+    fn tell_watches(&mut self) {
+        self.watches.retain(|watch| !watch.has_ended());
+        let watched = self.watches.iter().map(|watch| watch.block()).max();
+        for shard in &mut self.shards {
+            (shard.watched, shard.watches) = (watched, self.watches.clone());
+        }
     }
 
     /// The assets of which the block has changed what an account holds, ascending. `further` is [`further_changed`](Self::further_changed).
     pub(super) fn changed_assets(&self, account: &Account, slot: Slot, further: &[ChangedBalance]) -> Vec<AssetId> {
-        let first = (account.changed_in == self.block).then_some(account.asset);
+        let first = account.changed.is_paid(self.block()).then_some(account.asset);
         let mut assets: Vec<AssetId> = first.into_iter().chain(balances_of(further, slot)).collect();
         assets.sort_unstable();
         assets.dedup();
@@ -403,34 +269,32 @@ impl Accounts {
     /// Reads an account back from the bytes that digests are made of, and gives it the next slot.
     #[inline]
     pub(super) fn push_encoded(&mut self, reader: &mut Reader<'_>) -> Result<(Slot, Address), Unloadable> {
-        let Decoded { address, mut account, further, lanes } = Decoded::read(reader)?;
+        let Decoded { address, account, further, lanes } = Decoded::read(reader)?;
         let slot = self.push(&address).ok_or_else(Unloadable::full)?;
         let place = self.layout.place(slot);
-        let shard = &mut self.shards[place.shard];
-        let link = |place: Option<u32>| place.and_then(|place| place.checked_add(1)).ok_or_else(Unloadable::full);
-        if let Some(further) = further {
-            account.balances = link(shard.balances.push(further))?;
-        }
-        if let Some(lanes) = lanes {
-            account.lanes = link(shard.lanes.push(lanes))?;
-        }
-        if let Some(record) = shard.get_mut(place) {
-            *record = account;
-        }
+        self.shards[place.shard].fill(place, account, further, lanes).ok_or_else(Unloadable::full)?;
         Ok((slot, address))
     }
 
+    /// The accounts as they are now, for one who looks them up as often as it likes.
     pub(super) fn share(&mut self) -> SharedAccounts {
-        let shards = self.shards.iter_mut().map(Shard::share).collect();
-        SharedAccounts { shards, addresses: self.addresses.clone(), layout: self.layout, len: self.len }
+        self.shards.iter_mut().for_each(Shard::keep);
+        self.give(None)
     }
-}
 
-#[derive(Clone, Debug)]
-struct SharedShard {
-    records: Vec<Arc<Piece<Account>>>,
-    balances: SharedPages<FurtherBalances, SIDE_PAGE_BITS>,
-    lanes: SharedPages<FurtherLanes, SIDE_PAGE_BITS>,
+    /// The accounts as they are now, for one who goes through all of them once. Only to be asked between two blocks.
+    pub(super) fn watch(&mut self) -> SharedAccounts {
+        self.begin_block();
+        let watch = Arc::new(Watch::new(self.block().before(), self.len, self.layout));
+        self.watches.push(watch.clone());
+        self.tell_watches();
+        self.give(Some(Watching::new(watch)))
+    }
+
+    fn give(&mut self, watch: Option<Watching>) -> SharedAccounts {
+        let shards = self.shards.iter_mut().map(Shard::share).collect();
+        SharedAccounts { shards, addresses: self.addresses.clone(), layout: self.layout, len: self.len, watch }
+    }
 }
 
 /// What a reader keeps of [`Accounts`].
@@ -440,6 +304,8 @@ pub(super) struct SharedAccounts {
     addresses: Arc<Addresses>,
     layout: Layout,
     len: u32,
+    /// What the owner has saved, if he goes on writing to these pages.
+    watch: Option<Watching>,
 }
 
 impl SharedAccounts {
@@ -457,15 +323,19 @@ impl SharedAccounts {
         self.addresses.get(slot).filter(|_| slot.0 < self.len)
     }
 
-    /// Lets go of the records below a slot as far as they are whole pages, so that the owner needn't copy them. Nothing is found there
-    /// afterwards.
+    /// Lets go of the records below a slot as far as they are whole pages, so that the owner needn't save or copy them. Nothing is found
+    /// there afterwards.
     pub(super) fn release_below(&mut self, slot: Slot) {
-        let nothing: Arc<Piece<Account>> = Arc::default();
+        let nothing = Common::default();
+        let end = self.layout.page(slot);
+        if let Some(watch) = &self.watch {
+            watch.pass(self.layout.first_on(end));
+        }
         // From the end, so that what was let go of before is met last and ends it.
-        for page in (0..self.layout.page(slot)).rev() {
+        for page in (0..end).rev() {
             let place = self.layout.place_of_page(page);
             let shard = self.shards.get_mut(place.shard);
-            match shard.and_then(|shard| shard.records.get_mut(place.page)) {
+            match shard.and_then(|shard| shard.pages.get_mut(place.page)) {
                 Some(page) if !page.is_empty() => *page = nothing.clone(),
                 _ => break,
             }
@@ -473,23 +343,36 @@ impl SharedAccounts {
     }
 
     #[inline]
-    fn get(&self, slot: Slot) -> Option<(&SharedShard, &Account)> {
+    fn cell(&self, slot: Slot) -> Option<(&SharedShard, Place, &AccountCell)> {
         let place = Some(self.layout.place(slot)).filter(|_| slot.0 < self.len)?;
         let shard = self.shards.get(place.shard)?;
-        Some((shard, shard.records.get(place.page)?.get(place.offset)?))
+        Some((shard, place, shard.pages.get(place.page)?.get(place.offset)?))
+    }
+
+    #[inline]
+    fn get(&self, slot: Slot) -> Option<(&SharedShard, Account)> {
+        let (shard, place, cell) = self.cell(slot)?;
+        let account = match &self.watch {
+            None => cell.get(),
+            Some(watching) => {
+                let watch = watching.watch();
+                cell.get_unchanged(watch.block()).or_else(|| watch.find(place))?
+            }
+        };
+        Some((shard, account))
     }
 
     #[inline]
     fn record(&self, slot: Slot) -> Option<Record<'_>> {
         let (shard, account) = self.get(slot)?;
-        Some(record(account, |place| shard.balances.get(place), |place| shard.lanes.get(place)))
+        Some(shard.record_of(account))
     }
 
     /// Brings a record and its address closer.
     #[inline]
     pub(super) fn prefetch(&self, slot: Slot) {
-        if let Some((_, account)) = self.get(slot) {
-            prefetch(account);
+        if let Some((_, _, cell)) = self.cell(slot) {
+            prefetch(cell);
         }
         self.addresses.prefetch(slot);
     }
@@ -514,30 +397,27 @@ impl SharedAccounts {
             record.encode(address, out);
         }
     }
-}
 
-#[inline]
-fn record<'a>(
-    account: &'a Account,
-    further: impl FnOnce(u32) -> Option<&'a FurtherBalances>,
-    lanes: impl FnOnce(u32) -> Option<&'a FurtherLanes>,
-) -> Record<'a> {
-    let further = account.balances.checked_sub(1).and_then(further);
-    let lanes = account.lanes.checked_sub(1).and_then(lanes).map(Vec::as_slice).unwrap_or_default();
-    Record { account, further, lanes }
-}
-
-/// Place of a record's side entry, opened if it has none.
-fn open_side_entry<T: Clone + Default, const BITS: u32>(link: &mut u32, table: &mut Pages<T, BITS>) -> Option<u32> {
-    if *link == 0 {
-        *link = table.push(T::default())?.checked_add(1)?;
+    /// Writes the leaf of an account, over whatever was there. `canonical` is memory for a moment.
+    #[inline]
+    pub(super) fn write_leaf(&self, slot: Slot, canonical: &mut Vec<u8>, bytes: &mut [u8; LEAF_BYTES]) {
+        match (self.get(slot), self.addresses.cell(slot)) {
+            (Some((_, account)), Some(address)) if account.is_plain() => {
+                write_leaf(bytes, |plain| account.write_plain(address, plain));
+            }
+            _ => {
+                canonical.clear();
+                self.encode(slot, canonical);
+                *bytes = leaf(canonical);
+            }
+        }
     }
-    link.checked_sub(1)
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::types::Amount;
 
     fn coins(n: u128) -> Balance {
         Balance { available: Amount(n), held: Amount::ZERO }
@@ -557,7 +437,8 @@ mod tests {
             }
             accounts.pop();
         }
-        assert!(accounts.shards[0].balances.len() <= 2, "{} entries", accounts.shards[0].balances.len());
+        let entries = accounts.shards[0].further_count();
+        assert!(entries <= 2, "{entries} entries");
         assert_eq!(accounts.share().balances(payer).len(), 3);
     }
 
@@ -577,5 +458,102 @@ mod tests {
         before.release_below(Slot(13));
         let there: Vec<u32> = (0..20).filter(|&slot| before.balance(Slot(slot), AssetId(0)) == coins(1)).collect();
         assert_eq!(there, (12..20).collect::<Vec<_>>());
+    }
+
+    /// Accounts that have as much as their number, in pages of four.
+    fn some(count: u32) -> Accounts {
+        let mut accounts = Accounts::new(Layout::new(3, 2), Arena::default());
+        for n in 0..count {
+            let slot = accounts.push(&Address([7; 32])).unwrap();
+            accounts.set_balance(slot, AssetId(0), coins(n.into()));
+        }
+        accounts.end_block();
+        accounts
+    }
+
+    #[test]
+    fn who_watches_keeps_what_was_wherever_he_has_come_to_and_whoever_watches_beside_him() {
+        let mut accounts = some(40);
+        let holds = |accounts: &SharedAccounts, slot: u32| accounts.balance(Slot(slot), AssetId(0)).available.0;
+        let mut first = accounts.watch();
+        accounts.set_balance(Slot(9), AssetId(0), coins(100));
+        accounts.set_balance(Slot(9), AssetId(1), coins(1));
+        accounts.set_balance(Slot(9), AssetId(0), coins(101));
+        accounts.push(&Address([8; 32])).unwrap();
+        // Nothing says that a block has to end between two of them.
+        let second = accounts.watch();
+        accounts.set_window(Slot(9), 0, Window::default().with(5));
+        accounts.set_window(Slot(10), 3, Window::default().with(6));
+        let kept = accounts.share();
+        accounts.end_block();
+        for slot in 0..40 {
+            accounts.set_balance(Slot(slot), AssetId(0), coins(200));
+        }
+        first.release_below(Slot(22));
+        let third = accounts.watch();
+        drop(kept.clone());
+        accounts.end_block();
+        accounts.set_balance(Slot(30), AssetId(0), coins(300));
+        for slot in 0..40 {
+            let own = u128::from(slot);
+            assert_eq!(holds(&first, slot), if slot < 20 { 0 } else { own }, "{slot}");
+            assert_eq!(holds(&second, slot), if slot == 9 { 101 } else { own }, "{slot}");
+            assert_eq!(holds(&kept, slot), holds(&second, slot), "{slot}");
+            assert_eq!(holds(&third, slot), 200, "{slot}");
+        }
+        assert_eq!((first.len(), second.len(), second.balances(Slot(9)).len()), (40, 41, 2));
+        let used = |accounts: &SharedAccounts, slot, lane| accounts.sequence(Slot(slot), lane);
+        assert_eq!([used(&second, 9, 0), used(&kept, 9, 0), used(&third, 9, 0)], [None, Some(5), Some(5)]);
+        assert_eq!([used(&second, 10, 3), used(&kept, 10, 3)], [None, Some(6)]);
+        drop((first, second, third));
+        accounts.end_block();
+        assert!(accounts.watches.is_empty() && accounts.shards.iter().all(|shard| shard.watched.is_none()));
+    }
+
+    #[test]
+    fn who_watches_keeps_what_was_when_marks_begin_anew() {
+        let mut accounts = some(12);
+        for shard in &mut accounts.shards {
+            shard.block = BlockMark::LAST.before();
+        }
+        accounts.set_balance(Slot(1), AssetId(0), coins(100));
+        let before = accounts.watch();
+        accounts.set_balance(Slot(2), AssetId(0), coins(200));
+        accounts.end_block();
+        assert_eq!(accounts.block(), BlockMark::FIRST);
+        let after = accounts.watch();
+        (0..12).for_each(|slot| accounts.set_balance(Slot(slot), AssetId(0), coins(300)));
+        for slot in 0..12 {
+            let own = if slot == 1 { 100 } else { u128::from(slot) };
+            assert_eq!(before.balance(Slot(slot), AssetId(0)), coins(own), "{slot}");
+            assert_eq!(after.balance(Slot(slot), AssetId(0)), coins(if slot == 2 { 200 } else { own }), "{slot}");
+        }
+    }
+
+    #[test]
+    fn who_watches_reads_beside_the_owner_and_finds_every_account_as_it_was() {
+        // An interpreter takes a thousand times as long.
+        let (count, rounds) = if cfg!(miri) { (24, 4) } else { (3_000, 60) };
+        let mut accounts = some(count);
+        // All accounts have the same, available and held, in every block.
+        let set = |accounts: &mut Accounts, slot: u32, round: u128| {
+            let balance = Balance { available: Amount(round << 64 | round), held: Amount(round) };
+            accounts.set_balance(Slot(slot), AssetId(0), balance);
+        };
+        (0..count).for_each(|slot| set(&mut accounts, slot, 0));
+        std::thread::scope(|scope| {
+            for round in 0..rounds {
+                let mut watching = accounts.watch();
+                scope.spawn(move || {
+                    for slot in 0..count {
+                        let Balance { available, held } = watching.balance(Slot(slot), AssetId(0));
+                        assert_eq!((available.0, held.0), (round << 64 | round, round), "slot {slot}");
+                        watching.release_below(Slot(slot));
+                    }
+                });
+                (0..count).rev().for_each(|slot| set(&mut accounts, slot, round + 1));
+                accounts.end_block();
+            }
+        });
     }
 }

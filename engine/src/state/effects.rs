@@ -1,11 +1,12 @@
 //! The accounts that a block has changed, as canonical bytes in order: what the effects of a block begin with.
 
-use super::account::{Account, PLAIN_BYTES};
-use super::accounts::{Accounts, Shard};
+use super::account::{Account, AccountCell, PLAIN_BYTES};
+use super::accounts::Accounts;
 use super::addresses::Cell;
 use super::changed::ChangedBalance;
 use super::layout::Place;
 use super::prefetch::prefetch;
+use super::shard::Shard;
 use super::{Slot, State};
 
 /// Records are brought closer so many ahead.
@@ -32,22 +33,23 @@ impl State {
         let (mut here, mut ahead) = (Reading::new(&self.accounts), Reading::new(&self.accounts));
         let mut further: Option<Vec<ChangedBalance>> = None;
         for (place, &slot) in slots.iter().enumerate() {
-            if let Some((account, address)) = slots.get(place + AHEAD).and_then(|&slot| ahead.at(slot)) {
-                prefetch(account);
+            if let Some((cell, address)) = slots.get(place + AHEAD).and_then(|&slot| ahead.at(slot)) {
+                prefetch(cell);
                 prefetch(address);
             }
             if further.is_some() {
                 slots.get(place + AHEAD / 2).iter().for_each(|&&slot| self.accounts.prefetch_further(slot));
             }
-            let Some((account, address)) = here.at(slot) else { continue };
+            let Some((cell, address)) = here.at(slot) else { continue };
+            let account = cell.get();
             if account.is_plain() {
-                writer.plain(slot, account, address);
+                writer.plain(slot, &account, address);
                 continue;
             }
             writer.long(|out| {
                 // Hardly any block has anyone who asks.
                 let further = further.get_or_insert_with(|| self.accounts.further_changed());
-                let changed = || self.accounts.changed_assets(account, slot, further);
+                let changed = || self.accounts.changed_assets(&account, slot, further);
                 out.extend_from_slice(&slot.0.to_le_bytes());
                 if let Some(shard) = here.shard {
                     shard.record_of(account).encode_changed(address, changed, out);
@@ -64,7 +66,7 @@ struct Reading<'a> {
     accounts: &'a Accounts,
     page: Option<u32>,
     shard: Option<&'a Shard>,
-    records: &'a [Account],
+    accounts_of_page: &'a [AccountCell],
     /// The same of a segment of addresses.
     segment: Option<u32>,
     cells: &'a [Cell],
@@ -72,25 +74,25 @@ struct Reading<'a> {
 
 impl<'a> Reading<'a> {
     const fn new(accounts: &'a Accounts) -> Self {
-        Self { accounts, page: None, shard: None, records: &[], segment: None, cells: &[] }
+        Self { accounts, page: None, shard: None, accounts_of_page: &[], segment: None, cells: &[] }
     }
 
     #[inline]
-    fn at(&mut self, slot: Slot) -> Option<(&'a Account, &'a Cell)> {
+    fn at(&mut self, slot: Slot) -> Option<(&'a AccountCell, &'a Cell)> {
         let layout = self.accounts.layout();
         let page = layout.page(slot);
         if self.page != Some(page) {
             let Place { shard, page: own, .. } = layout.place_of_page(page);
             self.page = Some(page);
             self.shard = self.accounts.shard(shard);
-            self.records = self.shard.map(|shard| shard.page(own)).unwrap_or_default();
+            self.accounts_of_page = self.shard.map(|shard| shard.page(own)).unwrap_or_default();
         }
         let (segment, place) = super::addresses::segment_of(slot);
         if self.segment != Some(segment) {
             self.segment = Some(segment);
             self.cells = self.accounts.addresses().segment(segment);
         }
-        Some((self.records.get(layout.offset(slot))?, self.cells.get(place)?))
+        Some((self.accounts_of_page.get(layout.offset(slot))?, self.cells.get(place)?))
     }
 }
 

@@ -60,6 +60,13 @@ impl Layout {
         own.saturating_mul(self.shards).saturating_add(shard)
     }
 
+    /// The account that lies at a place.
+    pub(super) fn slot(self, Place { shard, page, offset }: Place) -> Slot {
+        // None of them is ever so large.
+        let [shard, page, offset] = [shard, page, offset].map(|number| u32::try_from(number).unwrap_or(u32::MAX));
+        Slot(self.first_on(self.page_of(shard, page)).0.saturating_add(offset))
+    }
+
     /// How many shards there are.
     pub(crate) const fn shards(self) -> usize {
         self.shards as usize
@@ -97,6 +104,7 @@ mod tests {
                 let slot = Slot(page << page_bits);
                 let expected = Place { shard: (page % shards) as usize, page: (page / shards) as usize, offset: 0 };
                 assert_eq!(layout.place(slot), expected, "{layout:?}, page {page}");
+                assert_eq!(layout.slot(expected), slot);
             }
         }
         assert_eq!(Layout::DEFAULT.place(Slot(64 * 1024 + 5)), Place { shard: 0, page: 1, offset: 5 });

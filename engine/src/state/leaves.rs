@@ -8,13 +8,29 @@ const PLAIN_BYTES_MAX: usize = LEAF_BYTES - 4;
 /// The 128 bytes that stand for a record.
 pub(super) fn leaf(canonical: &[u8]) -> [u8; LEAF_BYTES] {
     let mut bytes = [0; LEAF_BYTES];
-    let length = u32::try_from(canonical.len()).unwrap_or(u32::MAX);
-    bytes[PLAIN_BYTES_MAX..].copy_from_slice(&length.to_le_bytes());
     match bytes.get_mut(..canonical.len()).filter(|_| canonical.len() <= PLAIN_BYTES_MAX) {
         Some(plain) => plain.copy_from_slice(canonical),
         None => bytes[..32].copy_from_slice(&blake3::derive_key("nostro 1 state long", canonical)),
     }
+    finish(&mut bytes, canonical.len());
     bytes
+}
+
+/// The same of a record that writes so many canonical bytes itself, over whatever was there; they must fit.
+#[inline]
+pub(super) fn write_leaf<const N: usize>(bytes: &mut [u8; LEAF_BYTES], write: impl FnOnce(&mut [u8; N])) {
+    const { assert!(N <= PLAIN_BYTES_MAX) };
+    if let Some((own, rest)) = bytes.split_first_chunk_mut() {
+        write(own);
+        rest.fill(0);
+    }
+    finish(bytes, N);
+}
+
+#[inline]
+fn finish(bytes: &mut [u8; LEAF_BYTES], length: usize) {
+    let length = u32::try_from(length).unwrap_or(u32::MAX);
+    bytes[PLAIN_BYTES_MAX..].copy_from_slice(&length.to_le_bytes());
 }
 
 /// Leaves of one tree, by ascending number of their records.

@@ -114,7 +114,7 @@ pub(crate) fn decode_record(bytes: &[u8]) -> Result<(Address, Vec<(AssetId, Bala
     let mut reader = Reader::new(bytes);
     let Decoded { address, account, further, .. } = Decoded::read(&mut reader)?;
     at_end(&reader, bytes)?;
-    let record = Record { account: &account, further: further.as_ref(), lanes: &[] };
+    let record = Record { account, further: further.as_ref(), lanes: &[] };
     Ok((address, record.holdings().collect()))
 }
 

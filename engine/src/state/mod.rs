@@ -24,6 +24,7 @@ mod effects;
 mod entries;
 mod facts;
 mod further;
+mod groups;
 mod index;
 mod layout;
 mod leaves;
@@ -35,10 +36,12 @@ mod payment;
 mod prefetch;
 mod promises;
 mod records;
+mod shard;
 mod siphash;
 mod slots;
 mod snapshot;
 mod tree;
+mod watch;
 mod window;
 
 pub(crate) use account::Balance;
@@ -54,6 +57,7 @@ pub(crate) use leaves::Leaves;
 pub(crate) use load::{StateLoader, decode_record};
 pub(crate) use markets::ORDERS_MET_MAX;
 pub(crate) use records::{StateHasher, StateRecords};
+pub(crate) use shard::Shard;
 pub(crate) use slots::SlotSet;
 pub(crate) use snapshot::StateSnapshot;
 pub(crate) use tree::{ChangedNodes, Kept, Keys, RootParts, StateTree, levels_above};
@@ -61,7 +65,6 @@ pub(crate) use tree::{ChangedNodes, Kept, Keys, RootParts, StateTree, levels_abo
 use crate::arena::Arena;
 use crate::types::{Address, Amount, AssetId, MarketId, Rejection, RejectionCode, Time};
 use accounts::Accounts;
-pub(crate) use accounts::Shard;
 #[cfg(test)]
 pub(crate) use asset::ASSETS_MAX;
 use asset::Assets;
@@ -71,7 +74,7 @@ use entries::{Entries, SharedBooks};
 use index::{Hash, Index};
 pub(crate) use layout::Layout;
 use payment::Issuers;
-pub(crate) use payment::{Debited, Known, Moment, Payment};
+pub(crate) use payment::{Debited, Known, Payment};
 pub(crate) use prefetch::prefetch;
 use window::Use;
 
@@ -247,7 +250,7 @@ impl State {
         is_new
     }
 
-    /// The state as it is now, for readers. The owner's next writes copy what the reader still holds, page by page.
+    /// The state as it is now, for readers who look things up. The owner's next writes copy what the reader still holds, page by page.
     pub(crate) fn share(&mut self) -> StateSnapshot {
         let books = self.entries.share_books();
         StateSnapshot { books, ..self.share_without_books() }
@@ -255,13 +258,16 @@ impl State {
 
     /// The same for those who don't look into books.
     pub(crate) fn share_without_books(&mut self) -> StateSnapshot {
-        let (index, names) = (self.index.share(), self.entries.share_names());
-        StateSnapshot { records: self.share_records(), index, names, books: SharedBooks::default() }
+        let Self { accounts, assets, entries, index, .. } = self;
+        let names = entries.share_names();
+        let records = StateRecords { accounts: accounts.share(), assets: assets.share(), entries: entries.share() };
+        StateSnapshot { records, index: index.share(), names, books: SharedBooks::default() }
     }
 
-    /// The same without the means to find an address, for those who go through everything in order.
+    /// The same without the means to find an address, for those who go through everything in order, once: the owner saves accounts ahead of
+    /// them, one by one, instead of copying pages.
     pub(crate) fn share_records(&mut self) -> StateRecords {
-        StateRecords { accounts: self.accounts.share(), assets: self.assets.share(), entries: self.entries.share() }
+        StateRecords { accounts: self.accounts.watch(), assets: self.assets.share(), entries: self.entries.share() }
     }
 
     fn available(&self, slot: Slot, asset: AssetId) -> Amount {

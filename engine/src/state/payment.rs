@@ -5,13 +5,13 @@
 //! the same order of precedence. Each half concerns one account and no other, so whoever has a shard to itself can do the halves of
 //! its accounts beside those who do others'.
 
-use super::account::BlockMark;
-use super::accounts::Shard;
+use super::account::LastChange;
 use super::addresses::Addresses;
 use super::asset::Assets;
 use super::entries::Entries;
 use super::index::Index;
 use super::layout::Place;
+use super::shard::Shard;
 use super::window::{Use, Window};
 use super::{Asset, Changes, Layout, Slot, State};
 use crate::types::{Address, Amount, AssetId, Rejection, RejectionCode, Time};
@@ -48,13 +48,6 @@ enum Judged {
     Rejected(Option<Window>, Rejection),
 }
 
-/// The block that payments are in: its time, and the mark by which accounts remember it.
-#[derive(Clone, Copy, Debug)]
-pub(crate) struct Moment {
-    pub time: Time,
-    pub block: BlockMark,
-}
-
 #[inline(always)]
 fn judge(own: Window, available: Amount, payment: &Payment, time: Time) -> Judged {
     let sequence = payment.sequence;
@@ -84,35 +77,39 @@ fn judge(own: Window, available: Amount, payment: &Payment, time: Time) -> Judge
 impl Shard {
     /// The payer's half, if it can be paid whatever else happens in the block.
     #[inline(always)]
-    pub(crate) fn debit(&mut self, payment: &Payment, payer: Place, moment: Moment) -> Option<Debited> {
-        let account = self.get_mut(payer)?;
-        if account.asset != payment.asset {
-            return self.debit_further(payment, payer, moment);
+    pub(crate) fn debit(&mut self, payment: &Payment, payer: Place, time: Time) -> Option<Debited> {
+        let cell = self.cell(payer)?;
+        if cell.asset() != payment.asset {
+            return self.debit_further(payment, payer, time);
         }
-        let debited = match judge(account.window, account.balance.available, payment, moment.time) {
+        match judge(cell.window(), cell.available(), payment, time) {
             Judged::Covered(window, rest) => {
-                (account.window, account.balance.available, account.changed_in) = (window, rest, moment.block);
-                Debited::Paid
+                let changed = LastChange::paid(self.block());
+                let cell = self.change(payer)?;
+                cell.mark(changed);
+                cell.set_window(window);
+                cell.set_available(rest);
+                self.changed.enter(payer);
+                Some(Debited::Paid)
             }
-            Judged::Uncovered(window, rejection) => return Some(Debited::Uncovered(window, rejection)),
-            Judged::Rejected(None, rejection) => return Some(Debited::Rejected(rejection)),
-            Judged::Rejected(Some(window), rejection) => {
-                account.window = window;
-                Debited::Rejected(rejection)
+            Judged::Uncovered(window, rejection) => Some(Debited::Uncovered(window, rejection)),
+            Judged::Rejected(window, rejection) => {
+                if let Some(window) = window {
+                    self.use_up(payer, window);
+                }
+                Some(Debited::Rejected(rejection))
             }
-        };
-        self.changed.enter(payer);
-        Some(debited)
+        }
     }
 
     /// The same in an asset that isn't the payer's first.
     #[cold]
-    fn debit_further(&mut self, payment: &Payment, payer: Place, moment: Moment) -> Option<Debited> {
+    fn debit_further(&mut self, payment: &Payment, payer: Place, time: Time) -> Option<Debited> {
         let available = self.further_balance(payer, payment.asset).available;
-        Some(match judge(self.get(payer)?.window, available, payment, moment.time) {
+        Some(match judge(self.cell(payer)?.window(), available, payment, time) {
             Judged::Covered(window, rest) => {
                 self.use_up(payer, window);
-                self.set_further_available((payment.payer, payer), payment.asset, rest, moment.block);
+                self.set_further_available((payment.payer, payer), payment.asset, rest);
                 Debited::Paid
             }
             Judged::Uncovered(window, rejection) => Debited::Uncovered(window, rejection),
@@ -128,32 +125,32 @@ impl Shard {
     /// Uses a sequence up.
     #[inline]
     pub(crate) fn use_up(&mut self, payer: Place, window: Window) {
-        if let Some(account) = self.get_mut(payer) {
-            account.window = window;
-            self.changed.enter(payer);
-        }
+        self.set_first_window(payer, window);
+        self.changed.enter(payer);
     }
 
     /// The payee's half: adds to what the account can spend. Can't overflow, since all balances together are at most the maximum supply.
     #[inline(always)]
-    pub(crate) fn credit(&mut self, payment: &Payment, payee: Place, block: BlockMark) {
-        let Some(account) = self.get_mut(payee) else { return };
-        if account.asset != payment.asset {
-            return self.credit_further(payment, payee, block);
+    pub(crate) fn credit(&mut self, payment: &Payment, payee: Place) {
+        let Some(cell) = self.cell(payee) else { return };
+        if cell.asset() != payment.asset {
+            return self.credit_further(payment, payee);
         }
-        let available = &mut account.balance.available;
+        let changed = LastChange::paid(self.block());
+        let Some(cell) = self.change(payee) else { return };
+        let available = cell.available();
         debug_assert!(available.plus(payment.amount).is_ok(), "balances are part of what is issued");
-        *available = Amount(available.0.saturating_add(payment.amount.0));
-        account.changed_in = block;
+        cell.mark(changed);
+        cell.set_available(Amount(available.0.saturating_add(payment.amount.0)));
         self.changed.enter(payee);
     }
 
     /// The same in an asset that isn't the payee's first.
     #[cold]
-    fn credit_further(&mut self, payment: &Payment, payee: Place, block: BlockMark) {
+    fn credit_further(&mut self, payment: &Payment, payee: Place) {
         let available = self.further_balance(payee, payment.asset).available;
         let after = Amount(available.0.saturating_add(payment.amount.0));
-        self.set_further_available((payment.payee, payee), payment.asset, after, block);
+        self.set_further_available((payment.payee, payee), payment.asset, after);
     }
 }
 
@@ -212,11 +209,11 @@ impl Known<'_> {
 }
 
 impl State {
-    /// The shards and the mark of the block, and what else has to be known of the state to work on them.
-    pub(crate) fn known_and_shards(&mut self) -> (Known<'_>, &mut [Shard], BlockMark) {
+    /// The shards, and what else has to be known of the state to work on them.
+    pub(crate) fn known_and_shards(&mut self) -> (Known<'_>, &mut [Shard]) {
         let Self { accounts, index, issuers, entries, assets, .. } = self;
-        let (addresses, accounts, shards, block) = accounts.split();
-        (Known { index, addresses, accounts, issuers, entries, assets }, shards, block)
+        let (addresses, accounts, shards) = accounts.split();
+        (Known { index, addresses, accounts, issuers, entries, assets }, shards)
     }
 
     /// How accounts are spread over shards.
@@ -259,10 +256,10 @@ impl State {
         if !self.is_payment(payment) {
             return None;
         }
-        let (shards, layout, block) = self.accounts.shards();
+        let (shards, layout) = self.accounts.shards();
         let payer = layout.place(payment.payer);
         let shard = shards.get_mut(payer.shard)?;
-        match shard.debit(payment, payer, Moment { time, block })? {
+        match shard.debit(payment, payer, time)? {
             Debited::Paid => {
                 changes.debited(payment.asset, payment.amount);
                 self.credit(payment, changes);
@@ -279,10 +276,10 @@ impl State {
     /// The payee's half of a payment.
     #[inline]
     pub(crate) fn credit(&mut self, payment: &Payment, changes: &mut Changes) {
-        let (shards, layout, block) = self.accounts.shards();
+        let (shards, layout) = self.accounts.shards();
         let payee = layout.place(payment.payee);
         if let Some(shard) = shards.get_mut(payee.shard) {
-            shard.credit(payment, payee, block);
+            shard.credit(payment, payee);
             changes.credited(payment.asset, payment.amount);
         }
     }

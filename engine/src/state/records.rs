@@ -47,7 +47,7 @@ impl StateRecords {
         encode_until(from..self.entry_count(), bytes, out, |number, out| self.entries.encode(number, out))
     }
 
-    /// Lets go of accounts below a slot, so that the owner needn't copy them any more.
+    /// Lets go of accounts below a slot, so that the owner needn't save them any more.
     pub(crate) fn release_accounts_below(&mut self, slot: u32) {
         self.accounts.release_below(Slot(slot));
     }

@@ -21,6 +21,7 @@
 //! record that has changed and 64 bytes. On a thread of its own.
 
 use super::StateRecords;
+use super::groups::{Accounts, GroupWork, Others, Source};
 use super::leaves::{LEAF_BYTES, LeafRun, Leaves, leaf};
 use super::level::Level;
 use crate::arena::Arena;
@@ -33,8 +34,6 @@ const GROUP_BITS: u32 = 3;
 const GROUP: usize = 1 << GROUP_BITS;
 /// Groups hashed together: enough to fill the hash function at every level.
 const BATCH: usize = 16;
-/// Slots between two times that accounts are let go of.
-const RELEASE: u32 = 1024;
 
 /// The keys of the state's trees.
 #[derive(Clone)]
@@ -105,6 +104,16 @@ pub(crate) trait Records {
 
     /// Nobody asks for accounts below this slot any more.
     fn release_accounts_below(&mut self, _slot: u32) {}
+
+    /// Writes the leaf of an account. `canonical` is memory for a moment.
+    fn write_account_leaf(&self, slot: u32, canonical: &mut Vec<u8>, bytes: &mut [u8; LEAF_BYTES]) {
+        canonical.clear();
+        self.encode_account(slot, canonical);
+        *bytes = leaf(canonical);
+    }
+
+    /// An account will be asked for soon.
+    fn prefetch_account(&self, _slot: u32) {}
 }
 
 impl Records for StateRecords {
@@ -127,6 +136,16 @@ impl Records for StateRecords {
     fn release_accounts_below(&mut self, slot: u32) {
         self.accounts.release_below(super::Slot(slot));
     }
+
+    #[inline]
+    fn write_account_leaf(&self, slot: u32, canonical: &mut Vec<u8>, bytes: &mut [u8; LEAF_BYTES]) {
+        self.accounts.write_leaf(super::Slot(slot), canonical, bytes);
+    }
+
+    #[inline]
+    fn prefetch_account(&self, slot: u32) {
+        self.accounts.prefetch(super::Slot(slot));
+    }
 }
 
 /// How much of the trees is kept.
@@ -141,7 +160,7 @@ pub(crate) enum Kept {
 
 impl Kept {
     /// Levels below the lowest that is kept.
-    const fn bits(self) -> u32 {
+    pub(super) const fn bits(self) -> u32 {
         match self {
             Self::Groups => GROUP_BITS,
             Self::All => 0,
@@ -154,7 +173,7 @@ impl Kept {
     }
 
     /// The records below one of the lowest kept nodes.
-    const fn records_below(self, node: u32) -> std::ops::RangeInclusive<u32> {
+    pub(super) const fn records_below(self, node: u32) -> std::ops::RangeInclusive<u32> {
         let first = node << self.bits();
         first..=first | ((1 << self.bits()) - 1)
     }
@@ -185,20 +204,16 @@ impl StateTree {
     }
 
     /// Follows what has changed since the last time; the first time follows everything. Lets go of the accounts it has been to, so that
-    /// the owner needn't copy them any more.
+    /// the owner needn't save them any more.
     pub(crate) fn update(&mut self, records: &mut impl Records, changed: &ChangedNodes) -> RootParts {
         let [accounts, assets, entries] = records.counts();
         let Keys { account, asset, entry, node } = &self.keys;
-        let mut release_at = RELEASE;
-        self.accounts.update([account, node], accounts, &changed.accounts, |slot, out| {
-            if slot >= release_at {
-                records.release_accounts_below(slot);
-                release_at = slot.saturating_add(RELEASE);
-            }
-            records.encode_account(slot, out);
-        });
-        self.assets.update([asset, node], assets, &changed.assets, |place, out| records.encode_asset(place, out));
-        self.entries.update([entry, node], entries, &changed.entries, |place, out| records.encode_entry(place, out));
+        let mut own = Accounts::new(&mut *records);
+        self.accounts.update([account, node], accounts, &changed.accounts, &mut own);
+        let mut own = Others::new(|place, out| records.encode_asset(place, out));
+        self.assets.update([asset, node], assets, &changed.assets, &mut own);
+        let mut own = Others::new(|place, out| records.encode_entry(place, out));
+        self.entries.update([entry, node], entries, &changed.entries, &mut own);
         self.parts()
     }
 
@@ -286,22 +301,21 @@ impl Tree {
         }
     }
 
-    fn update(
-        &mut self,
-        [leaf_key, node_key]: [&ContextKey; 2],
-        len: u32,
-        changed: &[u32],
-        mut encode: impl FnMut(u32, &mut Vec<u8>),
-    ) {
+    fn update(&mut self, [leaf_key, node_key]: [&ContextKey; 2], len: u32, changed: &[u32], source: &mut impl Source) {
         let is_new = self.len == 0;
         self.resize(len);
         let kept = self.kept;
         let Some(lowest) = self.levels.first_mut() else { return };
         let changed = if is_new { (0..=kept.node_of(len.saturating_sub(1))).collect() } else { changed.to_vec() };
+        let mut work = GroupWork::default();
         for (n, batch) in changed.chunks(BATCH).enumerate() {
             prefetch(lowest, &changed, n);
-            let nodes = hash_groups([leaf_key, node_key], len, (batch, kept), &mut encode);
-            lowest.put(batch, &nodes);
+            let ahead = changed.get(n.saturating_add(1).saturating_mul(BATCH)..).unwrap_or_default();
+            for &group in ahead.iter().take(BATCH) {
+                kept.records_below(group).for_each(|place| source.prefetch(place));
+            }
+            let nodes = work.hash([leaf_key, node_key], len, (batch, kept), source);
+            lowest.put(batch, nodes);
         }
         self.climb(node_key, changed);
     }
@@ -399,38 +413,6 @@ impl Tree {
 fn prefetch(level: &Level, changed: &[u32], batch: usize) {
     let ahead = changed.get(batch.saturating_add(2).saturating_mul(BATCH)..).unwrap_or_default();
     ahead.iter().take(BATCH).for_each(|&node| level.prefetch(node as usize));
-}
-
-/// Some of the lowest kept nodes, with all records below them, missing ones included.
-fn hash_groups(
-    [leaf_key, node_key]: [&ContextKey; 2],
-    len: u32,
-    (groups, kept): (&[u32], Kept),
-    encode: &mut impl FnMut(u32, &mut Vec<u8>),
-) -> Vec<Hash> {
-    let mut messages = Vec::with_capacity(groups.len() << kept.bits());
-    let mut canonical = Vec::with_capacity(LEAF_BYTES);
-    let places = groups.iter().flat_map(|&group| kept.records_below(group));
-    for place in places.clone() {
-        canonical.clear();
-        if place < len {
-            encode(place, &mut canonical);
-        }
-        messages.push(leaf(&canonical));
-    }
-    let mut level = Vec::with_capacity(messages.len());
-    merkle::leaves(leaf_key, &messages, &mut level);
-    for (hash, place) in level.iter_mut().zip(places) {
-        if place >= len {
-            *hash = MISSING;
-        }
-    }
-    for _ in 0..kept.bits() {
-        let mut above = Vec::with_capacity(level.len() / 2);
-        merkle::parents(node_key, &level, &mut above);
-        level = above;
-    }
-    level
 }
 
 /// How many levels lie above the leaves of a tree of so many records: at least those of one group.
