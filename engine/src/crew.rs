@@ -10,7 +10,7 @@ use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
 /// How long helpers look for more work after their last.
-const AWAKE: Duration = Duration::from_micros(150);
+const AWAKE: Duration = Duration::from_micros(400);
 
 /// Some threads beside the caller's, or none.
 #[derive(Debug, Default)]
