@@ -4,10 +4,21 @@
 //! once for all phases and join where the work has come to, and between phases they stay awake. After their last work they look for more
 //! for a little longer than it takes to begin the next block, and only then go to sleep: a crew that has nothing to do takes no processor.
 
+#[cfg(all(test, loom))]
+use loom::{
+    hint::spin_loop,
+    sync::atomic::{AtomicBool, AtomicUsize, Ordering},
+    thread::yield_now,
+};
 use parking_lot::{Mutex, MutexGuard};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
+#[cfg(not(all(test, loom)))]
+use std::{
+    hint::spin_loop,
+    sync::atomic::{AtomicBool, AtomicUsize, Ordering},
+    thread::yield_now,
+};
 
 /// How long helpers look for more work after their last.
 const AWAKE: Duration = Duration::from_micros(400);
@@ -70,7 +81,7 @@ impl Crew {
                 if let Some(rayon::Yield::Executed) = rayon::yield_now() {
                     since = Instant::now();
                 }
-                std::hint::spin_loop();
+                spin_loop();
             }
         });
     }
@@ -87,8 +98,7 @@ impl Crew {
         let Some(pool) = &self.pool else {
             return phases.iter().for_each(|(count, work)| (0..*count).for_each(work));
         };
-        let board =
-            Board { phases, counts: phases.iter().map(|_| Default::default()).collect(), lost: AtomicBool::default() };
+        let board = Board::new(phases);
         pool.in_place_scope(|scope| {
             let help = |_: &rayon::Scope<'_>| {
                 board.run();
@@ -98,6 +108,26 @@ impl Crew {
             board.run();
         });
         assert!(!board.lost.load(Ordering::Relaxed), "work was lost");
+    }
+}
+
+/// How long something was worked on, by whatever threads.
+#[derive(Debug, Default)]
+pub(crate) struct Busy(std::sync::atomic::AtomicU64);
+
+impl Busy {
+    /// Does work, and counts how long it takes.
+    pub(crate) fn count<T>(&self, work: impl FnOnce() -> T) -> T {
+        let since = Instant::now();
+        let done = work();
+        let spent = u64::try_from(since.elapsed().as_nanos()).unwrap_or(u64::MAX);
+        self.0.fetch_add(spent, std::sync::atomic::Ordering::Relaxed);
+        done
+    }
+
+    /// Nanoseconds counted since this was last asked.
+    pub(crate) fn take(&mut self) -> u64 {
+        std::mem::take(self.0.get_mut())
     }
 }
 
@@ -130,7 +160,11 @@ impl Drop for Telling<'_> {
     }
 }
 
-impl Board<'_> {
+impl<'a> Board<'a> {
+    fn new(phases: &'a [Phase<'a>]) -> Self {
+        Self { phases, counts: phases.iter().map(|_| Default::default()).collect(), lost: AtomicBool::default() }
+    }
+
     /// Takes part until all phases have ended.
     fn run(&self) {
         let _telling = Telling(&self.lost);
@@ -151,9 +185,9 @@ impl Board<'_> {
                 }
                 spins = spins.wrapping_add(1);
                 if spins.is_multiple_of(64) {
-                    std::thread::yield_now();
+                    yield_now();
                 } else {
-                    std::hint::spin_loop();
+                    spin_loop();
                 }
             }
         }
@@ -174,7 +208,7 @@ impl<'a, T> Items<'a, T> {
     }
 }
 
-#[cfg(test)]
+#[cfg(all(test, not(loom)))]
 mod tests {
     use super::*;
 
@@ -205,5 +239,52 @@ mod tests {
         let work = || crew.work(&[(100, &|place| assert!(place != 50, "on purpose")), (100, &|_| ())]);
         assert!(std::panic::catch_unwind(std::panic::AssertUnwindSafe(work)).is_err());
         crew.work(&[(100, &|_| ())]);
+    }
+}
+
+/// In every order in which two threads can run, and with whatever may still hide of one's writes from the other. Two of three threads that wait can
+/// keep the third from running in a model, so there are no more.
+#[cfg(all(test, loom))]
+mod orders {
+    use super::*;
+
+    /// Does two phases in all orders: each item of the second reads what every item of the first has written.
+    fn check(items: usize, preemptions: Option<usize>) {
+        let mut model = loom::model::Builder::new();
+        model.preemption_bound = preemptions;
+        model.check(move || {
+            // A thread of the model outlives what it was made in, so all of it stays.
+            let written: &'static [AtomicUsize] = Box::leak((0..items).map(|_| AtomicUsize::new(0)).collect());
+            let write: &'static (dyn Fn(usize) + Sync) = Box::leak(Box::new(move |item: usize| {
+                let before = written[item].load(Ordering::Relaxed);
+                written[item].store(before + item + 1, Ordering::Relaxed);
+            }));
+            let read: &'static (dyn Fn(usize) + Sync) = Box::leak(Box::new(move |_: usize| {
+                let all: Vec<usize> = written.iter().map(|item| item.load(Ordering::Relaxed)).collect();
+                assert_eq!(all, (1..=items).collect::<Vec<_>>(), "an item is done once, and before the next phase");
+            }));
+            let phases: &'static [Phase<'static>] = Box::leak(Box::new([(items, write), (items, read)]));
+            let board: &'static Board<'static> = Box::leak(Box::new(Board::new(phases)));
+            let other = loom::thread::spawn(|| board.run());
+            board.run();
+            // The caller goes on when all is done, whether the other has noticed or not.
+            assert!(board.counts.iter().all(|(_, done)| done.load(Ordering::Relaxed) == items));
+            other.join().unwrap();
+        });
+    }
+
+    #[test]
+    fn two_threads_at_one_item_a_phase() {
+        check(1, None);
+    }
+
+    #[test]
+    fn two_threads_at_two_items_a_phase() {
+        check(2, None);
+    }
+
+    #[test]
+    fn two_threads_at_three_items_a_phase() {
+        check(3, Some(3));
     }
 }

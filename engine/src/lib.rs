@@ -91,7 +91,7 @@ pub use repair::{RepairError, Truncation, truncate_ledger};
 pub use state::{
     Asset, AuthorityState, Channel, GrantState, HoldState, HolderState, MarketState, OrderState, Record, Share,
 };
-pub use stats::{EngineStats, ShardStats, Stage, StageStats};
+pub use stats::{EngineStats, ShardPartStats, ShardStats, Stage, StageStats};
 pub use transaction::{
     SignError, SignedMessage, TRANSACTION_BYTES_MAX, Transaction, TransactionBuilder, TransactionRef,
     UnsignedTransaction,

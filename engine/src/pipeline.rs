@@ -404,8 +404,8 @@ impl ExecuteThread {
             // Nobody takes it any more if the engine is stopping, which the commit thread tells.
             let _ = self.roots.send(Job { height, changed, snapshot });
         }
-        let ShardCounts { blocks, transactions, ordered, busiest } = self.scratch.take_shard_counts();
-        self.common.stats.record_shards([blocks, transactions, ordered, busiest]);
+        let ShardCounts { blocks, transactions, ordered, busiest, parts: portions } = self.scratch.take_shard_counts();
+        self.common.stats.record_shards([blocks, transactions, ordered, busiest], &portions);
         self.common.stats.record(Stage::Execute, meter, count as usize);
         Executed { height, time, first, count, parts, settled }
     }

@@ -66,6 +66,15 @@ pub struct ShardStats {
     pub busiest_per_mille: u64,
 }
 
+/// A part of the shards, which one thread works on at a time.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct ShardPartStats {
+    /// Debits and credits of its accounts that were looked at side by side with those of others.
+    pub halves: u64,
+    /// Time that threads were at it, in nanoseconds.
+    pub busy_ns: u64,
+}
+
 /// What an engine has done since it was opened. Counters only grow.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct EngineStats {
@@ -78,6 +87,8 @@ pub struct EngineStats {
     pub waiting_transactions: usize,
     /// Blocks that were executed by shards.
     pub shards: ShardStats,
+    /// The parts of the shards in order; none if no block went by shards.
+    pub shard_parts: Vec<ShardPartStats>,
     /// Blocks made durable.
     pub blocks: u64,
     /// Bytes written to the log for them, headers and padding included.
@@ -120,6 +131,7 @@ pub(crate) struct Stats {
     stages: [Counters; 8],
     /// Blocks, transactions, ordered, and what the busiest had.
     shards: [AtomicU64; 4],
+    shard_parts: Mutex<Vec<ShardPartStats>>,
     blocks: AtomicU64,
     log_bytes: AtomicU64,
     checkpoint: Mutex<(Height, Option<CheckpointError>)>,
@@ -157,8 +169,16 @@ impl Stats {
     }
 
     /// Adds to what went by shards: blocks, transactions, what was ordered, and what it would have been if all had been as busy as the
-    /// busiest, in halves of payments.
-    pub(crate) fn record_shards(&self, counts: [u64; 4]) {
+    /// busiest, in halves of payments; and to each part how many of those it had, and how long it was worked on.
+    pub(crate) fn record_shards(&self, counts: [u64; 4], parts: &[(u64, u64)]) {
+        if !parts.is_empty() {
+            let mut all = self.shard_parts.lock();
+            all.resize(parts.len(), ShardPartStats::default());
+            for (part, (halves, busy_ns)) in all.iter_mut().zip(parts) {
+                part.halves = part.halves.saturating_add(*halves);
+                part.busy_ns = part.busy_ns.saturating_add(*busy_ns);
+            }
+        }
         for (counter, count) in self.shards.iter().zip(counts).filter(|&(_, count)| count > 0) {
             counter.fetch_add(count, Ordering::Relaxed);
         }
@@ -195,6 +215,7 @@ impl Stats {
         let [own_blocks, transactions, ordered, busiest] = std::array::from_fn(|count| read(&self.shards[count]));
         let busiest_per_mille = busiest.saturating_mul(1_000).checked_div(transactions.saturating_mul(2)).unwrap_or(0);
         let shards = ShardStats { blocks: own_blocks, transactions, ordered, busiest_per_mille };
+        let shard_parts = self.shard_parts.lock().clone();
         let (blocks, log_bytes) = (read(&self.blocks), read(&self.log_bytes));
         let (checkpoint, checkpoint_failure) = self.checkpoint.lock().clone();
         let commit_is_real_time = self.commit_is_real_time.load(Ordering::Relaxed);
@@ -205,6 +226,7 @@ impl Stats {
             verify_path,
             waiting_transactions,
             shards,
+            shard_parts,
             blocks,
             log_bytes,
             checkpoint,

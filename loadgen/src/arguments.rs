@@ -81,6 +81,9 @@ pub(crate) struct DriveArguments {
     /// Threads that verify; 0 takes one per core.
     #[arg(long, value_name = "N", default_value_t = 0, value_parser = clap::value_parser!(u16).range(0..=1024))]
     pub(crate) threads: u16,
+    /// Threads that execute large blocks by shards; 0 leaves it to the engine, 1 executes one by one.
+    #[arg(long, value_name = "N", default_value_t = 0, value_parser = clap::value_parser!(u16).range(0..=1024))]
+    pub(crate) execute_threads: u16,
     /// Directory of the ledger, new or empty; without it a temporary one is used and removed.
     #[arg(long, value_name = "PATH")]
     pub(crate) dir: Option<PathBuf>,
@@ -242,6 +245,15 @@ pub(crate) struct InspectArguments {
     /// Shows the transactions of this block instead of all blocks.
     #[arg(long, value_name = "H", value_parser = clap::value_parser!(u64).range(1..))]
     pub(crate) height: Option<u64>,
+    /// Shows the transactions from this place on, from 0: of a load file behind its setup, of a ledger in the block of --height.
+    #[arg(long, value_name = "N")]
+    pub(crate) at: Option<u64>,
+    /// So many of them.
+    #[arg(long, value_name = "M", default_value_t = 1, requires = "at", value_parser = clap::value_parser!(u64).range(1..))]
+    pub(crate) count: u64,
+    /// Of a load file's setup instead.
+    #[arg(long, requires = "at", conflicts_with = "height")]
+    pub(crate) setup: bool,
     /// As JSON, one object per line.
     #[arg(long)]
     pub(crate) json: bool,

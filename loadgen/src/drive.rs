@@ -4,6 +4,7 @@
 
 use crate::failure::Failure;
 use crate::interrupt;
+use crate::limit::Queues;
 use crate::load::{Cutter, Piece};
 use crate::measure::{Dues, Measured};
 use crate::show::Show;
@@ -37,6 +38,7 @@ pub(crate) struct Driven {
     pub(crate) before: EngineStats,
     pub(crate) after: EngineStats,
     pub(crate) process_cpu_ns: u64,
+    pub(crate) queues: Queues,
 }
 
 struct Sent {
@@ -182,6 +184,7 @@ pub(crate) fn drive(
     let start = Instant::now();
     let mut sending =
         Sending { submitter: engine.submitter().waiting(), queue, start, limits, shared: &shared, submitted: 0 };
+    let mut queues = Queues::default();
     let (submitted, waited) = std::thread::scope(|scope| {
         let submitting = scope.spawn(move || {
             let produced = produce(&mut sending);
@@ -192,8 +195,9 @@ pub(crate) fn drive(
         while !waiting.is_finished() {
             std::thread::park_timeout(show.interval());
             let elapsed = start.elapsed();
-            let queue = engine.stats().waiting_transactions;
-            show.tick(elapsed, limits.duration, &shared.measured.lock(), queue);
+            let stats = engine.stats();
+            queues.look(&stats);
+            show.tick(elapsed, limits.duration, &shared.measured.lock(), stats.waiting_transactions);
         }
         (submitting.join(), waiting.join())
     });
@@ -205,7 +209,7 @@ pub(crate) fn drive(
     let process_cpu_ns = crate::machine::process_cpu_ns().saturating_sub(cpu_before);
     let measured = shared.measured.into_inner();
     let seconds = Duration::from_nanos(measured.last_ns).as_secs_f64();
-    Ok(Driven { measured, submitted, seconds, before, after, process_cpu_ns })
+    Ok(Driven { measured, submitted, seconds, before, after, process_cpu_ns, queues })
 }
 
 /// Waits for receipts in order until the last submission's have come.

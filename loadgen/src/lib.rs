@@ -24,6 +24,7 @@ mod generate;
 mod import;
 mod inspect;
 mod interrupt;
+mod limit;
 mod load;
 mod machine;
 mod measure;

@@ -2,6 +2,7 @@
 
 use crate::drive::Driven;
 use crate::failure::Failure;
+use crate::limit::{self, Queues, Shards};
 use crate::machine::{self, Machine};
 use crate::measure::Percentiles;
 use crate::show::{grouped, microseconds, percent};
@@ -29,6 +30,9 @@ pub(crate) struct EngineSetup {
     pub(crate) segment_bytes: u64,
     pub(crate) log_reserve_bytes: u64,
     pub(crate) key_cache_bytes: usize,
+    /// As asked for; 0 leaves it to the engine.
+    #[serde(default)]
+    pub(crate) execute_threads: usize,
 }
 
 impl EngineSetup {
@@ -46,6 +50,7 @@ impl EngineSetup {
             segment_bytes: config.segment_bytes,
             log_reserve_bytes: config.log_reserve_bytes,
             key_cache_bytes: config.key_cache_bytes,
+            execute_threads: config.execute_threads,
         }
     }
 }
@@ -108,6 +113,15 @@ pub(crate) struct Outcome {
     pub(crate) stages: BTreeMap<String, StageCost>,
     /// The stage with the highest occupancy, or what held the load back.
     pub(crate) limited_by: String,
+    /// The same in a sentence, and why.
+    #[serde(default)]
+    pub(crate) limit: String,
+    /// What waited in the engine.
+    #[serde(default)]
+    pub(crate) queues: Queues,
+    /// What of execution went by shards.
+    #[serde(default)]
+    pub(crate) shards: Shards,
     /// Sum over the stages but verification.
     pub(crate) cpu_ns_per_transaction_without_verify: f64,
     /// Processor time of the whole process, the load generator included.
@@ -144,7 +158,7 @@ pub(crate) enum HeldBack {
 }
 
 /// Above this share of the time a stage counts as busy all the time.
-const SATURATED: f64 = 0.9;
+pub(crate) const SATURATED: f64 = 0.9;
 /// A rate counts as reached above this share of it.
 const REACHED: f64 = 0.97;
 
@@ -193,6 +207,10 @@ impl Outcome {
             _ => busiest,
         };
         self.limited_by = limit.to_owned();
+        self.queues = driven.queues;
+        self.shards = Shards::between(&driven.before, &driven.after, driven.seconds);
+        let processors = ratio(driven.process_cpu_ns, driven.seconds * 1e9 * float(self.machine.cores as u64));
+        self.limit = limit::sentence(self, processors);
     }
 
     /// Writes the JSON.
@@ -229,7 +247,10 @@ impl Outcome {
             "  all but verify: {:.0} ns; the whole process: {:.0} ns",
             self.cpu_ns_per_transaction_without_verify, self.process_cpu_ns_per_transaction
         );
-        let _ = writeln!(out, "\n  limited by    {}", self.limited_by);
+        // Results of earlier versions have no sentence.
+        let limit = if self.limit.is_empty() { &self.limited_by } else { &self.limit };
+        let _ = writeln!(out, "\n  limited by    {limit}");
+        out.push_str(&limit::lines(self));
         let _ = writeln!(
             out,
             "  log           {:.1} bytes per transaction, {} blocks",

@@ -62,6 +62,7 @@ fn begin(
     let config = EngineConfig {
         ledger: ledger.to_owned(),
         threads: usize::from(drive.threads),
+        execute_threads: usize::from(drive.execute_threads),
         trust_signatures,
         ..sized_for(log_bytes)
     };

@@ -43,6 +43,7 @@ pub(crate) fn run(arguments: &RunArguments) -> Result<(), Failure> {
     let config = EngineConfig {
         ledger: LEDGER.to_owned(),
         threads: usize::from(arguments.drive.threads),
+        execute_threads: usize::from(arguments.drive.execute_threads),
         trust_signatures: spec.trust_signatures,
         ..sized_for(log_bytes(arguments))
     };

@@ -112,6 +112,9 @@ fn a_result_has_every_field_that_others_read() {
         "latency_us",
         "stages",
         "limited_by",
+        "limit",
+        "queues",
+        "shards",
         "final_digest",
         "arguments",
         "mode",
@@ -182,5 +185,53 @@ fn a_wrong_command_line_is_one_clear_line() {
     ] {
         let complaint = fail(2, arguments);
         assert!(complaint.contains(expected), "{complaint}");
+    }
+}
+
+#[test]
+fn a_result_says_what_limited_it_what_waited_and_how_the_shards_shared_the_work() {
+    let place = Place::new();
+    let json = place.path("shards.json");
+    // More accounts than a part of the shards has on its pages.
+    let load = ["--accounts", "80000", "--transactions", "200000", "--trust-signatures", "--json", &json];
+    let said = succeed(&[&["run", "--execute-threads", "3"], &load[..]].concat());
+    let by_shards = read_json(&json);
+    let limit = by_shards["limit"].as_str().unwrap();
+    assert!(said.contains(&format!("limited by    {limit}\n")) && limit.contains(" %"), "{said}");
+    let shards = &by_shards["shards"];
+    let number = |value: &serde_json::Value| value.as_f64().unwrap();
+    assert!(number(&shards["blocks"]) > 0.0 && number(&shards["transactions"]) > 0.0, "{shards}");
+    // Four parts for each thread; what they have together are two halves of each payment but those that aren't payments.
+    let parts = shards["parts"].as_array().unwrap();
+    assert_eq!(parts.len(), 11, "64 shards, six in a part");
+    let halves: f64 = parts.iter().map(|part| number(&part["halves"])).sum();
+    assert!((halves - 2.0 * number(&shards["transactions"])).abs() < 1.0, "{shards}");
+    let spent: f64 = parts.iter().map(|part| number(&part["seconds"])).sum();
+    assert!(spent > 0.0 && spent < 3.0 * number(&by_shards["seconds"]), "{shards}");
+    assert!((1.0..3.0).contains(&number(&shards["busiest"])), "{shards}");
+    for part in parts {
+        let share = number(&part["seconds"]) / number(&by_shards["seconds"]);
+        assert!((share - number(&part["occupancy"])).abs() < 1e-6, "{part}");
+    }
+    assert!(said.contains(" went by shards, ") && said.contains("from part 8 "), "{said}");
+    // One by one it is the same.
+    let said = succeed(&[&["run", "--execute-threads", "1"], &load[..]].concat());
+    let one_by_one = read_json(&json);
+    assert!(said.contains("no block went by shards"), "{said}");
+    assert_eq!(one_by_one["shards"]["parts"].as_array().unwrap().len(), 0);
+    assert_eq!(one_by_one["final_digest"], by_shards["final_digest"]);
+
+    // A queue that is kept full is seen, and a rate that is kept says so.
+    succeed(&["run", "--accounts", "100", "--transactions", "40000", "--json", &json]);
+    let queues = read_json(&json)["queues"].clone();
+    if number(&queues["samples"]) > 0.0 {
+        let parts = ["before_verify", "before_execute", "before_release"].map(|name| number(&queues[name]));
+        assert!(parts.iter().all(|part| *part <= number(&queues["waiting"]) + 1.0), "{queues}");
+        assert!(number(&queues["waiting"]) <= number(&queues["waiting_max"]), "{queues}");
+    }
+    succeed(&["run", "--accounts", "100", "--transactions", "500", "--rate", "1000", "--json", &json]);
+    let slow = read_json(&json);
+    if slow["limited_by"] == "rate" {
+        assert!(slow["limit"].as_str().unwrap().starts_with("the rate asked for was kept"), "{slow}");
     }
 }

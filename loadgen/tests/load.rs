@@ -91,3 +91,46 @@ fn a_file_that_is_there_is_never_overwritten() {
     assert!(complaint.contains("precious: expected to create it"), "{complaint}");
     assert_eq!(std::fs::read(&path).unwrap(), b"precious");
 }
+
+#[test]
+fn single_transactions_of_a_load_are_shown_as_a_person_would_write_them() {
+    let place = Place::new();
+    let load = place.path("mixed.load");
+    let spec = ["--mix", "mixed", "--accounts", "60", "--transactions", "400", "--seed", "5"];
+    succeed(&[&["record"], &spec[..], &["--out", &load]].concat());
+    let all = succeed(&["inspect", &load, "--at", "0", "--count", "1000"]);
+    let heads: Vec<&str> = all.lines().filter(|line| line.contains(" sequence ")).collect();
+    assert_eq!(heads.len(), 400, "as many as there are");
+    for (place, head) in heads.iter().enumerate() {
+        assert!(head.starts_with(&format!("  {place}  ")) && head.contains("due after 0 µs"), "{head}");
+    }
+    for words in ["transfer ", " of asset ", "hold ", "signer 1 is ", "signer 1  ", "buy ", "cancel "] {
+        assert!(all.contains(words), "{words}: {all}");
+    }
+    // One of them, and the same for machines.
+    let one = succeed(&["inspect", &load, "--at", "7"]);
+    assert!(all.contains(&one) && one.starts_with("  7  "), "{one}");
+    let json = succeed(&["inspect", &load, "--at", "7", "--count", "2", "--json"]);
+    let json: Vec<serde_json::Value> = json.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
+    assert_eq!(json.iter().map(|one| one["place"].as_u64().unwrap()).collect::<Vec<_>>(), [7, 8]);
+    assert!(one.contains(json[0]["account"].as_str().unwrap()), "{one}");
+    assert!(json[0]["outcome"].is_null() && json[0]["operations"].as_array().is_some());
+
+    let setup = succeed(&["inspect", &load, "--setup", "--at", "0"]);
+    assert!(setup.contains("register ") && !setup.contains("due after"), "{setup}");
+    let complaint = fail(1, &["inspect", &load, "--at", "400"]);
+    assert!(complaint.contains("expected a transaction 400, from 0, found 400 of them"), "{complaint}");
+    for wrong in [&["--count", "3"][..], &["--at", "1", "--height", "1"], &["--setup"]] {
+        fail(2, &[&["inspect", &load], wrong].concat());
+    }
+
+    // Of a block of a ledger.
+    let ledger = place.path("ledger");
+    succeed(&["replay", &load, "--dir", &ledger]);
+    let block = succeed(&["inspect", &ledger, "--height", "1"]);
+    let second = succeed(&["inspect", &ledger, "--height", "1", "--at", "1"]);
+    let line = second.lines().find(|line| line.starts_with("  1  ")).unwrap();
+    assert!(block.contains(line) && line.ends_with("applied") && !second.contains("\n  0  "), "{second}");
+    assert!(fail(1, &["inspect", &ledger, "--height", "1", "--at", "9999"]).contains("expected a transaction 9999"));
+    assert!(fail(2, &["inspect", &ledger, "--at", "1"]).contains("--height"));
+}

@@ -16,6 +16,9 @@ pub(crate) struct Effects {
     events: usize,
 }
 
+/// Entries are brought closer so many ahead.
+const AHEAD: usize = 24;
+
 /// Accounts that are worth another thread.
 const ACCOUNTS_MIN: usize = 2048;
 
@@ -36,7 +39,7 @@ impl Effects {
 
     /// Takes what has changed out of the state and the scratch.
     pub(super) fn take(state: &mut State, scratch: &mut Scratch) -> Self {
-        let Scratch { changes, spare, slots, unrooted, sharding } = scratch;
+        let Scratch { changes, spare, slots, numbers, unrooted, sharding } = scratch;
         let Self { mut pieces, .. } = spare.pop().unwrap_or_default();
         state.drain_changed_accounts(slots);
         unrooted.enter_accounts(slots, state);
@@ -50,17 +53,20 @@ impl Effects {
             state.encode_asset(asset, &mut bytes);
             unrooted.enter(Kind::Asset, asset, behind_number(&bytes, start));
         });
-        let mut has_entries = false;
-        entries.drain(|number| {
-            if !std::mem::replace(&mut has_entries, true) {
-                bytes.extend_from_slice(&u32::MAX.to_le_bytes());
-            }
+        numbers.clear();
+        entries.drain(|number| numbers.push(number));
+        if !numbers.is_empty() {
+            bytes.extend_from_slice(&u32::MAX.to_le_bytes());
+        }
+        for (place, &number) in numbers.iter().enumerate() {
+            numbers.get(place + AHEAD).iter().for_each(|&&ahead| state.prefetch_place(ahead));
+            numbers.get(place + AHEAD / 2).iter().for_each(|&&ahead| state.prefetch_behind_place(ahead));
             let start = bytes.len();
             state.encode_entry(number, &mut bytes);
             unrooted.enter(Kind::Entry, number, behind_number(&bytes, start));
-        });
+        }
         if !happened.is_empty() {
-            let marks = if has_entries { 1 } else { 2 };
+            let marks = if numbers.is_empty() { 2 } else { 1 };
             (0..marks).for_each(|_| bytes.extend_from_slice(&u32::MAX.to_le_bytes()));
         }
         let events = bytes.len();

@@ -70,6 +70,8 @@ pub(crate) struct Scratch {
     spare: Vec<Effects>,
     /// Changed accounts in order.
     slots: Vec<Slot>,
+    /// Changed entries in order.
+    numbers: Vec<u32>,
     /// What has changed since the last state root.
     unrooted: Unrooted,
     /// How blocks go by shards, if any does.

@@ -182,14 +182,10 @@ impl Phases<'_> {
         }
     }
 
-    /// How many halves of payments the portion with most of them has.
-    pub(super) fn busiest(&self) -> usize {
-        let of = |number: usize| {
-            let halves =
-                |bucket: &Bucket| [&bucket.debits, &bucket.credits].map(|all| all.get(number).map_or(0, Vec::len));
-            self.buckets().flat_map(halves).sum()
-        };
-        (0..self.uncertain.len()).map(of).max().unwrap_or(0)
+    /// How many halves of payments a portion has.
+    pub(super) fn halves(&self, number: usize) -> usize {
+        let halves = |bucket: &Bucket| [&bucket.debits, &bucket.credits].map(|all| all.get(number).map_or(0, Vec::len));
+        self.buckets().flat_map(halves).sum()
     }
 
     fn buckets(&self) -> impl Iterator<Item = &Bucket> {

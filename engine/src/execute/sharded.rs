@@ -32,7 +32,7 @@ mod letters;
 use super::phases::{Bucket, Cursor, Lane, Phases, Portion};
 use super::{Scratch, execute};
 use crate::block::Block;
-use crate::crew::{Crew, Items};
+use crate::crew::{Busy, Crew, Items};
 use crate::state::State;
 use crate::types::Rejection;
 use std::sync::OnceLock;
@@ -70,13 +70,15 @@ pub(crate) struct Sharding {
     buckets: Vec<Bucket>,
     /// By portion of the shards.
     lanes: Vec<Lane>,
+    /// The same: how long it was worked on.
+    busy: Vec<Busy>,
     /// What is left to be done in order: positions, and whether only the credit is.
     ordered: Vec<(u32, bool)>,
     counts: ShardCounts,
 }
 
 /// How blocks have gone by shards.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(crate) struct ShardCounts {
     pub blocks: u64,
     pub transactions: u64,
@@ -85,12 +87,14 @@ pub(crate) struct ShardCounts {
     /// Of every block what the busiest portion of the shards had to do, times the portions there are: as many halves of payments as there
     /// would be if all had been as busy.
     pub busiest: u64,
+    /// By portion of the shards: halves of payments it had, and the nanoseconds it was worked on.
+    pub parts: Vec<(u64, u64)>,
 }
 
 impl Sharding {
     pub(crate) fn new(crew: Crew, mode: Mode, planted: Option<PlantedOrder>) -> Self {
-        let (buckets, lanes, ordered, counts) = Default::default();
-        Self { crew, mode, planted, buckets, lanes, ordered, counts }
+        let (buckets, lanes, busy, ordered, counts) = Default::default();
+        Self { crew, mode, planted, buckets, lanes, busy, ordered, counts }
     }
 
     /// Those who work side by side.
@@ -146,7 +150,7 @@ pub(super) fn execute_sharded(
 ) -> Vec<(u32, Rejection)> {
     let layout = state.layout();
     let (count, threads) = (block.count as usize, sharding.crew.threads());
-    let Sharding { crew, planted, buckets: spare, lanes, counts, .. } = &mut *sharding;
+    let Sharding { crew, planted, buckets: spare, lanes, busy, counts, .. } = &mut *sharding;
 
     let pieces = if threads == 1 { 1 } else { threads.saturating_mul(PORTIONS).min(layout.shards()) };
     let width = layout.shards().div_ceil(pieces);
@@ -154,6 +158,7 @@ pub(super) fn execute_sharded(
     let (known, shards) = state.known_and_shards();
     lanes.resize_with(shards.len().div_ceil(width), Lane::default);
     lanes.iter_mut().for_each(Lane::begin);
+    busy.resize_with(lanes.len(), Busy::default);
     let uncertain: Vec<OnceLock<Vec<u32>>> = lanes.iter().map(|_| OnceLock::new()).collect();
     let shares = shards.chunks_mut(width).zip(lanes.iter_mut()).zip((0..).step_by(width));
     let mut shares: Vec<Portion<'_>> = shares.map(|((shards, lane), first)| Portion { shards, first, lane }).collect();
@@ -184,8 +189,8 @@ pub(super) fn execute_sharded(
         // Nobody else fills this one.
         let _ = buckets[place].set(bucket);
     };
-    let debit = |number: usize| phases.debit(number, &mut shares.at(number));
-    let credit = |number: usize| phases.credit(number, &mut shares.at(number));
+    let debit = |number: usize| busy[number].count(|| phases.debit(number, &mut shares.at(number)));
+    let credit = |number: usize| busy[number].count(|| phases.credit(number, &mut shares.at(number)));
     let (fill, debit, credit) = ((chunks, &fill as _), (uncertain.len(), &debit as _), (uncertain.len(), &credit as _));
     if phases.has(PlantedOrder::CreditBeforeBarrier) {
         crew.work(&[fill, credit, debit]);
@@ -195,7 +200,14 @@ pub(super) fn execute_sharded(
     }
     counts.blocks += 1;
     counts.transactions += u64::from(block.count);
-    counts.busiest += (phases.busiest() * uncertain.len()) as u64;
+    counts.parts.resize(uncertain.len(), (0, 0));
+    let mut busiest = 0;
+    for (number, (part, busy)) in counts.parts.iter_mut().zip(busy).enumerate() {
+        let halves = phases.halves(number);
+        busiest = halves.max(busiest);
+        *part = (part.0 + halves as u64, part.1.saturating_add(busy.take()));
+    }
+    counts.busiest += (busiest * uncertain.len()) as u64;
     for (place, bucket) in buckets.into_iter().enumerate() {
         **spare.at(place) = bucket.into_inner().unwrap_or_default();
     }

@@ -134,7 +134,7 @@ impl Hold {
         }
         let arbiter = (flags & Self::HAS_ARBITER != 0).then(|| super::address(reader)).transpose()?;
         let voucher_key = (flags & Self::HAS_VOUCHER_KEY != 0).then(|| super::address(reader)).transpose()?;
-        let mut payees: Vec<Share> = Vec::with_capacity(Self::PAYEES_MAX);
+        let mut payees: Vec<Share> = Vec::with_capacity(usize::from(count));
         for _ in 0..count {
             let at = reader.offset() - offset;
             let payee = super::address(reader)?;

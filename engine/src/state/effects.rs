@@ -37,6 +37,9 @@ impl State {
                 prefetch(cell);
                 prefetch(address);
             }
+            if further.is_some() {
+                slots.get(place + AHEAD / 2).iter().for_each(|&&slot| self.accounts.prefetch_further(slot));
+            }
             let Some((cell, address)) = here.at(slot) else { continue };
             let account = cell.get();
             if account.is_plain() {

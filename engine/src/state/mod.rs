@@ -153,6 +153,18 @@ impl State {
         self.entries.prefetch_owner(market, owner);
     }
 
+    /// The place of an entry.
+    #[inline]
+    pub(crate) fn prefetch_place(&self, number: u32) {
+        self.entries.prefetch_place(number);
+    }
+
+    /// What it leads to, when it is at hand.
+    #[inline]
+    pub(crate) fn prefetch_behind_place(&self, number: u32) {
+        self.entries.prefetch_behind_place(number);
+    }
+
     /// What is found there, when that is at hand.
     #[inline]
     pub(crate) fn prefetch_entry(&self, tag: u64) {

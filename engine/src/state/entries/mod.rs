@@ -306,7 +306,7 @@ impl Entries {
     }
 
     #[inline]
-    fn prefetch_place(&self, number: u32) {
+    pub(super) fn prefetch_place(&self, number: u32) {
         self.places.get(number).iter().for_each(|place| prefetch(*place));
     }
 
@@ -320,17 +320,23 @@ impl Entries {
     #[inline]
     pub(super) fn prefetch_behind(&self, tag: u64) {
         for number in self.names.alike(tag) {
+            self.prefetch_behind_place(number);
             let Some(place) = self.places.get(number) else { continue };
-            match &place.entry {
-                Some(Entry::Order(order)) => {
-                    self.prefetch_place(place.links.line.older);
-                    self.prefetch_place(place.links.line.newer);
-                    self.books.prefetch_owner(order.market, Slot(place.owner));
-                }
-                Some(Entry::Hold(hold)) => prefetch(&**hold),
-                Some(Entry::Grant(grant)) => prefetch(&**grant),
-                _ => {}
+            if let Some(order) = place.order() {
+                self.prefetch_place(place.links.line.older);
+                self.prefetch_place(place.links.line.newer);
+                self.books.prefetch_owner(order.market, Slot(place.owner));
             }
+        }
+    }
+
+    /// The same for what lies behind an entry.
+    #[inline]
+    pub(super) fn prefetch_behind_place(&self, number: u32) {
+        match self.get(number) {
+            Some(Entry::Hold(hold)) => prefetch(&**hold),
+            Some(Entry::Grant(grant)) => prefetch(&**grant),
+            _ => {}
         }
     }
 
