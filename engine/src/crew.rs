@@ -20,8 +20,9 @@ use std::{
     thread::yield_now,
 };
 
-/// How long helpers look for more work after their last.
-const AWAKE: Duration = Duration::from_micros(150);
+/// How long helpers look for more work after their last: what is done by one thread between executing a block and writing its effects takes
+/// less.
+const AWAKE: Duration = Duration::from_micros(400);
 
 /// Some threads beside the caller's, or none.
 #[derive(Debug, Default)]

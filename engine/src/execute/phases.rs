@@ -192,6 +192,15 @@ impl Phases<'_> {
         self.buckets.iter().filter_map(OnceLock::get)
     }
 
+    /// Brings closer what a half needs: its account, and what was prepared, which another thread may have looked at last.
+    #[inline(always)]
+    fn bring(&self, portion: &Portion<'_>, cursor: &mut Cursor<'_>, half: &Half) {
+        portion.prefetch(self.layout, half.slot);
+        if let Some((prepared, _)) = cursor.at(half.position & !TOUCHED) {
+            prefetch(prepared);
+        }
+    }
+
     /// The debits of the accounts of a portion, in order.
     pub(super) fn debit(&self, number: usize, portion: &mut Portion<'_>) {
         // From here on nothing is certain.
@@ -199,11 +208,11 @@ impl Phases<'_> {
         let mut uncertain = Vec::new();
         let mut cursor = Cursor::new(self.block);
         let halves = || self.buckets().filter_map(|bucket| bucket.debits.get(number)).flatten();
-        let mut ahead = halves();
-        ahead.by_ref().take(AHEAD).for_each(|half| portion.prefetch(self.layout, half.slot));
+        let (mut ahead, mut ahead_cursor) = (halves(), Cursor::new(self.block));
+        ahead.by_ref().take(AHEAD).for_each(|half| self.bring(portion, &mut ahead_cursor, half));
         for &Half { slot, position } in halves() {
-            if let Some(ahead) = ahead.next() {
-                portion.prefetch(self.layout, ahead.slot);
+            if let Some(half) = ahead.next() {
+                self.bring(portion, &mut ahead_cursor, half);
             }
             if position & TOUCHED != 0 {
                 portion.lane.contended.enter(slot, position & !TOUCHED);
@@ -257,11 +266,11 @@ impl Phases<'_> {
         let skips = self.skip(&mut portion.lane.skipped);
         let mut cursor = Cursor::new(self.block);
         let halves = || self.buckets().filter_map(|bucket| bucket.credits.get(number)).flatten();
-        let mut ahead = halves();
-        ahead.by_ref().take(AHEAD).for_each(|half| portion.prefetch(self.layout, half.slot));
+        let (mut ahead, mut ahead_cursor) = (halves(), Cursor::new(self.block));
+        ahead.by_ref().take(AHEAD).for_each(|half| self.bring(portion, &mut ahead_cursor, half));
         for &Half { slot, position } in halves() {
-            if let Some(ahead) = ahead.next() {
-                portion.prefetch(self.layout, ahead.slot);
+            if let Some(half) = ahead.next() {
+                self.bring(portion, &mut ahead_cursor, half);
             }
             let Portion { shards, first, lane } = portion;
             if skips && lane.skipped[position as usize / 64] >> (position % 64) & 1 == 1 {

@@ -199,7 +199,7 @@ impl AccountCell {
         (LastChange(changed).block() <= since).then_some(account)
     }
 
-    /// When it has changed, for its writer.
+    /// When it has changed, for its writer; a hint for others.
     #[inline(always)]
     pub(super) fn changed(&self) -> LastChange {
         LastChange(halves(self.word(7)).1)

@@ -377,6 +377,16 @@ impl SharedAccounts {
         self.addresses.prefetch(slot);
     }
 
+    /// Brings closer what was saved of an account, when the account is at hand.
+    #[inline]
+    pub(super) fn prefetch_saved(&self, slot: Slot) {
+        if let Some(watching) = &self.watch
+            && let Some((_, place, cell)) = self.cell(slot)
+        {
+            watching.watch().prefetch(place, cell);
+        }
+    }
+
     pub(super) fn balance(&self, slot: Slot, asset: AssetId) -> Balance {
         self.record(slot).map(|record| record.balance(asset)).unwrap_or_default()
     }

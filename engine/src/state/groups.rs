@@ -13,8 +13,11 @@ pub(super) trait Source {
     /// Writes a leaf, over whatever was there.
     fn write(&mut self, place: u32, bytes: &mut [u8; LEAF_BYTES]);
 
-    /// This one will be asked for soon.
+    /// This one will be asked for, but not next.
     fn prefetch(&self, _place: u32) {}
+
+    /// This one will be asked for next.
+    fn prefetch_rest(&self, _place: u32) {}
 }
 
 /// Accounts, which are let go of behind.
@@ -43,6 +46,11 @@ impl<R: Records> Source for Accounts<'_, R> {
     #[inline]
     fn prefetch(&self, place: u32) {
         self.records.prefetch_account(place);
+    }
+
+    #[inline]
+    fn prefetch_rest(&self, place: u32) {
+        self.records.prefetch_saved_account(place);
     }
 }
 

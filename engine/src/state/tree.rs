@@ -112,8 +112,11 @@ pub(crate) trait Records {
         *bytes = leaf(canonical);
     }
 
-    /// An account will be asked for soon.
+    /// An account will be asked for, but not next.
     fn prefetch_account(&self, _slot: u32) {}
+
+    /// An account will be asked for next.
+    fn prefetch_saved_account(&self, _slot: u32) {}
 }
 
 impl Records for StateRecords {
@@ -145,6 +148,11 @@ impl Records for StateRecords {
     #[inline]
     fn prefetch_account(&self, slot: u32) {
         self.accounts.prefetch(super::Slot(slot));
+    }
+
+    #[inline]
+    fn prefetch_saved_account(&self, slot: u32) {
+        self.accounts.prefetch_saved(super::Slot(slot));
     }
 }
 
@@ -310,10 +318,12 @@ impl Tree {
         let mut work = GroupWork::default();
         for (n, batch) in changed.chunks(BATCH).enumerate() {
             prefetch(lowest, &changed, n);
-            let ahead = changed.get(n.saturating_add(1).saturating_mul(BATCH)..).unwrap_or_default();
-            for &group in ahead.iter().take(BATCH) {
-                kept.records_below(group).for_each(|place| source.prefetch(place));
-            }
+            let later = |ahead: usize| {
+                let groups = changed.get(n.saturating_add(ahead).saturating_mul(BATCH)..).unwrap_or_default();
+                groups.iter().take(BATCH).flat_map(|&group| kept.records_below(group))
+            };
+            later(2).for_each(|place| source.prefetch(place));
+            later(1).for_each(|place| source.prefetch_rest(place));
             let nodes = work.hash([leaf_key, node_key], len, (batch, kept), source);
             lowest.put(batch, nodes);
         }

@@ -14,6 +14,7 @@
 use super::Slot;
 use super::account::{Account, AccountCell, BlockMark};
 use super::layout::{Layout, Place};
+use super::prefetch::prefetch;
 use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 use std::sync::{Arc, OnceLock};
 
@@ -100,10 +101,23 @@ impl Watch {
 
     /// What an account was before it changed, for who has seen that it did.
     pub(super) fn find(&self, place: Place) -> Option<Account> {
+        self.saved(place).map(AccountCell::get)
+    }
+
+    /// Brings closer what was saved of an account, if it is at hand that it changed.
+    pub(super) fn prefetch(&self, place: Place, cell: &AccountCell) {
+        if cell.changed().block() > self.block
+            && let Some(saved) = self.saved(place)
+        {
+            prefetch(saved);
+        }
+    }
+
+    fn saved(&self, place: Place) -> Option<&AccountCell> {
         let SavedShard { saved, places, .. } = self.shards.get(place.shard)?;
         let own = places.get(place.page)?.get()?.get(place.offset)?.load(Ordering::Relaxed).checked_sub(1)?;
         let length = self.layout.page_len();
-        saved.get(own as usize / length)?.get()?.get(own as usize % length).map(AccountCell::get)
+        saved.get(own as usize / length)?.get()?.get(own as usize % length)
     }
 }
 
