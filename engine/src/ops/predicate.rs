@@ -29,7 +29,6 @@ use crate::state::Context;
 use crate::types::{Address, Amount, AssetId, Comparison, RecordKind, Time};
 use crate::wire::{Malformed, Reader};
 use sha2::{Digest as _, Sha256};
-use std::borrow::Cow;
 
 const NODES_MAX: u8 = 16;
 const DEPTH_MAX: u8 = 4;
@@ -37,7 +36,10 @@ const DEPTH_MAX: u8 = 4;
 /// A condition on the ledger; see the table in the documentation of `docs/wire.md`. Limits are checked when it becomes part of a
 /// transaction: at most 16 nodes, at most four deep.
 #[derive(Clone, PartialEq, Eq)]
-pub struct Predicate(Cow<'static, [u8]>);
+pub struct Predicate(
+    /// Nothing is the one that holds always, by far the most frequent: it needs no memory.
+    Option<Box<[u8]>>,
+);
 
 impl Default for Predicate {
     fn default() -> Self {
@@ -49,14 +51,13 @@ impl Predicate {
     fn node(tag: u8, fields: &[&[u8]]) -> Self {
         let mut bytes = vec![tag];
         fields.iter().for_each(|field| bytes.extend_from_slice(field));
-        Self(Cow::Owned(bytes))
+        Self(Some(bytes.into()))
     }
 
     /// Holds always.
     #[must_use]
     pub const fn always() -> Self {
-        // By far the most frequent: it needs no memory.
-        Self(Cow::Borrowed(&[0]))
+        Self(None)
     }
 
     /// Holds from this time on.
@@ -88,7 +89,7 @@ impl Predicate {
     pub fn any_of(count: u8, of: &[Self]) -> Self {
         // A list that is too long becomes one that the decoder refuses.
         let length = u8::try_from(of.len()).unwrap_or(u8::MAX);
-        let all: Vec<u8> = of.iter().flat_map(|one| one.0.iter().copied()).collect();
+        let all: Vec<u8> = of.iter().flat_map(|one| one.bytes().iter().copied()).collect();
         Self::node(5, &[&[count, length], &all])
     }
 
@@ -121,25 +122,25 @@ impl Predicate {
     /// Holds if both do.
     #[must_use]
     pub fn and(&self, other: &Self) -> Self {
-        Self::node(10, &[&self.0, &other.0])
+        Self::node(10, &[self.bytes(), other.bytes()])
     }
 
     /// Holds if one of them does.
     #[must_use]
     pub fn or(&self, other: &Self) -> Self {
-        Self::node(11, &[&self.0, &other.0])
+        Self::node(11, &[self.bytes(), other.bytes()])
     }
 
     /// Holds if this doesn't.
     #[must_use]
     pub fn negated(&self) -> Self {
-        Self::node(12, &[&self.0])
+        Self::node(12, &[self.bytes()])
     }
 
     /// Its canonical bytes.
     #[must_use]
     pub fn bytes(&self) -> &[u8] {
-        &self.0
+        self.0.as_deref().unwrap_or(&[0])
     }
 
     /// Reads one; it ends where its last node does.
@@ -148,12 +149,12 @@ impl Predicate {
         let mut nodes = 0;
         check(&mut scan, 1, &mut nodes)?;
         let bytes = reader.bytes(scan.offset() - reader.offset())?;
-        Ok(if bytes == [0] { Self::always() } else { Self(Cow::Owned(bytes.to_vec())) })
+        Ok(Self((bytes != [0]).then(|| bytes.into())))
     }
 
     /// Whether it holds; if not, the node that decides, counted in preorder.
     pub(crate) fn holds(&self, context: &Context<'_>, proof: Option<&[u8]>) -> Result<(), u8> {
-        let mut walk = Walk { reader: Reader::new(&self.0), context, proof, node: 0 };
+        let mut walk = Walk { reader: Reader::new(self.bytes()), context, proof, node: 0 };
         // The bytes were read when this value was made, so none is missing here; if one were, nothing would hold.
         walk.next().unwrap_or(Err(0))
     }
@@ -299,7 +300,7 @@ impl Walk<'_> {
 impl std::fmt::Display for Predicate {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         let mut text = String::new();
-        if show(&mut Reader::new(&self.0), &mut text).is_err() {
+        if show(&mut Reader::new(self.bytes()), &mut text).is_err() {
             return Err(std::fmt::Error);
         }
         f.write_str(&text)
