@@ -151,10 +151,15 @@ fn execute_all(block: &Block<'_>, state: &mut State, scratch: &mut Scratch) -> V
 fn execute_in_order(block: &Block<'_>, state: &mut State, scratch: &mut Scratch) -> Vec<(u32, Rejection)> {
     let mut rejections = Vec::new();
     let mut position = 0_u32;
+    // How many more transactions there are to look around in for one that is no payment.
+    let mut others = 0;
     for run in &block.runs {
         for (place, prepared) in run.prepared.iter().enumerate() {
             if let Some(ahead) = run.prepared.get(place + AHEAD) {
                 let (payer, payee) = (ahead.payer(), ahead.payee());
+                if ahead.payment().is_none() {
+                    others = AHEAD;
+                }
                 if let Some(payer) = payer {
                     state.prefetch(payer);
                 }
@@ -165,7 +170,10 @@ fn execute_in_order(block: &Block<'_>, state: &mut State, scratch: &mut Scratch)
             if let Some(later) = run.prepared.get(place + AHEAD + 16) {
                 prefetch(later);
             }
-            bring_entries(run.prepared, place, state);
+            if others > 0 {
+                others -= 1;
+                bring_entries(run.prepared, place, state);
+            }
             scratch.changes.go_to(Some(position));
             if let Err(rejection) = execute(prepared, run.bytes, block.time, state, &mut scratch.changes) {
                 rejections.push((position, rejection));
