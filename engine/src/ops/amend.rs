@@ -3,6 +3,8 @@
 //! Less of the same keeps its place; a new price or more of it loses it. An amended order never takes another.
 //!
 //! **Touches** the orders and the source's account.
+//!
+//! **Goes in order**, since the orders of a market follow each other.
 
 use super::Source;
 use crate::state::{Context, OrderState};

@@ -4,6 +4,8 @@
 //! do is bounded: unless the asset is mutable it can only bind the issuer more.
 //!
 //! **Touches** the table of assets, which has one order: registrations follow each other.
+//!
+//! **Goes in order**, since numbers of assets are given in order.
 
 use super::Source;
 use crate::state::Context;

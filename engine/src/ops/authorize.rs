@@ -1,6 +1,8 @@
 //! Says who may act for the source from the next transaction on; or puts other rules in their place when keys were lost.
 //!
 //! **Touches** the source's authority and, to close it, its account.
+//!
+//! **Goes in order**, since whatever follows in the block is judged by it.
 
 use super::Source;
 use crate::state::Context;

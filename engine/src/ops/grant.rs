@@ -1,6 +1,8 @@
 //! Lets somebody act in the source's place, within limits; or takes that back.
 //!
 //! **Touches** the grant.
+//!
+//! **Goes in order**, since the places of the table of entries are given in order.
 
 use super::{Predicate, Source};
 use crate::state::{Context, GrantState};

@@ -1,6 +1,8 @@
 //! Sets money aside for somebody, until it is released to them or cancelled.
 //!
 //! **Touches** the source's account, the hold, the asset, and what its policy asks of source and payees.
+//!
+//! **Goes in order**, since the places of the table of entries are given in order, and which place an entry gets is part of the state.
 
 use super::{Predicate, Source};
 use crate::state::{Channel, Context, HoldState, Share};

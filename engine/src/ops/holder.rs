@@ -3,6 +3,8 @@
 //! Each action needs its policy bit on the asset.
 //!
 //! **Touches** the asset, the holder's state for it, and the holder's account when something is clawed back.
+//!
+//! **Goes in order**, since whatever follows in the block is judged by it.
 
 use super::Source;
 use crate::state::Context;

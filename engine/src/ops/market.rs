@@ -3,6 +3,8 @@
 //! Anyone may open one, with its lot, its tick and its fee, which are for ever; orders name it by its number.
 //!
 //! **Touches** the table of markets, and the account that gets the fees.
+//!
+//! **Goes in order**, since numbers of markets are given in order.
 
 use super::Source;
 use crate::state::{Context, MarketState};

@@ -6,6 +6,8 @@
 //!
 //! **Touches** the market and its orders, the accounts of the source and of those whose orders are met, both assets and what their
 //! policies ask.
+//!
+//! **Goes in order**, since what it meets is what the orders before it have left.
 
 use super::Source;
 use crate::state::{Context, MarketState, OrderState};

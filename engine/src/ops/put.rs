@@ -4,6 +4,8 @@
 //! its own, so nobody can take a key away. An attestation is revoked by the one who made it and may be removed by its subject.
 //!
 //! **Touches** the record.
+//!
+//! **Goes in order**, since the places of the table of entries are given in order.
 
 use super::Source;
 use crate::state::{Context, Record};

@@ -1,6 +1,8 @@
 //! Requires that a predicate holds at this point of the transaction; otherwise the whole transaction is rejected.
 //!
 //! **Touches** what the predicate's nodes name.
+//!
+//! **Goes in order**, since what it asks for may change with every transaction before it.
 
 use super::{Predicate, Source};
 use crate::state::Context;

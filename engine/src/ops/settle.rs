@@ -7,6 +7,8 @@
 //! predicate for that holds and cancels whenever it likes; the arbiter does both whenever it likes.
 //!
 //! **Touches** the hold, the accounts of its owner and its payees, the asset and what its policy asks of them.
+//!
+//! **Goes in order**, since it may free a place of the table of entries, which the next entry gets.
 
 use super::Source;
 use crate::keys::Signature;

@@ -6,6 +6,9 @@
 //!
 //! **Touches** the source's and the payee's account; the asset's issued amount when one of them is the issuer; with a grant that, and the
 //! account of its owner.
+//!
+//! **Goes by shards** where it is the only order of one signer, in lane 0, in an asset without policy, neither a mint nor a burn, between accounts that are there and have
+//! no rules of their own: a debit of one account and a credit of another (see `execute/sharded.rs`). Any other goes in order.
 
 use super::Source;
 use crate::state::{Asset, Context};
