@@ -104,8 +104,7 @@ impl<'a> TransactionRef<'a> {
         let signatures = if header.format == FORMAT { header.signers } else { check_keys(&mut reader, own, &header)? };
         let mut taken_from = 1_u32;
         for _ in 0..header.operations {
-            let (source, _) = Operation::decode(&mut reader, header.signers)?;
-            taken_from |= 1 << source;
+            taken_from |= 1 << Operation::check(&mut reader, header.signers)?;
         }
         let all = (1_u32 << header.signers) - 1;
         if taken_from != all {

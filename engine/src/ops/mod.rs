@@ -81,6 +81,15 @@ macro_rules! operations {
                 }
             }
 
+            /// The same without a value as large as the largest.
+            #[inline]
+            fn check_fields(code: u8, reader: &mut Reader<'_>) -> Result<(), Malformed> {
+                match code {
+                    $($name::CODE => $name::decode(reader).map(drop),)*
+                    found => Err(Malformed::UnknownOperation { offset: reader.offset().saturating_sub(4), found }),
+                }
+            }
+
             /// Does the one that has these fields, which were read before. The same without a value as large as the largest.
             #[inline]
             fn apply_fields(
@@ -339,6 +348,21 @@ impl Operation {
     /// Reads one; gives the place of its source among the `signers` too.
     #[inline]
     pub(crate) fn decode(reader: &mut Reader<'_>, signers: u8) -> Result<(u8, Self), Malformed> {
+        Self::read(reader, signers, Self::decode_fields)
+    }
+
+    /// The same without keeping more than the place of its source.
+    #[inline]
+    pub(crate) fn check(reader: &mut Reader<'_>, signers: u8) -> Result<u8, Malformed> {
+        Self::read(reader, signers, Self::check_fields).map(|(source, ())| source)
+    }
+
+    #[inline]
+    fn read<T>(
+        reader: &mut Reader<'_>,
+        signers: u8,
+        fields: impl FnOnce(u8, &mut Reader<'_>) -> Result<T, Malformed>,
+    ) -> Result<(u8, T), Malformed> {
         let offset = reader.offset();
         let code = reader.u8()?;
         let Some(kind) = line(code) else { return Err(Malformed::UnknownOperation { offset, found: code }) };
@@ -358,12 +382,12 @@ impl Operation {
         if bytes < kind.bytes_min || bytes > kind.bytes_max {
             return Err(wrong_length);
         }
-        let operation = Self::decode_fields(code, reader)?;
+        let read = fields(code, reader)?;
         // The fields decide how long it is, and the length must say the same.
         if reader.offset().saturating_sub(offset) != bytes {
             return Err(wrong_length);
         }
-        Ok((source, operation))
+        Ok((source, read))
     }
 }
 
