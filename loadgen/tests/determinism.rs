@@ -201,11 +201,13 @@ fn a_result_says_what_limited_it_what_waited_and_how_the_shards_shared_the_work(
     let shards = &by_shards["shards"];
     let number = |value: &serde_json::Value| value.as_f64().unwrap();
     assert!(number(&shards["blocks"]) > 0.0 && number(&shards["transactions"]) > 0.0, "{shards}");
-    // Four parts for each thread; what they have together are two halves of each payment but those that aren't payments.
+    // Four parts for each thread; what they have together are two halves of each payment whose accounts were found ahead, which depends on when
+    // the first blocks were verified.
     let parts = shards["parts"].as_array().unwrap();
     assert_eq!(parts.len(), 11, "64 shards, six in a part");
     let halves: f64 = parts.iter().map(|part| number(&part["halves"])).sum();
-    assert!((halves - 2.0 * number(&shards["transactions"])).abs() < 1.0, "{shards}");
+    let all = 2.0 * number(&shards["transactions"]);
+    assert!((0.5 * all..=all).contains(&halves), "{shards}");
     let spent: f64 = parts.iter().map(|part| number(&part["seconds"])).sum();
     assert!(spent > 0.0 && spent < 3.0 * number(&by_shards["seconds"]), "{shards}");
     assert!((1.0..3.0).contains(&number(&shards["busiest"])), "{shards}");
