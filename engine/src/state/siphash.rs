@@ -8,40 +8,31 @@ pub(super) type Key = [u64; 2];
 /// The hashes of `N` addresses.
 #[inline]
 pub(super) fn hash<const N: usize>(key: Key, addresses: [&Address; N]) -> [u64; N] {
-    let [k0, k1] = key;
+    hash_lanes(key, 4, |word| addresses.map(|address| u64::from_le_bytes(address.0.as_chunks().0[word])))
+}
+
+/// The hash of some words.
+#[inline]
+pub(super) fn hash_words(key: Key, words: &[u64]) -> u64 {
+    let [hash] = hash_lanes(key, words.len(), |word| [words[word]]);
+    hash
+}
+
+/// The hashes of `N` messages of so many words.
+#[inline]
+fn hash_lanes<const N: usize>([k0, k1]: Key, words: usize, message: impl Fn(usize) -> [u64; N]) -> [u64; N] {
     let mut v = [
         [k0 ^ 0x736f_6d65_7073_6575; N],
         [k1 ^ 0x646f_7261_6e64_6f6d; N],
         [k0 ^ 0x6c79_6765_6e65_7261; N],
         [k1 ^ 0x7465_6462_7974_6573; N],
     ];
-    for word in 0..4 {
-        let message = addresses.map(|address| u64::from_le_bytes(address.0.as_chunks().0[word]));
-        compress(&mut v, message);
-    }
-    // The length, 32, in the last byte.
-    compress(&mut v, [32 << 56; N]);
+    (0..words).for_each(|word| compress(&mut v, message(word)));
+    // The length in bytes, in the last byte.
+    compress(&mut v, [(words as u64 * 8) << 56; N]);
     v[2].iter_mut().for_each(|word| *word ^= 0xff);
     (0..3).for_each(|_| round(&mut v));
     std::array::from_fn(|n| v[0][n] ^ v[1][n] ^ v[2][n] ^ v[3][n])
-}
-
-/// The hash of some words.
-#[inline]
-pub(super) fn hash_words(key: Key, words: &[u64]) -> u64 {
-    let [k0, k1] = key;
-    let mut v = [
-        [k0 ^ 0x736f_6d65_7073_6575],
-        [k1 ^ 0x646f_7261_6e64_6f6d],
-        [k0 ^ 0x6c79_6765_6e65_7261],
-        [k1 ^ 0x7465_6462_7974_6573],
-    ];
-    words.iter().for_each(|&word| compress(&mut v, [word]));
-    // The length in bytes, in the last byte.
-    compress(&mut v, [(words.len() as u64 * 8) << 56]);
-    v[2][0] ^= 0xff;
-    (0..3).for_each(|_| round(&mut v));
-    v[0][0] ^ v[1][0] ^ v[2][0] ^ v[3][0]
 }
 
 #[inline]
