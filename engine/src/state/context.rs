@@ -259,15 +259,21 @@ impl<'a> Context<'a> {
         }
     }
 
+    /// The slot that was looked up ahead, if it is this account's.
+    #[inline]
+    fn expected_at(&self, address: &Address) -> Option<Slot> {
+        self.expected.filter(|&slot| self.state.accounts.is_at(address, slot))
+    }
+
     /// The slot of an account, if it has come into being.
     pub(crate) fn find_account(&self, address: &Address) -> Option<Slot> {
-        self.expected.filter(|&slot| self.state.accounts.is_at(address, slot)).or_else(|| self.state.find(address))
+        self.expected_at(address).or_else(|| self.state.find(address))
     }
 
     /// The slot of an account, which comes into being if it hasn't.
     #[inline]
     pub(crate) fn open_account(&mut self, address: &Address) -> Result<Slot, Rejection> {
-        if let Some(slot) = self.expected.filter(|&slot| self.state.accounts.is_at(address, slot)) {
+        if let Some(slot) = self.expected_at(address) {
             return Ok(slot);
         }
         let hash = self.state.index.hash(address);
