@@ -329,10 +329,11 @@ impl Operation {
         (class, self.kind().code, matches!(self, Self::Authorize(order) if order.is_recovery()))
     }
 
-    /// Whether the operation these bytes begin with may have changed something when it is rejected, so that a journal is needed.
+    /// Whether the operation these bytes begin with may have changed something when it is rejected, so that a journal is needed; some begin one
+    /// themselves when it is.
     #[inline]
     pub(crate) fn needs_journal(operation: &[u8]) -> bool {
-        operation.first() != Some(&Transfer::CODE)
+        !matches!(operation.first(), Some(&(Transfer::CODE | PlaceOrder::CODE | Amend::CODE)))
     }
 
     /// Writes it; `source` is the place of its source among the signers.

@@ -8,13 +8,6 @@ use crate::ops::Source;
 use crate::types::{Address, Amount, AssetId, AssetPolicy, GrantKind, Happening, Rejection, RejectionCode};
 use std::sync::Arc;
 
-/// The two pots of an account's balance.
-#[derive(Clone, Copy, Debug)]
-pub(super) enum Pot {
-    Available,
-    Held,
-}
-
 impl State {
     pub(super) fn grant_named(&self, owner: &Address, id: u64) -> Option<&GrantState> {
         match self.entries.get(self.entries.find(&GrantState::name(owner, id))?) {
@@ -112,7 +105,7 @@ impl Context<'_> {
         let owner = Source { address: &hold.owner, slot };
         for (payee, part) in hold.split(amount) {
             let target = Source { address: &payee, slot: party(&payee) };
-            self.deliver(hold.asset, (owner, Pot::Held), target, part)?;
+            self.deliver(hold.asset, owner, target, part)?;
             if part != Amount::ZERO {
                 self.tell(payee, Happening::Paid { hold: hold.id, asset: hold.asset, amount: part });
             }
@@ -122,12 +115,12 @@ impl Context<'_> {
         Ok(())
     }
 
-    /// Pays out of one of an account's two pots; a fee goes off what the payee gets. Slots that aren't known are looked for. Gives what the payee
+    /// Pays out of what an account has set aside; a fee goes off what the payee gets. Slots that aren't known are looked for. Gives what the payee
     /// gets; who got the fee is yet to be told.
     pub(super) fn deliver(
         &mut self,
         id: AssetId,
-        (owner, pot): (Source<'_>, Pot),
+        owner: Source<'_>,
         payee: Source<'_>,
         amount: Amount,
     ) -> Result<Amount, Rejection> {
@@ -148,15 +141,8 @@ impl Context<'_> {
         // From here on it cannot fail: what an account has is part of what is issued.
         let Some(source) = owner.slot.or_else(|| self.find_account(owner.address)) else { return Ok(Amount::ZERO) };
         let Balance { available, held } = self.state.accounts.balance(source, id);
-        let rest = |of: Amount| {
-            debug_assert!(of >= amount, "only what is there is delivered");
-            Amount(of.0.saturating_sub(amount.0))
-        };
-        let after = match pot {
-            Pot::Available => Balance { available: rest(available), held },
-            Pot::Held => Balance { available, held: rest(held) },
-        };
-        self.set_balance(source, id, after);
+        debug_assert!(held >= amount, "only what is there is delivered");
+        self.set_balance(source, id, Balance { available, held: Amount(held.0.saturating_sub(amount.0)) });
         let mut burnt = if is_burnt { amount } else { Amount::ZERO };
         let kept = Amount(amount.0.saturating_sub(fee.0));
         if let Some(target) = target {

@@ -1,0 +1,49 @@
+//! Orders in their places: they come and go by the million, so each change of one writes what it has to and looks nothing up twice.
+
+use super::market::OrderState;
+use super::{Before, Entries, Entry};
+use crate::state::index::Slot;
+
+impl Entries {
+    /// What stands in a place, for [`set_back`](Self::set_back).
+    pub(in crate::state) fn before(&self, number: u32) -> Before {
+        Before(self.places.get(number).cloned().unwrap_or_default())
+    }
+
+    /// Enters an order of the account with this slot, as [`open`](Self::open) does; `tag` is that of its name, which is free.
+    pub(in crate::state) fn open_order(&mut self, order: OrderState, owner: Slot, tag: u64) -> Option<(u32, bool)> {
+        let (number, has_grown) = self.take_place()?;
+        if let Some(place) = self.places.get_mut(number) {
+            (place.owner, place.tag, place.entry) = (owner.0, tag, Some(Entry::Order(order)));
+        }
+        self.names.insert(tag, number);
+        self.ends.extend(order.expiry.map(|time| (time, number)));
+        self.free.remove(number);
+        self.prefetch_free();
+        self.books.insert(&order, number, None, &mut self.places);
+        Some((number, has_grown))
+    }
+
+    /// Takes an order out of its book and frees its place; gives what it was.
+    pub(in crate::state) fn close_order(&mut self, number: u32) -> Option<OrderState> {
+        let place = self.places.get_mut(number)?;
+        let order = place.order().copied()?;
+        place.entry = None;
+        self.names.remove(place.tag, number);
+        if let Some(time) = order.expiry {
+            self.ends.remove(&(time, number));
+        }
+        self.free.insert(number);
+        self.books.remove(&order, number, &mut self.places);
+        Some(order)
+    }
+
+    /// Leaves an order so many lots; nothing else that is known of it changes.
+    pub(in crate::state) fn reduce_order(&mut self, number: u32, left: u64) {
+        if let Some(place) = self.places.get_mut(number)
+            && let Some(Entry::Order(order)) = &mut place.entry
+        {
+            order.quantity = left;
+        }
+    }
+}
