@@ -324,7 +324,9 @@ pub(super) fn print(is_test: bool) -> Result<(), Failure> {
     println!("Each operation alone inside execution, a thousand accounts: nanoseconds, and of a transfer");
     println!("{:<30} {:>9} {:>9} {:>9} {:>9} {:>9}", "operation", "execute", "effects", "both", "of plain", "rejected");
     let mut plain = None;
-    for case in cases() {
+    // Those of a name, if one is given behind the table's, and the transfer beside which they stand.
+    let named = std::env::args().skip_while(|argument| argument != "alone").nth(1).unwrap_or_default();
+    for case in cases().into_iter().filter(|case| case.name == "transfer" || case.name.contains(&named)) {
         let blocks = if is_test { 2 } else { 33 };
         let (executing, finishing, rejected) = measure(&case, blocks)?;
         let both = executing + finishing;

@@ -47,20 +47,20 @@ impl Amend {
                         return Err(Rejection::new(RejectionCode::NoOrder, id));
                     }
                     rest.iter_mut().take(1).for_each(|next| *next = number);
+                    if ids.len() > 1 {
+                        context.bring_neighbours(number);
+                    }
                 }
 
                 // From here on it cannot fail.
-                for &number in numbers.iter().take(ids.len()) {
-                    let _ = context.take_back(number);
-                }
+                context.end_orders(source, numbers.get(..ids.len()).unwrap_or_default(), false);
                 Ok(())
             }
             Self::CancelAll(market) => {
                 context.market(*market)?;
-                for (number, order) in context.own_orders(*market, source, context.orders_left()) {
-                    context.meet();
-                    context.end_order(number, &order);
-                }
+                let numbers = context.own_orders(*market, source, context.orders_left());
+                numbers.iter().for_each(|_| context.meet());
+                context.end_orders(source, &numbers, true);
                 Ok(())
             }
             &Self::Change { id, price, quantity } => change(source, id, price, quantity, context),

@@ -135,6 +135,7 @@ impl PlaceOrder {
                 taking.waits = false;
                 break;
             }
+            context.bring_line(number);
             let counts = known.next().unwrap_or_else(|| context.can_trade(&trades, &order));
             let is_own = order.owner == *source.address;
             if !counts || is_own && self.self_trade == SelfTrade::CancelWaiting {

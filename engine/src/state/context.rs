@@ -359,10 +359,13 @@ impl<'a> Context<'a> {
 
     /// Enters that what stands in a place is going to change.
     fn keep_before(&mut self, number: u32) {
-        if self.journal.is_some() {
-            self.changes.befores.push(self.state.entries.before(number));
+        match &mut self.journal {
+            Some(journal) => {
+                journal.push(Undo::Entry { number });
+                self.changes.befores.push(self.state.entries.before(number));
+            }
+            None => self.changes.entries.insert(number),
         }
-        self.record(Undo::Entry { number });
     }
 
     /// From here on changes are journalled. For an operation that has changed nothing yet and may be rejected after it has.

@@ -132,10 +132,10 @@ impl Context<'_> {
         self.met = self.met.saturating_add(1);
     }
 
-    /// The newest orders of an account in a market, the newest first.
-    pub(crate) fn own_orders(&self, market: MarketId, owner: Source<'_>, most: usize) -> Vec<(u32, OrderState)> {
+    /// The numbers of an account's orders in a market, the newest first.
+    pub(crate) fn own_orders(&self, market: MarketId, owner: Source<'_>, most: usize) -> Vec<u32> {
         let Some(slot) = owner.slot else { return Vec::new() };
-        self.state.entries.owned(market, slot).take(most).map(|(number, order)| (number, *order)).collect()
+        self.state.entries.owned(market, slot).take(most).collect()
     }
 
     /// The account whose order this is.
@@ -160,22 +160,60 @@ impl Context<'_> {
 
     /// Takes an order out of its book and gives back what was set aside for it; its owner is told.
     pub(crate) fn end_order(&mut self, number: u32, order: &OrderState) {
-        if let Some((asset, amount)) = self.take_back(number) {
-            self.tell(order.owner, Happening::OrderEnded { order: order.id, asset, amount });
+        let owner = self.owner_of(number, order);
+        if let Some((asset, amount)) = self.close(number, true) {
+            self.give_back(owner, asset, amount);
         }
     }
 
-    /// The same for an owner who knows; gives what was set aside.
-    pub(crate) fn take_back(&mut self, number: u32) -> Option<(AssetId, Amount)> {
-        let slot = self.state.entries.owner_slot(number);
+    /// The same for several of one owner's, who is told if it doesn't know. What it gets back is summed up first: mostly it is of one market.
+    pub(crate) fn end_orders(&mut self, owner: Source<'_>, numbers: &[u32], is_told: bool) {
+        let mut sums = [(AssetId(0), Amount::ZERO); 2];
+        for &number in numbers {
+            let Some((asset, amount)) = self.close(number, is_told) else { continue };
+            let place = sums.iter().position(|&(own, sum)| own == asset || sum == Amount::ZERO).unwrap_or(0);
+            let (own, sum) = &mut sums[place];
+            if *own != asset {
+                self.give_back_some(owner, *own, *sum);
+                (*own, *sum) = (asset, Amount::ZERO);
+            }
+            // Both are part of what is issued.
+            sum.0 = sum.0.saturating_add(amount.0);
+        }
+        sums.into_iter().for_each(|(asset, sum)| self.give_back_some(owner, asset, sum));
+    }
+
+    fn give_back_some(&mut self, owner: Source<'_>, asset: AssetId, amount: Amount) {
+        if amount != Amount::ZERO {
+            self.give_back(owner, asset, amount);
+        }
+    }
+
+    /// Takes an order out of its book; gives what was set aside for it.
+    fn close(&mut self, number: u32, is_told: bool) -> Option<(AssetId, Amount)> {
         let order = self.close_order(number)?;
-        let owner = Source { address: &order.owner, slot };
         // An order waits in a market, which is for ever.
-        let market = self.market(order.market).ok()?;
-        let (asset, given) = market.given(order.side, order.quantity, order.price);
+        let (asset, given) = self.market(order.market).ok()?.given(order.side, order.quantity, order.price);
         let amount = given.unwrap_or(Amount::ZERO);
-        self.give_back(owner, asset, amount);
+        if is_told {
+            self.tell(order.owner, Happening::OrderEnded { order: order.id, asset, amount });
+        }
         Some((asset, amount))
+    }
+
+    /// Brings closer what taking an order back changes beside it.
+    pub(crate) fn bring_neighbours(&self, number: u32) {
+        self.state.entries.prefetch_neighbours(number);
+    }
+
+    /// Brings closer what trading with an order and with those behind it needs.
+    pub(crate) fn bring_line(&self, number: u32) {
+        if let Some(slot) = self.state.entries.owner_slot(number) {
+            self.state.prefetch_further(slot);
+        }
+        if let Some(slot) = self.state.entries.prefetch_line(number) {
+            self.state.prefetch(slot);
+        }
     }
 
     /// Looks up what the trades of an order on this side need.

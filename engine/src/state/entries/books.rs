@@ -15,9 +15,9 @@
 //! between those it stood between, as changes are undone in reverse. Where a price has got another first order since a reader asked, the next one to ask pays
 //! for a copy of that side's prices.
 
+use super::Places;
 use super::market::OrderState;
 use super::names::{NOBODY, Names, orders_tag};
-use super::Places;
 use crate::arena::Arena;
 use crate::state::index::Slot;
 use crate::state::siphash::Key;
@@ -181,7 +181,9 @@ impl Books {
 
     /// Takes an order out. Its place still says where it stood.
     pub(super) fn remove(&mut self, order: &OrderState, number: u32, places: &mut Places) {
-        let Some((Links { line, own }, owner)) = places.get(number).map(|place| (place.links, place.owner)) else { return };
+        let Some((Links { line, own }, owner)) = places.get(number).map(|place| (place.links, place.owner)) else {
+            return;
+        };
         leave(line, Row::Line, places);
         leave(own, Row::Own, places);
         if (line.older == NOBODY || line.newer == NOBODY)
