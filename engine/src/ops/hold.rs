@@ -5,7 +5,7 @@
 //! **Goes in order**, since the places of the table of entries are given in order, and which place an entry gets is part of the state.
 
 use super::{Predicate, Source};
-use crate::state::{Channel, Context, HoldState, Share};
+use crate::state::{Channel, Context, HoldState, PlacedHold, Share};
 use crate::types::{Address, Amount, AssetId, Rejection, RejectionCode, Time};
 use crate::wire::{Malformed, Reader};
 
@@ -78,7 +78,7 @@ impl Hold {
             cancel,
             channel,
         };
-        context.open_entry(hold.into())?;
+        context.open_owned_entry(PlacedHold::from(hold).into(), Some(owner))?;
         context.set_aside(owner, asset, amount);
         Ok(())
     }

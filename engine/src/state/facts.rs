@@ -218,7 +218,7 @@ impl Context<'_> {
         self.open_owned_entry(entry, None)
     }
 
-    /// The same; an order is of the account with this slot.
+    /// The same; an order or a hold is of the account with this slot.
     pub(crate) fn open_owned_entry(&mut self, entry: Entry, owner: Option<Slot>) -> Result<u32, Rejection> {
         let full = Rejection::new(RejectionCode::TooManyEntries, u64::from(self.state.entries.len()));
         let (number, has_grown) = self.state.entries.open(entry, owner).ok_or(full)?;

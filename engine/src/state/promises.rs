@@ -2,7 +2,7 @@
 
 use super::account::Balance;
 use super::context::Context;
-use super::entries::{Channel, Entry, GrantState, HoldState};
+use super::entries::{Entry, GrantState, PlacedHold};
 use super::{Slot, State};
 use crate::ops::Source;
 use crate::types::{Address, Amount, AssetId, AssetPolicy, GrantKind, Happening, Rejection, RejectionCode};
@@ -25,8 +25,8 @@ impl State {
 }
 
 impl Context<'_> {
-    fn hold_at(&self, owner: &Address, id: u64) -> Option<(u32, &Arc<HoldState>)> {
-        let number = self.state.entries.find(&HoldState::name(owner, id))?;
+    fn hold_at(&self, owner: &Address, id: u64) -> Option<(u32, &PlacedHold)> {
+        let number = self.state.entries.find(&PlacedHold::name(owner, id))?;
         match self.state.entries.get(number) {
             Some(Entry::Hold(hold)) => Some((number, hold)),
             _ => None,
@@ -34,7 +34,7 @@ impl Context<'_> {
     }
 
     /// A hold with its number, unless it is over.
-    pub(crate) fn hold(&self, owner: &Address, id: u64) -> Option<(u32, Arc<HoldState>)> {
+    pub(crate) fn hold(&self, owner: &Address, id: u64) -> Option<(u32, PlacedHold)> {
         let (number, hold) = self.hold_at(owner, id)?;
         (!self.is_over(hold.expiry)).then(|| (number, hold.clone()))
     }
@@ -76,10 +76,11 @@ impl Context<'_> {
     }
 
     /// Gives all that is left of a hold back to its owner; those it would have paid are told.
-    pub(crate) fn refund(&mut self, number: u32, hold: &HoldState) {
+    pub(crate) fn refund(&mut self, number: u32, hold: &PlacedHold) {
+        let owner = Source { address: &hold.owner, slot: self.state.entries.owner_slot(number) };
         self.set_entry(number, None);
-        self.give_back(Source { address: &hold.owner, slot: None }, hold.asset, hold.amount);
-        let &HoldState { id, asset, amount, .. } = hold;
+        self.give_back(owner, hold.asset, hold.amount);
+        let &PlacedHold { id, asset, amount, .. } = hold;
         self.tell(hold.owner, Happening::HoldReturned { hold: id, asset, amount });
         for (payee, part) in hold.split(amount) {
             self.tell(payee, Happening::HoldLost { hold: id, asset, amount: part });
@@ -90,26 +91,24 @@ impl Context<'_> {
     /// it is rejected, as far as the transaction is rolled back.
     pub(crate) fn release(
         &mut self,
-        (number, hold): (u32, &HoldState),
+        (number, hold): (u32, &PlacedHold),
         source: Source<'_>,
         amount: Amount,
         drawn: Option<Amount>,
     ) -> Result<(), Rejection> {
         let asset = self.asset(hold.asset)?;
         if asset.has_policy() {
-            for share in &hold.payees {
+            for share in hold.payees() {
                 self.check_policy(asset, hold.asset, &hold.owner, &share.payee)?;
             }
         }
-        for share in &hold.payees {
+        for share in hold.payees() {
             self.check_payee(&share.payee, true)?;
         }
         let left = Amount(hold.amount.0.saturating_sub(amount.0));
-        let channel = hold.channel.map(|channel| Channel { drawn: drawn.unwrap_or(channel.drawn), ..channel });
-        let rest = (left != Amount::ZERO).then(|| HoldState { amount: left, channel, ..hold.clone() }.into());
+        let rest = (left != Amount::ZERO).then(|| hold.left(left, drawn).into());
         let party = |address: &Address| source.slot.filter(|_| address == source.address);
-        let slot = party(&hold.owner).or_else(|| self.find_account(&hold.owner));
-        let owner = Source { address: &hold.owner, slot };
+        let owner = Source { address: &hold.owner, slot: self.state.entries.owner_slot(number) };
         for (payee, part) in hold.split(amount) {
             let target = Source { address: &payee, slot: party(&payee) };
             self.deliver(hold.asset, (owner, Pot::Held), target, part)?;
@@ -186,7 +185,7 @@ impl Context<'_> {
             Some(&Entry::Order(order)) => return self.end_order(number, &order),
             _ => return self.set_entry(number, None),
         };
-        let &HoldState { id, asset, amount, .. } = &*hold;
+        let &PlacedHold { id, asset, amount, .. } = &hold;
         if !hold.releases_at_expiry || !self.can_release(&hold) {
             return self.refund(number, &hold);
         }
@@ -200,7 +199,7 @@ impl Context<'_> {
     }
 
     /// Whether nothing stands against releasing a hold now, so that it isn't begun in vain.
-    fn can_release(&self, hold: &HoldState) -> bool {
+    fn can_release(&self, hold: &PlacedHold) -> bool {
         let Ok(asset) = self.asset(hold.asset) else { return false };
         let is_missing = |payee: &Address| *payee != asset.issuer && self.find_account(payee).is_none();
         let parts = hold.split(hold.amount);
@@ -209,13 +208,10 @@ impl Context<'_> {
         missing.sort_unstable();
         missing.dedup();
         let fits = missing.len() <= self.state.accounts.room() as usize;
-        let is_open = hold.payees.iter().all(|share| self.check_payee(&share.payee, true).is_ok());
+        let is_open = hold.payees().all(|share| self.check_payee(&share.payee, true).is_ok());
         fits && is_open
             && (!asset.has_policy()
-                || hold
-                    .payees
-                    .iter()
-                    .all(|share| self.check_policy(asset, hold.asset, &hold.owner, &share.payee).is_ok()))
+                || hold.payees().all(|share| self.check_policy(asset, hold.asset, &hold.owner, &share.payee).is_ok()))
     }
 
     fn grant_at(&self, owner: &Address, id: u64) -> Option<(u32, &Arc<GrantState>)> {
