@@ -196,6 +196,9 @@ fn bring_entries(prepared: &[Prepared], place: usize, state: &State) {
         state.prefetch_orders(market, owner);
     }
     if let Some(ahead) = at(AHEAD / 4 * 3) {
+        if let Some((market, owner)) = ahead.market().zip(ahead.payer()) {
+            state.prefetch_newest_order(market, owner);
+        }
         ahead.entry_tag().into_iter().for_each(|tag| state.prefetch_entry(tag));
         ahead.payer().into_iter().chain(ahead.payee()).for_each(|slot| state.prefetch_further(slot));
     }

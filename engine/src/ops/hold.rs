@@ -5,7 +5,7 @@
 //! **Goes in order**, since the places of the table of entries are given in order, and which place an entry gets is part of the state.
 
 use super::{Predicate, Source};
-use crate::state::{Channel, Context, HoldState, PlacedHold, Share};
+use crate::state::{Channel, Context, HoldState, Share};
 use crate::types::{Address, Amount, AssetId, Rejection, RejectionCode, Time};
 use crate::wire::{Malformed, Reader};
 
@@ -59,7 +59,7 @@ impl Hold {
         }
         let (owner, _) = context.payer(source, self.asset, self.amount)?;
         context.check_expiry(self.expiry)?;
-        context.free_hold(source.address, self.id)?;
+        let tag = context.free_hold(source.address, self.id)?;
         let Self { id, asset, amount, payees, release, cancel, arbiter, expiry, releases_at_expiry, voucher_key } =
             self;
         let owner_address = *source.address;
@@ -78,7 +78,7 @@ impl Hold {
             cancel,
             channel,
         };
-        context.open_owned_entry(PlacedHold::from(hold).into(), Some(owner))?;
+        context.enter_hold(hold.into(), owner, tag)?;
         context.set_aside(owner, asset, amount);
         Ok(())
     }

@@ -329,12 +329,21 @@ impl Operation {
         (class, self.kind().code, matches!(self, Self::Authorize(order) if order.is_recovery()))
     }
 
-    /// Whether the operation these bytes begin with may have changed something when it is rejected, so that a journal is needed.
+    /// Whether the operation these bytes begin with may have changed something when it is rejected, so that a journal is needed; some begin one
+    /// themselves when it is.
     #[inline]
     pub(crate) fn needs_journal(operation: &[u8]) -> bool {
         // These look at everything that may stand against them first; a hold that is ended beforehand leaves the place that is needed.
-        const CHECKED_FIRST: [u8; 6] =
-            [Transfer::CODE, Hold::CODE, Settle::CODE, Grant::CODE, Put::CODE, Require::CODE];
+        const CHECKED_FIRST: [u8; 8] = [
+            Transfer::CODE,
+            Hold::CODE,
+            Settle::CODE,
+            Grant::CODE,
+            Put::CODE,
+            Require::CODE,
+            PlaceOrder::CODE,
+            Amend::CODE,
+        ];
         operation.first().is_none_or(|code| !CHECKED_FIRST.contains(code))
     }
 

@@ -146,15 +146,14 @@ impl PlacedHold {
         self.rest().channel.as_ref()
     }
 
-    /// What is left of it when only this much is, and when vouchers have drawn so much, if one did.
-    pub(crate) fn left(&self, amount: Amount, drawn: Option<Amount>) -> Self {
-        let mut after = Self { amount, ..self.clone() };
-        if let (Some(drawn), Some(rest)) = (drawn, &mut after.rest)
+    /// Leaves so much of it, of which vouchers have drawn so much, if one did.
+    pub(super) fn reduce(&mut self, left: Amount, drawn: Option<Amount>) {
+        self.amount = left;
+        if let (Some(drawn), Some(rest)) = (drawn, &mut self.rest)
             && let Some(channel) = &mut Arc::make_mut(rest).channel
         {
             channel.drawn = drawn;
         }
-        after
     }
 
     /// How much each payee gets of an amount: rounded down, and what is left over to the first.
