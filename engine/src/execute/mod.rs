@@ -46,6 +46,9 @@ use unrooted::Unrooted;
 /// Transactions whose accounts are brought closer ahead of the one that is executed.
 const AHEAD: usize = 32;
 
+/// The same of balances in side tables.
+const BALANCES_AHEAD: usize = AHEAD / 4 * 3;
+
 /// What a block did to a state: proof that it was executed.
 #[derive(Debug)]
 pub(crate) struct Settled {
@@ -151,7 +154,7 @@ fn execute_all(block: &Block<'_>, state: &mut State, scratch: &mut Scratch) -> V
 fn execute_in_order(block: &Block<'_>, state: &mut State, scratch: &mut Scratch) -> Vec<(u32, Rejection)> {
     let mut rejections = Vec::new();
     let mut position = 0_u32;
-    // How many more transactions there are to look around in for one that is no payment.
+    // How many more transactions there are to look around in for one that needs more than two records.
     let mut others = 0;
     for run in &block.runs {
         for (place, prepared) in run.prepared.iter().enumerate() {
@@ -170,8 +173,16 @@ fn execute_in_order(block: &Block<'_>, state: &mut State, scratch: &mut Scratch)
             if let Some(later) = run.prepared.get(place + AHEAD + 16) {
                 prefetch(later);
             }
+            // Where some are in accounts' further assets, many are.
+            if place.is_multiple_of(AHEAD / 2)
+                && let Some(near) = run.prepared.get(place + BALANCES_AHEAD).and_then(Prepared::payment)
+                && state.pays_further(&near)
+            {
+                others = AHEAD;
+            }
             if others > 0 {
                 others -= 1;
+                bring_balances(run.prepared, place, state);
                 bring_entries(run.prepared, place, state);
             }
             scratch.changes.go_to(Some(position));
@@ -182,6 +193,16 @@ fn execute_in_order(block: &Block<'_>, state: &mut State, scratch: &mut Scratch)
         }
     }
     rejections
+}
+
+/// Brings closer the balances of payments in assets that aren't the first of their accounts.
+#[inline]
+fn bring_balances(prepared: &[Prepared], place: usize, state: &State) {
+    for (ahead, is_in_place_at_hand) in [(BALANCES_AHEAD, false), (BALANCES_AHEAD / 2, true)] {
+        if let Some(payment) = prepared.get(place + ahead).and_then(Prepared::payment) {
+            state.prefetch_balances(&payment, is_in_place_at_hand);
+        }
+    }
 }
 
 /// Brings closer what transactions that are no payments need beside records of accounts: a step at a time, since each shows where the next

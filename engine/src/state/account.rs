@@ -45,53 +45,71 @@ pub(crate) struct Account {
     pub(super) changed: LastChange,
 }
 
-/// Tells the present block from all before it, as far as accounts remember those: not its height. An even number.
+/// Tells the present block from all before it, as far as accounts remember those: not its height. A multiple of four.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) struct BlockMark(u32);
 
 impl BlockMark {
     /// No account remembers one that comes before it.
-    pub(super) const FIRST: Self = Self(2);
+    pub(super) const FIRST: Self = Self(Self::STEP);
 
     #[cfg(test)]
-    pub(super) const LAST: Self = Self(u32::MAX - 1);
+    pub(super) const LAST: Self = Self(u32::MAX - (Self::STEP - 1));
+
+    const STEP: u32 = 4;
 
     /// The mark of the block before.
     pub(super) const fn before(self) -> Self {
-        Self(self.0.saturating_sub(2))
+        Self(self.0.saturating_sub(Self::STEP))
     }
 
     /// The mark of the next block; `None` if there are no more.
     pub(super) fn next(self) -> Option<Self> {
-        self.0.checked_add(2).map(Self)
+        self.0.checked_add(Self::STEP).map(Self)
     }
 }
 
-/// The last block that has changed an account, and whether it has changed its first balance.
+/// The last block that has changed an account, and which of its balances it has changed: its first one, any other.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(super) struct LastChange(u32);
 
 impl LastChange {
-    /// Anything but its first balance has changed.
+    const FIRST: u32 = 1;
+    const FURTHER: u32 = 2;
+
+    /// A block has changed it, none of its balances.
     #[inline]
     pub(super) const fn touched(self, block: BlockMark) -> Self {
-        if self.0 & !1 == block.0 { self } else { Self(block.0) }
+        if self.block().0 == block.0 { self } else { Self(block.0) }
     }
 
-    /// Its first balance has changed.
+    /// A block has changed its first balance.
     #[inline]
-    pub(super) const fn paid(block: BlockMark) -> Self {
-        Self(block.0 | 1)
+    pub(super) const fn paid(self, block: BlockMark) -> Self {
+        Self(self.touched(block).0 | Self::FIRST)
+    }
+
+    /// A block has changed a balance that isn't its first.
+    #[inline]
+    pub(super) const fn paid_further(self, block: BlockMark) -> Self {
+        Self(self.touched(block).0 | Self::FURTHER)
     }
 
     /// Whether this block has changed its first balance.
-    pub(super) fn is_paid(self, block: BlockMark) -> bool {
-        self == Self::paid(block)
+    #[inline]
+    pub(super) const fn is_paid(self, block: BlockMark) -> bool {
+        self.block().0 == block.0 && self.0 & Self::FIRST != 0
+    }
+
+    /// Whether this block has changed a balance that isn't its first.
+    #[inline]
+    pub(super) const fn is_paid_further(self, block: BlockMark) -> bool {
+        self.block().0 == block.0 && self.0 & Self::FURTHER != 0
     }
 
     #[inline]
     pub(super) const fn block(self) -> BlockMark {
-        BlockMark(self.0 & !1)
+        BlockMark(self.0 & !(Self::FIRST | Self::FURTHER))
     }
 }
 
@@ -292,10 +310,6 @@ impl Account {
 /// How many lanes an account may open beside lane 0.
 const FURTHER_LANES_MAX: usize = 63;
 
-/// Up to so many holdings the effects of a block say all of them, beyond it only what has changed. Otherwise whoever pays somebody
-/// in a million assets would make every later block with that account slow.
-const EFFECTS_HOLDINGS_MAX: u32 = 64;
-
 /// Windows of further lanes, by ascending lane.
 pub(super) type FurtherLanes = Vec<(u16, Window)>;
 
@@ -380,18 +394,6 @@ impl<'a> Record<'a> {
     pub(super) fn filled(&self) -> u32 {
         let further = self.further.map_or(0, FurtherBalances::filled);
         further.saturating_add(u32::from(self.account.balance != Balance::ZERO))
-    }
-
-    /// What the effects of a block say of an account it changed: its canonical bytes; of one with many holdings their number, then
-    /// those alone that the block changed, zeros included.
-    pub(super) fn encode_changed(&self, address: &Cell, changed: impl FnOnce() -> Vec<AssetId>, out: &mut Vec<u8>) {
-        let filled = self.filled();
-        if filled <= EFFECTS_HOLDINGS_MAX {
-            return self.encode(address, out);
-        }
-        self.encode_windows(address, out);
-        out.extend_from_slice(&filled.to_le_bytes());
-        encode_holdings(changed().into_iter().map(|asset| (asset, self.balance(asset))), out);
     }
 
     fn encode_windows(&self, address: &Cell, out: &mut Vec<u8>) {

@@ -8,7 +8,6 @@
 
 use super::account::{Account, AccountCell, Balance, BlockMark, Decoded, LanesFull, Record};
 use super::addresses::Addresses;
-use super::changed::{ChangedBalance, balances_of};
 use super::index::Slot;
 use super::layout::{Layout, Place};
 use super::leaves::{LEAF_BYTES, leaf, write_leaf};
@@ -128,6 +127,22 @@ impl Accounts {
         }
     }
 
+    /// Brings a balance closer if it isn't its account's first, when the record is at hand: what is in place, later what that leads to.
+    #[inline]
+    pub(super) fn prefetch_balance(&self, slot: Slot, asset: AssetId, is_in_place_at_hand: bool) {
+        let place = self.layout.place(slot);
+        if let Some(shard) = self.shards.get(place.shard) {
+            shard.prefetch_balance(place, asset, is_in_place_at_hand);
+        }
+    }
+
+    /// The first asset of an account.
+    #[inline]
+    pub(super) fn first_asset(&self, slot: Slot) -> Option<AssetId> {
+        let place = self.layout.place(slot);
+        self.shards.get(place.shard)?.cell(place).map(AccountCell::asset)
+    }
+
     #[inline]
     fn record(&self, slot: Slot) -> Option<Record<'_>> {
         let place = self.layout.place(slot);
@@ -189,7 +204,8 @@ impl Accounts {
         }
     }
 
-    /// Gives the accounts that the block has changed, in order, and forgets them.
+    /// Gives the accounts that the block has changed, in order, and forgets them; which of their further balances it has changed each shard
+    /// says in order until the block ends.
     pub(super) fn drain_changed(&mut self, mut visit: impl FnMut(Slot)) {
         let Self { shards, layout, len, .. } = self;
         let pages = len.div_ceil(u32::try_from(layout.page_len()).unwrap_or(1));
@@ -211,11 +227,20 @@ impl Accounts {
                 shard.changed.drain_page(own, |place| visit(Slot(first + place)));
             }
         }
-        shards.iter_mut().for_each(|shard| shard.changed.clear_pages());
+        for shard in shards {
+            shard.changed.clear_pages();
+            shard.changed.sort_balances();
+        }
+    }
+
+    /// Whether the block in the making has changed balances beside accounts' first ones.
+    #[inline]
+    pub(super) fn has_further_changed(&self) -> bool {
+        self.shards.iter().any(|shard| shard.changed.has_balances())
     }
 
     /// The block in the making.
-    fn block(&self) -> BlockMark {
+    pub(super) fn block(&self) -> BlockMark {
         self.shards.first().map_or(BlockMark::FIRST, Shard::block)
     }
 
@@ -231,7 +256,7 @@ impl Accounts {
     /// What changes from here on is told from what has changed before.
     fn begin_block(&mut self) {
         let next = self.block().next().unwrap_or_else(|| {
-            // Once in two thousand million blocks, so that no old mark is taken for a new one.
+            // Once in a thousand million blocks, so that no old mark is taken for a new one.
             self.shards.iter_mut().for_each(Shard::begin_anew);
             self.watches.clear();
             self.tell_watches();
@@ -247,23 +272,6 @@ impl Accounts {
         for shard in &mut self.shards {
             (shard.watched, shard.watches) = (watched, self.watches.clone());
         }
-    }
-
-    /// The assets of which the block has changed what an account holds, ascending. `further` is [`further_changed`](Self::further_changed).
-    pub(super) fn changed_assets(&self, account: &Account, slot: Slot, further: &[ChangedBalance]) -> Vec<AssetId> {
-        let first = account.changed.is_paid(self.block()).then_some(account.asset);
-        let mut assets: Vec<AssetId> = first.into_iter().chain(balances_of(further, slot)).collect();
-        assets.sort_unstable();
-        assets.dedup();
-        assets
-    }
-
-    /// The balances that the block has changed which aren't the first of their account, in order.
-    pub(super) fn further_changed(&self) -> Vec<ChangedBalance> {
-        let mut all = Vec::new();
-        self.shards.iter().for_each(|shard| shard.changed.append_balances(&mut all));
-        all.sort_unstable();
-        all
     }
 
     /// Reads an account back from the bytes that digests are made of, and gives it the next slot.

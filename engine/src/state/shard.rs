@@ -180,7 +180,25 @@ impl Shard {
     /// Brings further balances closer, when the record is at hand.
     #[inline]
     pub(super) fn prefetch_further(&self, place: Place) {
-        let entry = self.get(place).and_then(|account| account.balances.checked_sub(1));
+        self.get(place).iter().for_each(|account| self.prefetch_further_of(account));
+    }
+
+    /// Brings one of an account's further balances closer, a step each time: what is in place, then what that leads to.
+    #[inline]
+    pub(super) fn prefetch_balance(&self, place: Place, asset: AssetId, is_in_place_at_hand: bool) {
+        let Some(account) = self.get(place).filter(|account| account.asset != asset) else { return };
+        if !is_in_place_at_hand {
+            return self.prefetch_further_of(&account);
+        }
+        let entry = account.balances.checked_sub(1);
+        if let Some(balances) = entry.and_then(|entry| self.balances.get(entry)) {
+            balances.prefetch(asset);
+        }
+    }
+
+    #[inline]
+    pub(super) fn prefetch_further_of(&self, account: &Account) {
+        let entry = account.balances.checked_sub(1);
         if let Some(balances) = entry.and_then(|entry| self.balances.get(entry)) {
             prefetch(balances);
         }
@@ -204,10 +222,12 @@ impl Shard {
     pub(super) fn mark_balance(&mut self, (slot, place): (Slot, Place), asset: AssetId) {
         self.changed.enter(place);
         let block = self.block;
-        match self.change(place).filter(|cell| cell.asset() == asset) {
-            Some(cell) => cell.mark(LastChange::paid(block)),
-            None => self.changed.enter_balance(slot, asset),
+        let Some(cell) = self.change(place) else { return };
+        if cell.asset() == asset {
+            return cell.mark(cell.changed().paid(block));
         }
+        cell.mark(cell.changed().paid_further(block));
+        self.changed.enter_balance(slot, asset);
     }
 
     fn set_further_balance(&mut self, place: Place, mut account: Account, asset: AssetId, balance: Balance) {
