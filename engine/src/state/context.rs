@@ -155,8 +155,9 @@ pub(crate) struct Context<'a> {
     pub(super) scene: Scene<'a>,
     changes: &'a mut Changes,
     journal: Option<Vec<Undo>>,
-    /// An account that will most likely be asked for: looked up ahead.
-    expected: Option<Slot>,
+    /// Accounts that will most likely be asked for, which were looked up ahead: the first party of the transaction, and that of the operation at
+    /// hand.
+    expected: [Option<(Address, Slot)>; 2],
     /// Which operation of the transaction is at hand.
     operation: u16,
     /// Bytes of events there were before the transaction.
@@ -171,7 +172,16 @@ impl<'a> Context<'a> {
     pub(crate) fn new(state: &'a mut State, changes: &'a mut Changes, journalled: bool) -> Self {
         let events_before = changes.events.len();
         let journal = journalled.then(|| std::mem::take(&mut changes.journal));
-        Self { state, changes, journal, expected: None, scene: Scene::default(), operation: 0, events_before, met: 0 }
+        Self {
+            state,
+            changes,
+            journal,
+            expected: [None; 2],
+            scene: Scene::default(),
+            operation: 0,
+            events_before,
+            met: 0,
+        }
     }
 
     /// Goes on to the operation at this place of the transaction.
@@ -224,8 +234,20 @@ impl<'a> Context<'a> {
 
     /// Spares the search for an account that was looked up ahead.
     #[inline]
-    pub(crate) const fn expect(&mut self, slot: Option<Slot>) {
-        self.expected = slot;
+    pub(crate) const fn expect(&mut self, party: Option<(Address, Slot)>) {
+        self.expected[0] = party;
+    }
+
+    /// The same beside that.
+    #[inline]
+    pub(crate) const fn expect_too(&mut self, party: Option<(Address, Slot)>) {
+        self.expected[1] = party;
+    }
+
+    /// Brings a record closer.
+    #[inline]
+    pub(crate) fn prefetch(&self, slot: Option<Slot>) {
+        slot.into_iter().for_each(|slot| self.state.prefetch(slot));
     }
 
     /// Says when this happens and who has signed.
@@ -259,10 +281,17 @@ impl<'a> Context<'a> {
         }
     }
 
-    /// The slot that was looked up ahead, if it is this account's.
+    /// Where an account is, if that is known: it keeps its slot for ever.
     #[inline]
     fn expected_at(&self, address: &Address) -> Option<Slot> {
-        self.expected.filter(|&slot| self.state.accounts.is_at(address, slot))
+        if self.scene.account == *address && self.scene.slot.is_some() {
+            return self.scene.slot;
+        }
+        let [first, at_hand] = &self.expected;
+        let known = |expected: &Option<(Address, Slot)>| {
+            expected.as_ref().filter(|(expected, _)| expected == address).map(|&(_, slot)| slot)
+        };
+        known(first).or_else(|| known(at_hand))
     }
 
     /// The slot of an account, if it has come into being.
