@@ -215,6 +215,7 @@ fn bring_balances(prepared: &[Prepared], place: usize, state: &State) {
 #[inline]
 fn bring_entries(run: &PreparedRun<'_>, place: usize, state: &State) {
     let at = |ahead: usize| run.prepared.get(place + ahead).filter(|ahead| ahead.payment().is_none());
+    at(AHEAD / 2).into_iter().for_each(|ahead| ahead.bring(run));
     if let Some(tag) = at(AHEAD).and_then(Prepared::entry_tag) {
         state.prefetch_name(tag);
     }

@@ -20,6 +20,13 @@ pub(crate) struct Balance {
 impl Balance {
     pub(super) const ZERO: Self = Self { available: Amount::ZERO, held: Amount::ZERO };
 
+    /// With so much more to be spent. Can't overflow, since all balances together are at most the maximum supply.
+    #[inline]
+    pub(super) fn credited(self, amount: Amount) -> Self {
+        debug_assert!(self.available.plus(amount).is_ok(), "balances are part of what is issued");
+        Self { available: Amount(self.available.0.saturating_add(amount.0)), ..self }
+    }
+
     /// Both together: a part of what is issued.
     #[inline]
     pub(super) const fn all(self) -> Amount {
@@ -181,7 +188,7 @@ impl AccountCell {
         let (lanes, changed) = halves(self.word(7));
         Account {
             window: self.window(),
-            balance: Balance { available: self.available(), held: self.amount(4) },
+            balance: self.balance(),
             asset: AssetId(asset),
             balances,
             lanes,
@@ -248,14 +255,30 @@ impl AccountCell {
         self.set_amount(2, available);
     }
 
+    /// What it has of its first asset.
+    #[inline(always)]
+    pub(super) fn balance(&self) -> Balance {
+        Balance { available: self.available(), held: self.amount(4) }
+    }
+
+    #[inline(always)]
+    pub(super) fn set_balance(&self, Balance { available, held }: Balance) {
+        self.set_available(available);
+        self.set_amount(4, held);
+    }
+
+    #[inline(always)]
+    pub(super) fn set_asset(&self, asset: AssetId) {
+        self.0[6].store(whole(asset.0, halves(self.word(6)).1), Ordering::Relaxed);
+    }
+
     /// All of it, its mark first.
     #[inline]
     pub(super) fn set(&self, account: &Account) {
-        let Account { window, balance: Balance { available, held }, asset, balances, lanes, changed } = *account;
+        let Account { window, balance, asset, balances, lanes, changed } = *account;
         self.mark_with(lanes, changed);
         self.set_window(window);
-        self.set_available(available);
-        self.set_amount(4, held);
+        self.set_balance(balance);
         self.0[6].store(whole(asset.0, balances), Ordering::Relaxed);
     }
 }

@@ -13,11 +13,11 @@ use super::layout::{Layout, Place};
 use super::leaves::{LEAF_BYTES, leaf, write_leaf};
 use super::load::Unloadable;
 use super::prefetch::prefetch;
-use super::shard::{Shard, SharedShard};
+use super::shard::{Before, Shard, SharedShard};
 use super::watch::{Watch, Watching};
 use super::window::{Use, Window};
 use crate::arena::{Arena, Common};
-use crate::types::{Address, AssetId};
+use crate::types::{Address, Amount, AssetId};
 use crate::wire::Reader;
 use std::sync::Arc;
 
@@ -154,17 +154,42 @@ impl Accounts {
         self.record(slot).map(|record| record.balance(asset)).unwrap_or_default()
     }
 
+    /// What an account can spend of an asset.
     #[inline]
-    pub(super) fn set_balance(&mut self, slot: Slot, asset: AssetId, balance: Balance) {
+    pub(super) fn available(&self, slot: Slot, asset: AssetId) -> Amount {
+        let place = self.layout.place(slot);
+        self.shards.get(place.shard).map(|shard| shard.available(place, asset)).unwrap_or_default()
+    }
+
+    /// Changes what an account holds of an asset, and enters that the block in the making has.
+    #[inline]
+    pub(super) fn change_balance(
+        &mut self,
+        slot: Slot,
+        asset: AssetId,
+        change: impl FnOnce(Balance) -> Balance,
+    ) -> Option<Before> {
+        let place = self.layout.place(slot);
+        self.shards.get_mut(place.shard)?.change_balance((slot, place), asset, change)
+    }
+
+    /// Takes the newest of those changes back.
+    pub(super) fn change_back(&mut self, slot: Slot, asset: AssetId, before: Before) {
         let place = self.layout.place(slot);
         if let Some(shard) = self.shards.get_mut(place.shard) {
-            shard.set_balance(place, asset, balance);
+            shard.change_back(place, asset, before);
         }
     }
 
     /// What the window of a lane says of a sequence, and which window it is.
     #[inline]
     pub(super) fn check_sequence(&self, slot: Slot, lane: u16, sequence: u64) -> Result<(Window, Use), LanesFull> {
+        if lane == 0 {
+            let place = self.layout.place(slot);
+            let cell = self.shards.get(place.shard).and_then(|shard| shard.cell(place)).ok_or(LanesFull)?;
+            let window = cell.window();
+            return Ok((window, window.check(sequence)));
+        }
         self.record(slot).ok_or(LanesFull)?.check_sequence(lane, sequence)
     }
 
@@ -193,14 +218,6 @@ impl Accounts {
         let place = self.layout.place(slot);
         if let Some(shard) = self.shards.get_mut(place.shard) {
             shard.changed.enter(place);
-        }
-    }
-
-    /// Enters that the block in the making has changed what an account holds of an asset.
-    pub(super) fn mark_balance(&mut self, slot: Slot, asset: AssetId) {
-        let place = self.layout.place(slot);
-        if let Some(shard) = self.shards.get_mut(place.shard) {
-            shard.mark_balance((slot, place), asset);
         }
     }
 
@@ -435,7 +452,12 @@ impl SharedAccounts {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::types::Amount;
+
+    impl Accounts {
+        fn set_balance(&mut self, slot: Slot, asset: AssetId, balance: Balance) {
+            self.change_balance(slot, asset, |_| balance).unwrap();
+        }
+    }
 
     fn coins(n: u128) -> Balance {
         Balance { available: Amount(n), held: Amount::ZERO }

@@ -63,19 +63,35 @@ impl Changed {
         self.words.resize(self.marks.len() << self.words_bits, 0);
     }
 
-    /// Enters an account.
+    /// Enters an account; whether it was entered before.
     #[inline]
-    pub(super) fn enter(&mut self, place: Place) {
+    pub(super) fn enter(&mut self, place: Place) -> bool {
         let word = place.offset / WORD;
         let at = (place.page << self.words_bits) + word;
-        if let (Some(mark), Some(bits)) = (self.marks.get_mut(place.page), self.words.get_mut(at)) {
-            if *mark == 0 {
-                // There are never so many pages.
-                self.pages.push(u32::try_from(place.page).unwrap_or(u32::MAX));
-            }
-            *mark |= 1 << word;
-            *bits |= 1 << (place.offset % WORD);
+        let (Some(mark), Some(bits)) = (self.marks.get_mut(place.page), self.words.get_mut(at)) else { return false };
+        if *mark == 0 {
+            // There are never so many pages.
+            self.pages.push(u32::try_from(place.page).unwrap_or(u32::MAX));
         }
+        let bit = 1 << (place.offset % WORD);
+        let was_entered = *bits & bit != 0;
+        *mark |= 1 << word;
+        *bits |= bit;
+        was_entered
+    }
+
+    /// Takes back that an account was entered.
+    pub(super) fn take_back(&mut self, place: Place) {
+        let at = (place.page << self.words_bits) + place.offset / WORD;
+        if let Some(bits) = self.words.get_mut(at) {
+            *bits &= !(1 << (place.offset % WORD));
+        }
+    }
+
+    /// Takes back that a balance was entered: the last one.
+    pub(super) fn take_balance_back(&mut self, asset: AssetId) {
+        let last = self.balances.pop();
+        debug_assert_eq!(last.map(ChangedBalance::asset), Some(asset), "changes are taken back backwards");
     }
 
     /// Enters a balance that isn't its account's first one.
@@ -153,7 +169,8 @@ mod tests {
             (0..=20_000_u32 >> page_bits).for_each(|_| changed.add_page());
             for round in 1..4_u32 {
                 let slots: BTreeSet<u32> = (0..2_000 * round).map(|n| n.wrapping_mul(2_654_435_761) % 20_000).collect();
-                slots.iter().chain(&slots).for_each(|&slot| changed.enter(layout.place(Slot(slot))));
+                let all = slots.iter().map(|&slot| (slot, false)).chain(slots.iter().map(|&slot| (slot, true)));
+                all.for_each(|(slot, again)| assert_eq!(changed.enter(layout.place(Slot(slot))), again));
                 let mut pages = changed.pages().to_vec();
                 pages.sort_unstable();
                 let mut found = Vec::new();

@@ -37,7 +37,8 @@ impl Changes {
     #[inline]
     fn enter(&mut self, undo: &Undo, state: &mut State) {
         match undo {
-            Undo::Balance { slot, asset, .. } => state.accounts.mark_balance(*slot, *asset),
+            // An account says itself what has changed of it.
+            Undo::Balance { .. } => {}
             Undo::Account { slot, .. } => state.accounts.mark(*slot),
             Undo::Issued { asset, .. } | Undo::Asset { asset } | Undo::AssetChange { asset, .. } => {
                 self.assets.insert(asset.0);
@@ -140,7 +141,7 @@ impl Flows {
 
 #[derive(Debug)]
 pub(super) enum Undo {
-    Balance { slot: Slot, asset: AssetId, before: Balance },
+    Balance { slot: Slot, asset: AssetId, before: super::shard::Before },
     Issued { asset: AssetId, before: Amount },
     Account { address: Address, slot: Slot },
     Asset { asset: AssetId },
@@ -315,28 +316,35 @@ impl<'a> Context<'a> {
     }
 
     /// Changes what an account has.
+    #[inline]
+    fn change_balance(&mut self, slot: Slot, asset: AssetId, change: impl FnOnce(Balance) -> Balance) {
+        let changes = &mut *self.changes;
+        let change = |before: Balance| {
+            let after = change(before);
+            changes.flow(asset, before.all(), after.all());
+            after
+        };
+        let before = self.state.accounts.change_balance(slot, asset, change);
+        if let (Some(before), Some(journal)) = (before, &mut self.journal) {
+            journal.push(Undo::Balance { slot, asset, before });
+        }
+    }
+
+    /// Changes what an account has, available and set aside.
     pub(super) fn set_balance(&mut self, slot: Slot, asset: AssetId, after: Balance) {
-        let before = self.state.accounts.balance(slot, asset);
-        self.record(Undo::Balance { slot, asset, before });
-        self.changes.flow(asset, before.all(), after.all());
-        self.state.accounts.set_balance(slot, asset, after);
+        self.change_balance(slot, asset, |_| after);
     }
 
     /// Changes what an account can spend.
     #[inline]
     pub(crate) fn set_available(&mut self, slot: Slot, asset: AssetId, available: Amount) {
-        let before = self.state.accounts.balance(slot, asset);
-        self.record(Undo::Balance { slot, asset, before });
-        self.changes.flow(asset, before.available, available);
-        self.state.accounts.set_balance(slot, asset, Balance { available, ..before });
+        self.change_balance(slot, asset, |before| Balance { available, ..before });
     }
 
     /// Adds to what an account can spend. Can't overflow, since all balances together are at most the maximum supply.
     #[inline]
     pub(crate) fn credit(&mut self, slot: Slot, asset: AssetId, amount: Amount) {
-        let before = self.state.available(slot, asset);
-        debug_assert!(before.plus(amount).is_ok(), "balances are part of what is issued");
-        self.set_available(slot, asset, Amount(before.0.saturating_add(amount.0)));
+        self.change_balance(slot, asset, |before| before.credited(amount));
     }
 
     /// Changes what is issued of an asset.
@@ -410,8 +418,8 @@ impl<'a> Context<'a> {
             match undo {
                 Undo::Balance { slot, asset, before } => {
                     let after = state.accounts.balance(slot, asset);
-                    changes.flow(asset, after.all(), before.all());
-                    state.accounts.set_balance(slot, asset, before);
+                    changes.flow(asset, after.all(), before.balance.all());
+                    state.accounts.change_back(slot, asset, before);
                 }
                 Undo::Issued { asset, before } => {
                     let after = state.assets.get(asset).map_or(Amount::ZERO, |record| record.issued);

@@ -218,8 +218,7 @@ mod tests {
     fn effects(state: &mut State, slot: Slot, changes: &[(u32, u128)]) -> Vec<u8> {
         for &(asset, amount) in changes {
             let balance = Balance { available: Amount(amount), held: Amount::ZERO };
-            state.accounts.set_balance(slot, AssetId(asset), balance);
-            state.accounts.mark_balance(slot, AssetId(asset));
+            state.accounts.change_balance(slot, AssetId(asset), |_| balance).unwrap();
         }
         let (mut slots, mut effects) = (Vec::new(), vec![0xff; 50]);
         state.drain_changed_accounts(&mut slots);
@@ -282,8 +281,7 @@ mod tests {
                         _ => both,
                     };
                     for &asset in changed {
-                        state.accounts.set_balance(slot, AssetId(asset), balance);
-                        state.accounts.mark_balance(slot, AssetId(asset));
+                        state.accounts.change_balance(slot, AssetId(asset), |_| balance).unwrap();
                     }
                     let window = super::super::window::Window::default().with(u64::from(round));
                     let lane = u16::from(slot.0.is_multiple_of(5));

@@ -12,7 +12,7 @@ use super::index::Index;
 use super::layout::Place;
 use super::shard::Shard;
 use super::window::{Use, Window};
-use super::{Asset, Changes, Layout, Slot, State};
+use super::{Asset, Balance, Changes, Layout, Slot, State};
 use crate::types::{Address, Amount, AssetId, Rejection, RejectionCode, Time};
 
 /// A transaction of one signer and one transfer in lane 0, of more than nothing and to somebody else; both accounts are there.
@@ -108,7 +108,10 @@ impl Shard {
         Some(match judge(self.cell(payer)?.window(), available, payment, time) {
             Judged::Covered(window, rest) => {
                 self.use_up(payer, window);
-                self.set_further_available((payment.payer, payer), payment.asset, rest);
+                self.change_balance((payment.payer, payer), payment.asset, |before| Balance {
+                    available: rest,
+                    ..before
+                })?;
                 Debited::Paid
             }
             Judged::Uncovered(window, rejection) => Debited::Uncovered(window, rejection),
@@ -147,9 +150,7 @@ impl Shard {
     /// The same in an asset that isn't the payee's first.
     #[cold]
     fn credit_further(&mut self, payment: &Payment, payee: Place) {
-        let available = self.further_balance(payee, payment.asset).available;
-        let after = Amount(available.0.saturating_add(payment.amount.0));
-        self.set_further_available((payment.payee, payee), payment.asset, after);
+        let _ = self.change_balance((payment.payee, payee), payment.asset, |before| before.credited(payment.amount));
     }
 }
 
