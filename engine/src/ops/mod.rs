@@ -185,6 +185,12 @@ impl<'a> EncodedOperation<'a> {
         self.bytes.get(1).copied().unwrap_or(0)
     }
 
+    /// The account beside its source which it is most likely to change.
+    #[inline]
+    pub(crate) fn party(self) -> Option<Address> {
+        Operation::peek_party(self.bytes)
+    }
+
     /// Does it. After an `Err` the caller rolls back what it has done.
     #[inline]
     pub(crate) fn apply(self, source: Source<'_>, context: &mut Context<'_>) -> Result<(), Rejection> {

@@ -11,6 +11,8 @@ use crate::types::{Address, Amount, AssetId, AssetPolicy, AssetTerms, RecordKind
 pub(crate) struct Scene<'a> {
     pub time: Time,
     pub account: Address,
+    /// Where that is.
+    pub slot: Option<Slot>,
     /// Addresses of the further signers, ascending.
     pub further: &'a [[u8; 32]],
 }

@@ -277,6 +277,6 @@ impl State {
     }
 
     fn available(&self, slot: Slot, asset: AssetId) -> Amount {
-        self.accounts.balance(slot, asset).available
+        self.accounts.available(slot, asset)
     }
 }
