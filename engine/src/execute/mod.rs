@@ -35,7 +35,7 @@ pub(crate) use sharded::{Mode, ShardCounts, Sharding};
 
 use crate::block::Block;
 use crate::ops::{Class, EncodedOperation, Source};
-use crate::prepare::Prepared;
+use crate::prepare::{Prepared, PreparedRun};
 use crate::roots::Changed;
 use crate::state::{Changes, Context, Leaves, Scene, Slot, State, prefetch, sweep};
 use crate::transaction::TransactionRef;
@@ -45,6 +45,12 @@ use unrooted::Unrooted;
 
 /// Transactions whose accounts are brought closer ahead of the one that is executed.
 const AHEAD: usize = 32;
+
+/// Parties of a transaction that are brought closer before it; those behind them while it is executed.
+const PARTIES_AHEAD: usize = 8;
+
+/// The same of balances in side tables.
+const BALANCES_AHEAD: usize = AHEAD / 4 * 3;
 
 /// What a block did to a state: proof that it was executed.
 #[derive(Debug)]
@@ -151,7 +157,7 @@ fn execute_all(block: &Block<'_>, state: &mut State, scratch: &mut Scratch) -> V
 fn execute_in_order(block: &Block<'_>, state: &mut State, scratch: &mut Scratch) -> Vec<(u32, Rejection)> {
     let mut rejections = Vec::new();
     let mut position = 0_u32;
-    // How many more transactions there are to look around in for one that is no payment.
+    // How many more transactions there are to look around in for one that needs more than two records.
     let mut others = 0;
     for run in &block.runs {
         for (place, prepared) in run.prepared.iter().enumerate() {
@@ -166,16 +172,26 @@ fn execute_in_order(block: &Block<'_>, state: &mut State, scratch: &mut Scratch)
                 if let Some(payee) = payee {
                     state.prefetch(payee);
                 }
+                let parties = ahead.parties(run);
+                (0..PARTIES_AHEAD).filter_map(|place| parties.at(place)).for_each(|party| state.prefetch(party));
             }
             if let Some(later) = run.prepared.get(place + AHEAD + 16) {
                 prefetch(later);
             }
+            // Where some are in accounts' further assets, many are.
+            if place.is_multiple_of(AHEAD / 2)
+                && let Some(near) = run.prepared.get(place + BALANCES_AHEAD).and_then(Prepared::payment)
+                && state.pays_further(&near)
+            {
+                others = AHEAD;
+            }
             if others > 0 {
                 others -= 1;
-                bring_entries(run.prepared, place, state);
+                bring_balances(run.prepared, place, state);
+                bring_entries(run, place, state);
             }
             scratch.changes.go_to(Some(position));
-            if let Err(rejection) = execute(prepared, run.bytes, block.time, state, &mut scratch.changes) {
+            if let Err(rejection) = execute(prepared, run, block.time, state, &mut scratch.changes) {
                 rejections.push((position, rejection));
             }
             position = position.saturating_add(1);
@@ -184,11 +200,22 @@ fn execute_in_order(block: &Block<'_>, state: &mut State, scratch: &mut Scratch)
     rejections
 }
 
+/// Brings closer the balances of payments in assets that aren't the first of their accounts.
+#[inline]
+fn bring_balances(prepared: &[Prepared], place: usize, state: &State) {
+    for (ahead, is_in_place_at_hand) in [(BALANCES_AHEAD, false), (BALANCES_AHEAD / 2, true)] {
+        if let Some(payment) = prepared.get(place + ahead).and_then(Prepared::payment) {
+            state.prefetch_balances(&payment, is_in_place_at_hand);
+        }
+    }
+}
+
 /// Brings closer what transactions that are no payments need beside records of accounts: a step at a time, since each shows where the next
 /// thing lies.
 #[inline]
-fn bring_entries(prepared: &[Prepared], place: usize, state: &State) {
-    let at = |ahead: usize| prepared.get(place + ahead).filter(|ahead| ahead.payment().is_none());
+fn bring_entries(run: &PreparedRun<'_>, place: usize, state: &State) {
+    let at = |ahead: usize| run.prepared.get(place + ahead).filter(|ahead| ahead.payment().is_none());
+    at(AHEAD / 2).into_iter().for_each(|ahead| ahead.bring(run));
     if let Some(tag) = at(AHEAD).and_then(Prepared::entry_tag) {
         state.prefetch_name(tag);
     }
@@ -200,7 +227,9 @@ fn bring_entries(prepared: &[Prepared], place: usize, state: &State) {
             state.prefetch_newest_order(market, owner);
         }
         ahead.entry_tag().into_iter().for_each(|tag| state.prefetch_entry(tag));
-        ahead.payer().into_iter().chain(ahead.payee()).for_each(|slot| state.prefetch_further(slot));
+        let parties = ahead.parties(run);
+        let parties = (0..PARTIES_AHEAD).filter_map(|place| parties.at(place));
+        ahead.payer().into_iter().chain(ahead.payee()).chain(parties).for_each(|slot| state.prefetch_further(slot));
     }
     if let Some(tag) = at(AHEAD / 2).and_then(Prepared::entry_tag) {
         state.prefetch_behind(tag);
@@ -211,7 +240,7 @@ fn bring_entries(prepared: &[Prepared], place: usize, state: &State) {
 #[inline]
 fn execute(
     prepared: &Prepared,
-    run: &[u8],
+    run: &PreparedRun<'_>,
     time: Time,
     state: &mut State,
     changes: &mut Changes,
@@ -225,7 +254,7 @@ fn execute(
 /// Executes any transaction.
 fn apply(
     prepared: &Prepared,
-    run: &[u8],
+    run: &PreparedRun<'_>,
     time: Time,
     state: &mut State,
     changes: &mut Changes,
@@ -253,13 +282,23 @@ fn apply(
     // Where few accounts more may come into being, what finds no room late has to be undone.
     let journalled = transaction.needs_journal() || state.is_nearly_full();
     let mut context = Context::new(state, changes, journalled);
-    context.within(Scene { time, account: address, further: transaction.further_signers() });
-    context.expect(prepared.payee());
+    let further = transaction.further_signers();
+    context.within(Scene { time, account: address, slot: Some(slot), further });
+    context.expect(transaction.first_party().zip(prepared.payee()));
+    let parties = prepared.parties(run);
     for (place, operation) in (0_u16..).zip(transaction.encoded_operations()) {
         context.turn_to(place);
+        if place > 0 {
+            let party = (further.len() + usize::from(place)).saturating_sub(1);
+            context.prefetch(parties.at(party + PARTIES_AHEAD));
+            context.expect_too(parties.at(party).and_then(|slot| Some((operation.party()?, slot))));
+        }
         let done = match operation.source() {
             0 => operation.apply(Source { address: &address, slot: Some(slot) }, &mut context),
-            source => apply_further(&transaction, source, operation, acting, &mut context),
+            source => {
+                let slot = parties.at(usize::from(source).saturating_sub(1));
+                apply_further(&transaction, (source, slot), operation, acting, &mut context)
+            }
         };
         if let Err(rejection) = done {
             context.roll_back();
@@ -308,14 +347,14 @@ fn check_authorities(transaction: &TransactionRef<'_>, time: Time, state: &State
 #[cold]
 fn apply_further(
     transaction: &TransactionRef<'_>,
-    source: u8,
+    (source, found): (u8, Option<Slot>),
     operation: EncodedOperation<'_>,
     acting: u32,
     context: &mut Context<'_>,
 ) -> Result<(), Rejection> {
     // Decoding made sure that the source is one of the signers.
     let address: Address = transaction.signers().nth(usize::from(source)).unwrap_or_default();
-    let slot: Option<Slot> = context.find_account(&address);
+    let slot: Option<Slot> = found.or_else(|| context.find_account(&address));
     let source_account = Source { address: &address, slot };
     if acting & (1 << source) != 0 {
         let Some(operation) = operation.decode() else { return Ok(()) };

@@ -102,12 +102,12 @@ impl<'a> Cursor<'a> {
 
     /// What stands at a position, which must be no lower than the last one asked for.
     #[inline]
-    pub(super) fn at(&mut self, position: u32) -> Option<(&'a Prepared, &'a [u8])> {
+    pub(super) fn at(&mut self, position: u32) -> Option<(&'a Prepared, &'a PreparedRun<'a>)> {
         loop {
             let run = self.runs.first()?;
             let place = (position as usize).checked_sub(self.start)?;
             if let Some(prepared) = run.prepared.get(place) {
-                return Some((prepared, run.bytes));
+                return Some((prepared, run));
             }
             self.start += run.prepared.len();
             self.runs = &self.runs[1..];
@@ -304,7 +304,7 @@ impl Phases<'_> {
 
 /// Visits the accounts that something else than a payment can touch, as far as they are there; those that aren't no payment touches.
 /// `false` if nobody can say.
-fn touch(prepared: &Prepared, run: &[u8], known: &Known<'_>, mut touched: impl FnMut(Slot)) -> bool {
+fn touch(prepared: &Prepared, run: &PreparedRun<'_>, known: &Known<'_>, mut touched: impl FnMut(Slot)) -> bool {
     let Some(transaction) = prepared.of(run) else { return false };
     prepared.payer().into_iter().for_each(&mut touched);
     // An account that wasn't found when this was prepared may be there by now.

@@ -3,7 +3,7 @@
 use super::Slot;
 use super::asset::Asset;
 use super::context::{Context, Undo};
-use super::entries::{Entry, HolderState, OrderState, Record, Terms};
+use super::entries::{Entry, HolderState, OrderState, PlacedHold, Record, Terms};
 use crate::types::{Address, Amount, AssetId, AssetPolicy, AssetTerms, RecordKind, Rejection, RejectionCode, Time};
 
 /// What a transaction brings beside its operations: the time of its block and who has signed it.
@@ -11,6 +11,8 @@ use crate::types::{Address, Amount, AssetId, AssetPolicy, AssetTerms, RecordKind
 pub(crate) struct Scene<'a> {
     pub time: Time,
     pub account: Address,
+    /// Where that is.
+    pub slot: Option<Slot>,
     /// Addresses of the further signers, ascending.
     pub further: &'a [[u8; 32]],
 }
@@ -237,6 +239,12 @@ impl Context<'_> {
     /// The same for an order of the account with this slot; `tag` is that of its name, which is free.
     pub(super) fn enter_order(&mut self, order: OrderState, owner: Slot, tag: u64) -> Result<u32, Rejection> {
         let opened = self.state.entries.open_order(order, owner, tag);
+        self.record_opened(opened)
+    }
+
+    /// The same for a hold.
+    pub(crate) fn enter_hold(&mut self, hold: PlacedHold, owner: Slot, tag: u64) -> Result<u32, Rejection> {
+        let opened = self.state.entries.open_hold(hold, owner, tag);
         self.record_opened(opened)
     }
 

@@ -1,6 +1,5 @@
 //! Markets: what operations ask of books, and how orders trade.
 
-use super::account::Balance;
 use super::context::Context;
 use super::entries::{Entry, MarketState, OrderState};
 use super::{Asset, Slot};
@@ -256,7 +255,7 @@ impl Context<'_> {
         self.collect_fee(given, given_amount, kept);
         // Whoever has an order that waits has an account.
         if let Some(slot) = owner.slot.or_else(|| self.find_account(owner.address)) {
-            self.take_held(slot, got.id, got_amount);
+            self.change_balance(slot, got.id, |before| before.delivered(got_amount));
             self.credit_some(slot, given.id, credited);
         }
         let fee = got_amount.basis_points(market.fee_basis_points);
@@ -282,10 +281,7 @@ impl Context<'_> {
     /// Enters what the trades of an order have come to; gives the market as it is now.
     pub(crate) fn end_trades(&mut self, trades: Trades, taker: Slot) -> Result<MarketState, Rejection> {
         let Trades { market, given, got, paid, kept, collected } = trades;
-        let Balance { available, held } = self.state.accounts.balance(taker, given.id);
-        debug_assert!(available >= paid, "an order costs no more than was there for it");
-        let available = Amount(available.0.saturating_sub(paid.0));
-        self.set_balance(taker, given.id, Balance { available, held });
+        self.change_balance(taker, given.id, |before| before.debited(paid));
         self.credit_some(taker, got.id, kept);
         if collected != Amount::ZERO {
             let slot = self.open_account(&market.fee_account)?;
@@ -311,13 +307,6 @@ impl Context<'_> {
         if kept != amount {
             self.collect(traded.terms.fee_account, traded.id, Amount(amount.0.saturating_sub(kept.0)));
         }
-    }
-
-    /// Takes what was set aside away.
-    fn take_held(&mut self, slot: Slot, asset: AssetId, amount: Amount) {
-        let Balance { available, held } = self.state.accounts.balance(slot, asset);
-        debug_assert!(held >= amount, "only what was set aside is delivered");
-        self.set_balance(slot, asset, Balance { available, held: Amount(held.0.saturating_sub(amount.0)) });
     }
 
     /// Adds to what an account can spend, unless it is nothing.

@@ -18,18 +18,21 @@
 mod authority;
 mod books;
 mod entry;
+mod grant;
+mod hold;
 mod market;
 mod names;
 mod numbers;
 mod orders;
-mod promise;
 
 pub use authority::AuthorityState;
 pub(crate) use entry::{Entry, Terms};
 pub use entry::{HolderState, Record};
+pub use grant::GrantState;
+pub(crate) use hold::PlacedHold;
+pub use hold::{Channel, HoldState, Share};
 pub use market::{MarketState, OrderState};
 pub(crate) use names::Name;
-pub use promise::{Channel, GrantState, HoldState, Share};
 
 use super::index::Slot;
 use super::load::Unloadable;
@@ -55,6 +58,8 @@ pub(crate) const PLACES_MAX: u32 = if cfg!(test) { 1 << 16 } else { u32::MAX - 1
 const NOWHERE: Slot = Slot(names::NOBODY);
 
 /// An entry, if one is there, and where it stands in a book, if it is an order.
+///
+/// What books ask for lies in the first two cache lines.
 #[derive(Clone, Debug, Default)]
 #[repr(C, align(64))]
 pub(super) struct Place {
@@ -62,12 +67,12 @@ pub(super) struct Place {
     links: Links,
     /// By which the entry's name is looked for.
     tag: u64,
-    /// The slot of an order's owner.
+    /// The slot of the account whose order or hold it is.
     owner: u32,
     entry: Option<Entry>,
 }
 
-const _: () = assert!(size_of::<Place>() == 128);
+const _: () = assert!(size_of::<Place>() == 192);
 
 impl Place {
     #[inline]
@@ -140,7 +145,7 @@ impl Entries {
         self.names.get(tag, |number| self.get(number).is_some_and(|entry| entry.name() == *name))
     }
 
-    /// Enters something but an order under the lowest free number; says too whether the table has grown. `None` when it is full.
+    /// Enters something but an order or a hold under the lowest free number; says too whether the table has grown. `None` when it is full.
     pub(super) fn open(&mut self, entry: Entry) -> Option<(u32, bool)> {
         let (number, has_grown) = self.take_place()?;
         self.change(number, Some(entry));
@@ -258,17 +263,22 @@ impl Entries {
         }
     }
 
-    /// Enters all orders into their books, given where accounts are: after loading.
+    /// Enters whose orders and holds are, and all orders into their books, given where accounts are: after loading.
     pub(super) fn fill_books(&mut self, slot_of: impl Fn(&Address) -> Option<Slot>) {
+        for number in 0..self.len() {
+            let Some(place) = self.places.get_mut(number) else { continue };
+            let owner = match &place.entry {
+                Some(Entry::Order(order)) => slot_of(&order.owner),
+                Some(Entry::Hold(hold)) => slot_of(&hold.owner),
+                _ => None,
+            };
+            place.owner = owner.map_or(names::NOBODY, |slot| slot.0);
+        }
         let orders = (0..self.len()).filter_map(|number| Some((self.order(number)?.priority, number)));
         let mut orders: Vec<(u64, u32)> = orders.collect();
         // In the order in which they came, each is the newest.
         orders.sort_unstable();
         for (_, number) in orders {
-            let owner = self.order(number).and_then(|order| slot_of(&order.owner));
-            if let Some(place) = self.places.get_mut(number) {
-                place.owner = owner.map_or(names::NOBODY, |slot| slot.0);
-            }
             self.follow_in_books(number, None, None);
         }
     }
@@ -315,7 +325,7 @@ impl Entries {
         self.books.owned(market, owner, &self.places)
     }
 
-    /// The slot of the account whose order this is.
+    /// The slot of the account whose order or hold this is.
     #[inline]
     pub(super) fn owner_slot(&self, number: u32) -> Option<Slot> {
         self.places.get(number).map(|place| Slot(place.owner)).filter(|&slot| slot != NOWHERE)
@@ -369,7 +379,7 @@ impl Entries {
     #[inline]
     pub(super) fn prefetch_behind_place(&self, number: u32) {
         match self.get(number) {
-            Some(Entry::Hold(hold)) => prefetch(&**hold),
+            Some(Entry::Hold(hold)) => prefetch(hold),
             Some(Entry::Grant(grant)) => prefetch(&**grant),
             _ => {}
         }
