@@ -207,17 +207,24 @@ fn what_cannot_be_transferred_has_no_market() {
 }
 
 #[test]
-fn an_order_meets_sixty_four_others_and_the_rest_of_it_is_gone() {
+fn an_order_meets_thirty_two_others_and_the_rest_of_it_is_gone() {
     let mut case = trading();
     for id in 0..70 {
         case.ok('A', sell(id, 1, 1));
     }
-    case.no('B', living(Lifetime::FillOrKill, buy(1, 65, 1)), RejectionCode::NotFilled, 1)
+    case.no('B', living(Lifetime::FillOrKill, buy(1, 33, 1)), RejectionCode::NotFilled, 1)
         .ok('B', buy(1, 70, 1))
         .no('B', Amend::Cancel(vec![1]), RejectionCode::NoOrder, 1)
+        .no('B', pay('X', 69, 1), RejectionCode::InsufficientFunds, 1)
+        // All 32 that it may meet are all that it wants, so nothing of it is left to be gone.
+        .ok('B', living(Lifetime::FillOrKill, buy(1, 32, 1)))
         .ok('B', pay('X', 36, 1))
-        .ok('A', Amend::CancelAll(MARKET))
-        .ok('A', pay('X', 36, 0))
+        // Six are left: an order for seven takes them and waits with the last lot.
+        .ok('B', pay('I', 64, 0))
+        .ok('I', pay('B', 7, 1))
+        .ok('B', buy(1, 7, 1))
+        .ok('B', Amend::Cancel(vec![1]))
+        .ok('A', pay('X', 30, 0))
         .run();
 }
 
@@ -335,7 +342,7 @@ impl Naive {
         let mut met = 0;
         let crosses = |price| if order.side == Side::Buy { price <= order.price } else { price >= order.price };
         while let Some(place) = self.best(order.side.other()).filter(|&place| crosses(self.orders[place].price)) {
-            if left == 0 || met == 64 {
+            if left == 0 || met == 32 {
                 return true;
             }
             met += 1;

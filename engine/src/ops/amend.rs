@@ -16,7 +16,7 @@ use crate::wire::{Malformed, Reader};
 pub enum Amend {
     /// Takes orders back: one to 64.
     Cancel(Vec<u64>),
-    /// Takes all of the source's orders in a market back, the newest first, at most 64 in one transaction.
+    /// Takes all of the source's orders in a market back, the newest first, at most 32 in one transaction.
     CancelAll(MarketId),
     /// Changes one.
     Change {
@@ -39,18 +39,7 @@ impl Amend {
         match self {
             Self::Cancel(ids) => {
                 let mut numbers = [0; Self::IDS_MAX];
-                for (place, &id) in ids.iter().enumerate() {
-                    let (number, _) = own(source, id, context)?;
-                    let (before, rest) = numbers.split_at_mut(place.min(Self::IDS_MAX));
-                    // What was named before is gone by then.
-                    if before.contains(&number) {
-                        return Err(Rejection::new(RejectionCode::NoOrder, id));
-                    }
-                    rest.iter_mut().take(1).for_each(|next| *next = number);
-                    if ids.len() > 1 {
-                        context.bring_neighbours(number);
-                    }
-                }
+                context.find_orders(source.address, ids, &mut numbers)?;
 
                 // From here on it cannot fail.
                 context.end_orders(source, numbers.get(..ids.len()).unwrap_or_default(), false);

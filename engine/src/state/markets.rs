@@ -9,7 +9,7 @@ use crate::types::{
 };
 
 /// The most orders that wait which those of one transaction meet, or which it takes back market by market.
-pub(crate) const ORDERS_MET_MAX: usize = 64;
+pub(crate) const ORDERS_MET_MAX: usize = 32;
 
 impl Context<'_> {
     /// A market by its number.
@@ -48,14 +48,49 @@ impl Context<'_> {
         }
     }
 
-    fn order_at(&self, owner: &Address, id: u64) -> Option<(u32, OrderState)> {
-        let number = self.state.entries.find(&OrderState::name(owner, id))?;
-        Some((number, self.order_numbered(number)?))
-    }
-
     /// An order that waits, with its number, unless it is over.
     pub(crate) fn order(&self, owner: &Address, id: u64) -> Option<(u32, OrderState)> {
-        self.order_at(owner, id).filter(|(_, order)| !self.is_over(order.expiry))
+        self.order_tagged(owner, id, self.state.entries.tag(&OrderState::name(owner, id)))
+    }
+
+    fn order_tagged(&self, owner: &Address, id: u64, tag: u64) -> Option<(u32, OrderState)> {
+        let number = self.state.entries.find_tagged(&OrderState::name(owner, id), tag)?;
+        let order = self.order_numbered(number).filter(|order| !self.is_over(order.expiry))?;
+        Some((number, order))
+    }
+
+    /// The numbers of an account's orders that wait, by their ids, as many as there is room for. Several lie anywhere, so each step is made for all of
+    /// them before the next.
+    pub(crate) fn find_orders<const N: usize>(
+        &self,
+        owner: &Address,
+        ids: &[u64],
+        numbers: &mut [u32; N],
+    ) -> Result<(), Rejection> {
+        let entries = &self.state.entries;
+        let mut tags = [0; N];
+        for (tag, &id) in tags.iter_mut().zip(ids) {
+            *tag = entries.tag(&OrderState::name(owner, id));
+            entries.prefetch_name(*tag);
+        }
+        if ids.len() > 1 {
+            tags.iter().take(ids.len()).for_each(|&tag| entries.prefetch_places(tag));
+        }
+        for (place, (&tag, &id)) in tags.iter().zip(ids).enumerate() {
+            let (before, rest) = numbers.split_at_mut(place);
+            let found = self.order_tagged(owner, id, tag).map(|(number, _)| number);
+            // What was named before is gone by then.
+            let Some(number) = found.filter(|number| !before.contains(number)) else {
+                return Err(Rejection::new(RejectionCode::NoOrder, id));
+            };
+            if let Some(next) = rest.first_mut() {
+                *next = number;
+            }
+            if ids.len() > 1 {
+                entries.prefetch_neighbours(number);
+            }
+        }
+        Ok(())
     }
 
     /// Makes sure that an id is free: one that is over and still in its place is ended. Gives the tag by which it is going to be looked for.
@@ -198,11 +233,6 @@ impl Context<'_> {
             self.tell(order.owner, Happening::OrderEnded { order: order.id, asset, amount });
         }
         Some((asset, amount))
-    }
-
-    /// Brings closer what taking an order back changes beside it.
-    pub(crate) fn bring_neighbours(&self, number: u32) {
-        self.state.entries.prefetch_neighbours(number);
     }
 
     /// Brings closer what trading with an order and with those behind it needs.
