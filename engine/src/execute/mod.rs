@@ -226,12 +226,12 @@ fn bring_entries(run: &PreparedRun<'_>, place: usize, state: &State) {
         if let Some((market, owner)) = ahead.market().zip(ahead.payer()) {
             state.prefetch_newest_order(market, owner);
         }
-        ahead.entry_tag().into_iter().for_each(|tag| state.prefetch_entry(tag));
+        ahead.known_entry_tag().into_iter().for_each(|tag| state.prefetch_entry(tag));
         let parties = ahead.parties(run);
         let parties = (0..PARTIES_AHEAD).filter_map(|place| parties.at(place));
         ahead.payer().into_iter().chain(ahead.payee()).chain(parties).for_each(|slot| state.prefetch_further(slot));
     }
-    if let Some(tag) = at(AHEAD / 2).and_then(Prepared::entry_tag) {
+    if let Some(tag) = at(AHEAD / 2).and_then(Prepared::leading_entry_tag) {
         state.prefetch_behind(tag);
     }
 }
