@@ -223,6 +223,9 @@ fn bring_entries(run: &PreparedRun<'_>, place: usize, state: &State) {
         state.prefetch_orders(market, owner);
     }
     if let Some(ahead) = at(AHEAD / 4 * 3) {
+        if let Some((market, owner)) = ahead.market().zip(ahead.payer()) {
+            state.prefetch_newest_order(market, owner);
+        }
         ahead.entry_tag().into_iter().for_each(|tag| state.prefetch_entry(tag));
         let parties = ahead.parties(run);
         let parties = (0..PARTIES_AHEAD).filter_map(|place| parties.at(place));

@@ -59,7 +59,7 @@ impl Hold {
         }
         let (owner, _) = context.payer(source, self.asset, self.amount)?;
         context.check_expiry(self.expiry)?;
-        context.free_hold(source.address, self.id)?;
+        let tag = context.free_hold(source.address, self.id)?;
         let Self { id, asset, amount, payees, release, cancel, arbiter, expiry, releases_at_expiry, voucher_key } =
             self;
         let owner_address = *source.address;
@@ -78,7 +78,7 @@ impl Hold {
             cancel,
             channel,
         };
-        context.open_entry(hold.into())?;
+        context.enter_hold(hold.into(), owner, tag)?;
         context.set_aside(owner, asset, amount);
         Ok(())
     }

@@ -2,10 +2,10 @@
 //!
 //! Changes are made in place and journalled while a transaction has further operations to come; if one of those is rejected the
 //! journal is undone backwards and nothing remains. A transaction with one operation needs no journal, since an operation checks
-//! everything before it changes anything.
+//! everything before it changes anything; one that can't begins a journal before it does.
 
 use super::account::Balance;
-use super::entries::{Before, Entry, MarketState};
+use super::entries::{Before, Entry, MarketState, OrderState};
 use super::facts::Scene;
 use super::slots::SlotSet;
 use super::{Asset, Slot, State};
@@ -25,6 +25,8 @@ pub(crate) struct Changes {
     collected: Vec<(Address, AssetId, Amount)>,
     /// Memory of a journal.
     journal: Vec<Undo>,
+    /// What stood in the places of entries that the journal names, in its order.
+    befores: Vec<Before>,
     /// By asset: the sum of all changes of balances less the change of what is issued, modulo 2¹²⁸. Zero when money is conserved.
     drift: Vec<u128>,
     /// Assets whose drift was touched.
@@ -43,7 +45,7 @@ impl Changes {
             Undo::Issued { asset, .. } | Undo::Asset { asset } | Undo::AssetChange { asset, .. } => {
                 self.assets.insert(asset.0);
             }
-            Undo::Opened { number, .. } | Undo::Entry { number, .. } => self.entries.insert(*number),
+            Undo::Opened { number, .. } | Undo::Entry { number } => self.entries.insert(*number),
         }
     }
 
@@ -147,7 +149,7 @@ pub(super) enum Undo {
     Asset { asset: AssetId },
     AssetChange { asset: AssetId, before: Box<Asset> },
     Opened { number: u32, has_grown: bool },
-    Entry { number: u32, before: Box<Before> },
+    Entry { number: u32 },
 }
 
 #[derive(Debug)]
@@ -374,9 +376,48 @@ impl<'a> Context<'a> {
     /// Changes what stands in a place, or frees it.
     pub(crate) fn set_entry(&mut self, number: u32, after: Option<Entry>) {
         let before = self.state.entries.change(number, after);
-        match &mut self.journal {
-            Some(journal) => journal.push(Undo::Entry { number, before: Box::new(before) }),
-            None => self.changes.entries.insert(number),
+        if self.journal.is_some() {
+            self.changes.befores.push(before);
+        }
+        self.record(Undo::Entry { number });
+    }
+
+    /// Takes an order that waits out of its place.
+    pub(super) fn close_order(&mut self, number: u32) -> Option<OrderState> {
+        self.keep_before(number);
+        self.state.entries.close_order(number)
+    }
+
+    /// Frees the place of a hold.
+    pub(super) fn close_hold(&mut self, number: u32) {
+        self.keep_before(number);
+        self.state.entries.close_hold(number);
+    }
+
+    /// Leaves a hold so much, of which vouchers have drawn so much, if one did.
+    pub(super) fn reduce_hold(&mut self, number: u32, left: Amount, drawn: Option<Amount>) {
+        self.keep_before(number);
+        self.state.entries.reduce_hold(number, left, drawn);
+    }
+
+    /// Leaves an order so many lots. Its place among others stays.
+    pub(super) fn reduce_order(&mut self, number: u32, left: u64) {
+        self.keep_before(number);
+        self.state.entries.reduce_order(number, left);
+    }
+
+    /// Enters that what stands in a place is going to change.
+    fn keep_before(&mut self, number: u32) {
+        if self.journal.is_some() {
+            self.changes.befores.push(self.state.entries.before(number));
+        }
+        self.record(Undo::Entry { number });
+    }
+
+    /// From here on changes are journalled. For an operation that has changed nothing yet and may be rejected after it has.
+    pub(crate) fn begin_journal(&mut self) {
+        if self.journal.is_none() {
+            self.journal = Some(std::mem::take(&mut self.changes.journal));
         }
     }
 
@@ -406,6 +447,7 @@ impl<'a> Context<'a> {
         let Some(mut journal) = self.journal else { return };
         journal.drain(..).for_each(|undo| self.changes.enter(&undo, self.state));
         self.changes.journal = journal;
+        self.changes.befores.clear();
     }
 
     /// Undoes everything this transaction did.
@@ -439,7 +481,11 @@ impl<'a> Context<'a> {
                         state.entries.shrink();
                     }
                 }
-                Undo::Entry { number, before } => state.entries.set_back(number, *before),
+                Undo::Entry { number } => {
+                    if let Some(before) = changes.befores.pop() {
+                        state.entries.set_back(number, before);
+                    }
+                }
             }
         }
         if journal.capacity() > changes.journal.capacity() {

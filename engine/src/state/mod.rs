@@ -47,15 +47,15 @@ mod window;
 pub(crate) use account::Balance;
 pub use asset::Asset;
 pub(crate) use context::{Changes, Context, Flows};
-pub(crate) use entries::Name;
 pub use entries::{
     AuthorityState, Channel, GrantState, HoldState, HolderState, MarketState, OrderState, Record, Share,
 };
+pub(crate) use entries::{Name, PlacedHold};
 pub(crate) use facts::{SWEEP_EVENTS_MAX, Scene, sweep};
 pub(crate) use index::{Resolver, Slot};
 pub(crate) use leaves::Leaves;
 pub(crate) use load::{StateLoader, decode_record};
-pub(crate) use markets::ORDERS_MET_MAX;
+pub(crate) use markets::{ORDERS_MET_MAX, Trades};
 pub(crate) use records::{StateHasher, StateRecords};
 pub(crate) use shard::Shard;
 pub(crate) use slots::SlotSet;
@@ -151,6 +151,12 @@ impl State {
     #[inline]
     pub(crate) fn prefetch_orders(&self, market: MarketId, owner: Slot) {
         self.entries.prefetch_owner(market, owner);
+    }
+
+    /// The newest of those, when that is at hand.
+    #[inline]
+    pub(crate) fn prefetch_newest_order(&self, market: MarketId, owner: Slot) {
+        self.entries.prefetch_newest(market, owner);
     }
 
     /// The place of an entry.
