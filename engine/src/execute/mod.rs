@@ -159,6 +159,8 @@ fn execute_in_order(block: &Block<'_>, state: &mut State, scratch: &mut Scratch)
     let mut position = 0_u32;
     // How many more transactions there are to look around in for one that needs more than two records.
     let mut others = 0;
+    // The same for payments in accounts' further assets.
+    let mut further = 0;
     for run in &block.runs {
         for (place, prepared) in run.prepared.iter().enumerate() {
             if let Some(ahead) = run.prepared.get(place + AHEAD) {
@@ -183,11 +185,14 @@ fn execute_in_order(block: &Block<'_>, state: &mut State, scratch: &mut Scratch)
                 && let Some(near) = run.prepared.get(place + BALANCES_AHEAD).and_then(Prepared::payment)
                 && state.pays_further(&near)
             {
-                others = AHEAD;
+                further = AHEAD;
+            }
+            if further > 0 {
+                further -= 1;
+                bring_balances(run.prepared, place, state);
             }
             if others > 0 {
                 others -= 1;
-                bring_balances(run.prepared, place, state);
                 bring_entries(run, place, state);
             }
             scratch.changes.go_to(Some(position));
