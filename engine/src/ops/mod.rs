@@ -207,6 +207,17 @@ impl<'a> EncodedOperation<'a> {
 /// What gives an entry of its kind its name, by owner and id.
 pub(crate) type EntryKind = for<'a> fn(&'a Address, u64) -> Name<'a>;
 
+/// How far what an operation changes lies from the entry that it names.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Way {
+    /// It comes into being.
+    NewEntry,
+    /// All that there is lies in its place.
+    Entry,
+    /// Other places may be on the way.
+    Further,
+}
+
 /// Number of eight bytes at an offset.
 #[inline]
 fn peek_u64(operation: &[u8], offset: usize) -> Option<u64> {
@@ -256,6 +267,16 @@ impl Operation {
             _ => return None,
         };
         named.map(|(owner, id)| (owner, id, kind))
+    }
+
+    /// How far what it changes lies from that entry.
+    #[inline]
+    pub(crate) fn peek_way(operation: &[u8]) -> Way {
+        match operation.first() {
+            Some(&Hold::CODE) => Way::NewEntry,
+            Some(&Settle::CODE) => Way::Entry,
+            _ => Way::Further,
+        }
     }
 
     /// The market in which it places an order.

@@ -340,7 +340,9 @@ impl Entries {
     /// The same for what is found there, when that is at hand.
     #[inline]
     pub(super) fn prefetch_places(&self, tag: u64) {
-        self.names.alike(tag).for_each(|number| self.prefetch_place(number));
+        for number in self.names.alike(tag) {
+            self.prefetch_place(number);
+        }
     }
 
     #[inline]
@@ -379,7 +381,6 @@ impl Entries {
     #[inline]
     pub(super) fn prefetch_behind_place(&self, number: u32) {
         match self.get(number) {
-            Some(Entry::Hold(hold)) => prefetch(hold),
             Some(Entry::Grant(grant)) => prefetch(&**grant),
             _ => {}
         }
