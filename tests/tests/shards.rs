@@ -127,12 +127,25 @@ fn contended_payments_give_the_serial_result() {
 }
 
 #[test]
+fn orders_of_all_kinds_among_payments_give_the_serial_result() {
+    for seed in 0..seeds(400) * 2 {
+        let program = Program::contended(seed);
+        let expected = expected(&program);
+        let threads = if seed % 8 == 0 { THREADS[usize::try_from(seed / 8 % 5).unwrap()] } else { 1 };
+        for (shards, block) in [(1, 16_384), (7, 100), (64, 16_384)] {
+            check_against_model(&program, &expected, Run::new(shards, threads, block), &format!("seed {seed}"));
+        }
+    }
+}
+
+#[test]
 fn every_mistake_put_into_the_schedule_is_noticed() {
     let planted = [
         PlantedOrder::CreditBeforeBarrier,
         PlantedOrder::MissedContention,
         PlantedOrder::UnorderedResidual,
         PlantedOrder::UndeferredCredit,
+        PlantedOrder::MissedPayment,
     ];
     for planted in planted {
         let mut run = Run::new(7, 1, 16_384);

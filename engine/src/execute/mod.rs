@@ -45,6 +45,8 @@ use unrooted::Unrooted;
 
 /// Transactions whose accounts are brought closer ahead of the one that is executed.
 const AHEAD: usize = 32;
+/// The same for the steps in which entries are.
+const STEPS: [usize; 3] = [AHEAD, AHEAD / 4 * 3, AHEAD / 2];
 
 /// What a block did to a state: proof that it was executed.
 #[derive(Debug)]
@@ -156,23 +158,17 @@ fn execute_in_order(block: &Block<'_>, state: &mut State, scratch: &mut Scratch)
     for run in &block.runs {
         for (place, prepared) in run.prepared.iter().enumerate() {
             if let Some(ahead) = run.prepared.get(place + AHEAD) {
-                let (payer, payee) = (ahead.payer(), ahead.payee());
                 if ahead.payment().is_none() {
                     others = AHEAD;
                 }
-                if let Some(payer) = payer {
-                    state.prefetch(payer);
-                }
-                if let Some(payee) = payee {
-                    state.prefetch(payee);
-                }
+                bring_accounts(ahead, state);
             }
             if let Some(later) = run.prepared.get(place + AHEAD + 16) {
                 prefetch(later);
             }
             if others > 0 {
                 others -= 1;
-                bring_entries(run.prepared, place, state);
+                bring_entries(STEPS.map(|ahead| run.prepared.get(place + ahead)), state);
             }
             scratch.changes.go_to(Some(position));
             if let Err(rejection) = execute(prepared, run.bytes, block.time, state, &mut scratch.changes) {
@@ -184,22 +180,28 @@ fn execute_in_order(block: &Block<'_>, state: &mut State, scratch: &mut Scratch)
     rejections
 }
 
-/// Brings closer what transactions that are no payments need beside records of accounts: a step at a time, since each shows where the next
-/// thing lies.
+/// Brings the accounts of a transaction closer.
 #[inline]
-fn bring_entries(prepared: &[Prepared], place: usize, state: &State) {
-    let at = |ahead: usize| prepared.get(place + ahead).filter(|ahead| ahead.payment().is_none());
-    if let Some(tag) = at(AHEAD).and_then(Prepared::entry_tag) {
+fn bring_accounts(ahead: &Prepared, state: &State) {
+    ahead.payer().into_iter().chain(ahead.payee()).for_each(|slot| state.prefetch(slot));
+}
+
+/// Brings closer what transactions that are no payments need beside records of accounts: a step at a time, since each shows where the next
+/// thing lies. Given are those that come so many later as [`STEPS`] says.
+#[inline]
+fn bring_entries(ahead: [Option<&Prepared>; 3], state: &State) {
+    let [first, second, third] = ahead.map(|ahead| ahead.filter(|ahead| ahead.payment().is_none()));
+    if let Some(tag) = first.and_then(Prepared::entry_tag) {
         state.prefetch_name(tag);
     }
-    if let Some((market, owner)) = at(AHEAD).and_then(|ahead| ahead.market().zip(ahead.payer())) {
+    if let Some((market, owner)) = first.and_then(|ahead| ahead.market().zip(ahead.payer())) {
         state.prefetch_orders(market, owner);
     }
-    if let Some(ahead) = at(AHEAD / 4 * 3) {
+    if let Some(ahead) = second {
         ahead.entry_tag().into_iter().for_each(|tag| state.prefetch_entry(tag));
         ahead.payer().into_iter().chain(ahead.payee()).for_each(|slot| state.prefetch_further(slot));
     }
-    if let Some(tag) = at(AHEAD / 2).and_then(Prepared::entry_tag) {
+    if let Some(tag) = third.and_then(Prepared::entry_tag) {
         state.prefetch_behind(tag);
     }
 }

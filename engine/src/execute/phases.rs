@@ -4,9 +4,9 @@
 use super::firsts::Firsts;
 use super::sharded::PlantedOrder;
 use crate::block::Block;
-use crate::ops::Operation;
+use crate::ops::Touch;
 use crate::prepare::{Prepared, PreparedRun};
-use crate::state::{Debited, Flows, Known, Layout, Shard, Slot, prefetch};
+use crate::state::{Debited, Flows, GrantState, Known, Layout, Name, Shard, Slot, prefetch};
 use crate::types::Rejection;
 use std::ops::Range;
 use std::sync::OnceLock;
@@ -17,11 +17,11 @@ const AHEAD: usize = 64;
 /// The same for what was prepared.
 const PREPARED_AHEAD: u32 = 32;
 
-/// One side of a payment, or an account that is touched by something that isn't one.
+/// One side of a payment, or an account that something else takes from or pays.
 #[derive(Clone, Copy, Debug)]
 struct Half {
     slot: Slot,
-    /// The position, and [`TOUCHED`] if the account is touched.
+    /// The position, and [`TOUCHED`] if there is something else than a payment.
     position: u32,
 }
 
@@ -54,8 +54,10 @@ pub(super) struct Bucket {
     credits: Vec<Vec<Half>>,
     /// Positions of what isn't a payment.
     pub(super) ordered: Vec<u32>,
-    /// The first position from which nothing is certain.
+    /// The first position behind which nothing is certain.
     fence: Option<u32>,
+    /// The first position behind which anybody may have been paid.
+    pays_anybody: Option<u32>,
 }
 
 /// What is found out about the accounts of some shards in a block.
@@ -153,8 +155,7 @@ impl Phases<'_> {
             halves.iter_mut().for_each(Vec::clear);
         }
         bucket.ordered.clear();
-        bucket.fence = None;
-        let touches = !self.has(PlantedOrder::MissedContention);
+        (bucket.fence, bucket.pays_anybody) = (None, None);
         let mut cursor = Cursor::new(self.block);
         for position in range {
             let Some((prepared, run)) = cursor.at(position) else { return };
@@ -168,15 +169,7 @@ impl Phases<'_> {
                 }
                 None => {
                     bucket.ordered.push(position);
-                    let touched = |slot: Slot| {
-                        if touches {
-                            let position = position | TOUCHED;
-                            bucket.debits[self.portion(slot)].push(Half { slot, position });
-                        }
-                    };
-                    if !touch(prepared, run, &self.known, touched) && bucket.fence.is_none() {
-                        bucket.fence = Some(position);
-                    }
+                    Touching { phases: self, bucket, position }.enter(prepared, run);
                 }
             }
         }
@@ -203,8 +196,9 @@ impl Phases<'_> {
 
     /// The debits of the accounts of a portion, in order.
     pub(super) fn debit(&self, number: usize, portion: &mut Portion<'_>) {
-        // From here on nothing is certain.
+        // Behind this nothing is certain, and behind that anybody may have been paid.
         let fence = self.buckets().filter_map(|bucket| bucket.fence).min().unwrap_or(u32::MAX);
+        let pays_anybody = self.buckets().filter_map(|bucket| bucket.pays_anybody).min().unwrap_or(u32::MAX);
         let mut uncertain = Vec::new();
         let mut cursor = Cursor::new(self.block);
         let halves = || self.buckets().filter_map(|bucket| bucket.debits.get(number)).flatten();
@@ -234,7 +228,7 @@ impl Phases<'_> {
                     uncertain.push(position);
                 }
                 Some(Debited::Uncovered(window, rejection)) => {
-                    if self.is_credited_before(number, lane, slot, position) {
+                    if position > pays_anybody || self.is_credited_before(number, lane, slot, position) {
                         lane.contended.enter(slot, position);
                         lane.ordered.push(position);
                     } else {
@@ -255,7 +249,7 @@ impl Phases<'_> {
         if !lane.knows_credited {
             lane.knows_credited = true;
             let credits = self.buckets().filter_map(|bucket| bucket.credits.get(number)).flatten();
-            credits.for_each(|credit| lane.credited.enter(credit.slot, credit.position));
+            credits.for_each(|credit| lane.credited.enter(credit.slot, credit.position & !TOUCHED));
         }
         lane.credited.of(slot).is_some_and(|first| first < position)
     }
@@ -271,6 +265,9 @@ impl Phases<'_> {
         for &Half { slot, position } in halves() {
             if let Some(half) = ahead.next() {
                 self.bring(portion, &mut ahead_cursor, half);
+            }
+            if position & TOUCHED != 0 {
+                continue;
             }
             let Portion { shards, first, lane } = portion;
             if skips && lane.skipped[position as usize / 64] >> (position % 64) & 1 == 1 {
@@ -302,20 +299,76 @@ impl Phases<'_> {
     }
 }
 
-/// Visits the accounts that something else than a payment can touch, as far as they are there; those that aren't no payment touches.
-/// `false` if nobody can say.
-fn touch(prepared: &Prepared, run: &[u8], known: &Known<'_>, mut touched: impl FnMut(Slot)) -> bool {
-    let Some(transaction) = prepared.of(run) else { return false };
-    prepared.payer().into_iter().for_each(&mut touched);
-    // An account that wasn't found when this was prepared may be there by now.
-    transaction.signers().filter_map(|signer| known.find(&signer)).for_each(&mut touched);
-    transaction.operations().all(|(_, operation)| match operation {
-        // By a grant somebody else pays, by a policy a fee account is paid.
-        Operation::Transfer(transfer) => {
-            known.find(&transfer.payee).into_iter().for_each(&mut touched);
-            transfer.grant.is_none() && !known.has_policy(transfer.asset)
+/// Enters what something touches that isn't a payment. Accounts that aren't there no payment is about.
+struct Touching<'a, 'b> {
+    phases: &'a Phases<'b>,
+    bucket: &'a mut Bucket,
+    position: u32,
+}
+
+impl Touching<'_, '_> {
+    fn enter(&mut self, prepared: &Prepared, run: &[u8]) {
+        // It was prepared from these bytes, so it is there.
+        let Some(transaction) = prepared.of(run) else { return self.fence() };
+        let known = &self.phases.known;
+        let account = transaction.account();
+        // One that wasn't found when this was prepared may be there by now.
+        self.takes(prepared.payer().or_else(|| known.find(&account)));
+        for signer in transaction.signers().skip(1) {
+            self.takes(known.find(&signer));
+            if transaction.names_keys() {
+                // The account may act in its place.
+                self.asks(&GrantState::name(&signer, GrantState::acting_id(&account)));
+            }
         }
-        Operation::RegisterAsset(order) => !order.is_update && order.policy.0 == 0,
-        _ => false,
-    })
+        for (place, operation) in (0..).zip(transaction.encoded_operations()) {
+            operation.touches(&mut |touch| match touch {
+                Touch::Pays(account) if place == 0 => self.pays(prepared.payee().or_else(|| known.find(&account))),
+                touch => self.touch(touch),
+            });
+        }
+    }
+
+    fn touch(&mut self, touch: Touch) {
+        let known = &self.phases.known;
+        match touch {
+            Touch::Takes(account) => self.takes(known.find(&account)),
+            // Those behind the first are many where there are any, and to look each up isn't worth it.
+            Touch::Pays(_) | Touch::PaysAnybody => self.pays_anybody(),
+            Touch::PaysFees(asset) if known.has_policy(asset) => self.pays_anybody(),
+            Touch::Ends if known.has_over(self.phases.block.time) => self.pays_anybody(),
+            Touch::PaysFees(_) | Touch::Ends => {}
+            Touch::Asks(owner, id, kind) => self.asks(&kind(&owner, id)),
+            Touch::Anything => self.fence(),
+        }
+    }
+
+    fn takes(&mut self, account: Option<Slot>) {
+        let position = self.position | TOUCHED;
+        if let Some(slot) = account.filter(|_| !self.phases.has(PlantedOrder::MissedContention)) {
+            self.bucket.debits[self.phases.portion(slot)].push(Half { slot, position });
+        }
+    }
+
+    fn pays(&mut self, account: Option<Slot>) {
+        let position = self.position | TOUCHED;
+        if let Some(slot) = account.filter(|_| !self.phases.has(PlantedOrder::MissedPayment)) {
+            self.bucket.credits[self.phases.portion(slot)].push(Half { slot, position });
+        }
+    }
+
+    fn pays_anybody(&mut self) {
+        if !self.phases.has(PlantedOrder::MissedPayment) {
+            self.bucket.pays_anybody.get_or_insert(self.position);
+        }
+    }
+
+    fn asks(&mut self, promise: &Name<'_>) {
+        let known = &self.phases.known;
+        known.balances_asked(promise, &mut |account| self.takes(known.find(&account)));
+    }
+
+    fn fence(&mut self) {
+        self.bucket.fence.get_or_insert(self.position);
+    }
 }

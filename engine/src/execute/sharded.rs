@@ -11,14 +11,18 @@
 //! 2. A certain debit is covered by the balance before the block less the account's earlier debits in the block. Credits could only
 //!    have helped. Hence taking it early equals taking it in order.
 //! 3. A debit that isn't covered is a certain *no* if nobody credits the account earlier in the block. Otherwise the account is
-//!    contended from that position on: its outcomes depend on credits that come in between.
-//! 4. Whatever isn't a plain payment is ordered, and contends every account it can touch from its position on. What it can touch is
-//!    known of transfers and registrations; anything else may touch all there is, so that nothing behind it is certain.
+//!    contended from that position on: its outcomes depend on credits that come in between. Behind what may pay anybody everybody counts
+//!    as credited.
+//! 4. Whatever isn't a plain payment is ordered. Every operation says what it touches (see [`Touch`](crate::ops::Touch)): the accounts that it may
+//!    take from or read the balances of, and those of its signers, are contended from its position on; those that it may pay are
+//!    credited there, which may be anybody. What can't say it is a fence: nothing behind it is certain.
 //! 5. Of a contended account all debits from that position on are ordered, and certain credits from there on are deferred to their
 //!    position. So when a transaction is executed in order, every account it reads stands as it would in the serial order.
-//! 6. A credit to an account that isn't contended commutes with all that happens to it: its certain debits didn't need it, and nobody
-//!    else reads its balance.
-//! 7. An account's window changes in the order of its transactions: those before it is contended in its shard, the others after them.
+//! 6. A credit to an account that isn't contended commutes with all that happens to it, whichever pass makes it: its certain debits didn't
+//!    need it, and nobody else reads its balance.
+//! 7. What a predicate asks for that is kept and looked at later was there before the block, where it is looked up by its promise's name; or it
+//!    came in the block, and is a fence if it asks for balances.
+//! 8. An account's window changes in the order of its transactions: those before it is contended in its shard, the others after them.
 //!
 //! # Cost
 //!
@@ -30,7 +34,7 @@
 mod letters;
 
 use super::phases::{Bucket, Cursor, Lane, Phases, Portion};
-use super::{Scratch, execute};
+use super::{STEPS, Scratch, bring_accounts, bring_entries, execute};
 use crate::block::Block;
 use crate::crew::{Busy, Crew, Items};
 use crate::state::State;
@@ -59,6 +63,8 @@ pub enum PlantedOrder {
     UnorderedResidual,
     /// Credits to contended accounts aren't deferred.
     UndeferredCredit,
+    /// What is ordered credits nobody.
+    MissedPayment,
 }
 
 /// What executing by shards needs, and the next block can use again.
@@ -242,9 +248,17 @@ fn finish(
     }
     counts.ordered += ordered.len() as u64;
     let mut cursor = Cursor::new(block);
+    let mut ahead = STEPS.map(|step| (ordered.get(step..).unwrap_or_default().iter(), Cursor::new(block)));
     for &(position, is_credit) in ordered.iter() {
         if is_backwards {
             cursor = Cursor::new(block);
+        } else {
+            let ahead = ahead.each_mut().map(|(rest, cursor)| {
+                let &(position, _) = rest.next()?;
+                cursor.at(position).map(|(prepared, _)| prepared)
+            });
+            ahead[0].into_iter().for_each(|ahead| bring_accounts(ahead, state));
+            bring_entries(ahead, state);
         }
         let Some((prepared, run)) = cursor.at(position) else { continue };
         if !is_credit {

@@ -2,9 +2,10 @@
 //!
 //! **Touches** the grant.
 //!
-//! **Goes in order**, since the places of the table of entries are given in order.
+//! **Goes in order**, since the places of the table of entries are given in order. What others pay meanwhile goes by shards, unless its predicate asks
+//! for balances.
 
-use super::{Predicate, Source};
+use super::{Predicate, Source, Touch};
 use crate::state::{Context, GrantState};
 use crate::types::{Address, Amount, AssetId, GrantKind, Rejection, RejectionCode, Time};
 use crate::wire::{Malformed, Reader};
@@ -130,6 +131,16 @@ impl Grant {
             None => drop(context.open_entry(grant.into())?),
         }
         Ok(())
+    }
+
+    /// See [`Touch`].
+    pub(super) fn touches(operation: &[u8], see: &mut dyn FnMut(Touch)) -> Option<()> {
+        let [action, _, has_payee] = *operation.get(4..)?.first_chunk()?;
+        if action != GrantAction::Create as u8 {
+            return Some(());
+        }
+        let start = 160 + 32 * usize::from(has_payee);
+        super::refuse_balances(&mut Reader::new(operation.get(start..)?), see)
     }
 
     pub(super) fn encode(&self, out: &mut Vec<u8>) {

@@ -1,10 +1,11 @@
 //! Sets money aside for somebody, until it is released to them or cancelled.
 //!
-//! **Touches** the source's account, the hold, the asset, and what its policy asks of source and payees.
+//! **Touches** the source's account, the hold, the asset, and what its policy asks of source and payees; a hold of the same id that is over.
 //!
-//! **Goes in order**, since the places of the table of entries are given in order, and which place an entry gets is part of the state.
+//! **Goes in order**, since the places of the table of entries are given in order, and which place an entry gets is part of the state. What others pay
+//! meanwhile goes by shards, unless a predicate asks for balances.
 
-use super::{Predicate, Source};
+use super::{Predicate, Source, Touch};
 use crate::state::{Channel, Context, HoldState, Share};
 use crate::types::{Address, Amount, AssetId, Rejection, RejectionCode, Time};
 use crate::wire::{Malformed, Reader};
@@ -87,6 +88,19 @@ impl Hold {
     #[inline]
     pub(super) fn peek_id(operation: &[u8]) -> Option<u64> {
         super::peek_u64(operation, 16)
+    }
+
+    /// See [`Touch`].
+    pub(super) fn touches(operation: &[u8], see: &mut dyn FnMut(Touch)) -> Option<()> {
+        see(Touch::Ends);
+        let [flags, payees] = *operation.get(4..)?.first_chunk()?;
+        let has = |flag: u8| usize::from(flags & flag != 0);
+        let start = 48 + 32 * (has(Self::HAS_ARBITER) + has(Self::HAS_VOUCHER_KEY)) + 40 * usize::from(payees);
+        let mut predicates = Reader::new(operation.get(start..)?);
+        for _ in 0..2 {
+            super::refuse_balances(&mut predicates, see)?;
+        }
+        Some(())
     }
 
     pub(super) fn encode(&self, out: &mut Vec<u8>) {

@@ -104,6 +104,15 @@ macro_rules! operations {
                 }
             }
 
+            /// Says what the one that these bytes are touches beside its transaction's signers. `None` if its bytes don't say.
+            #[inline]
+            fn peek_touches(operation: &[u8], see: &mut dyn FnMut(Touch)) -> Option<()> {
+                match *operation.first()? {
+                    $($name::CODE => $name::touches(operation, see),)*
+                    _ => None,
+                }
+            }
+
             /// Its line in the table.
             #[must_use]
             pub fn kind(&self) -> &'static OperationKind {
@@ -192,6 +201,14 @@ impl<'a> EncodedOperation<'a> {
         Operation::apply_fields(code, &mut Reader::new(self.bytes.get(4..).unwrap_or_default()), source, context)
     }
 
+    /// Says what it touches of balances and rules beside what its transaction's signers have.
+    #[inline]
+    pub(crate) fn touches(self, see: &mut dyn FnMut(Touch)) {
+        if Operation::peek_touches(self.bytes, see).is_none() {
+            see(Touch::Anything);
+        }
+    }
+
     /// The same as a value.
     pub(crate) fn decode(self) -> Option<Operation> {
         Operation::decode(&mut Reader::new(self.bytes), u8::MAX).ok().map(|(_, operation)| operation)
@@ -200,6 +217,27 @@ impl<'a> EncodedOperation<'a> {
 
 /// What gives an entry of its kind its name, by owner and id.
 pub(crate) type EntryKind = for<'a> fn(&'a Address, u64) -> Name<'a>;
+
+/// What an operation touches of balances and rules, beside those of its transaction's signers, as its bytes say it: whoever does things side by side
+/// has to know. Other entries and assets are no part of it, since they are only read and changed in order.
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum Touch {
+    /// It may take from this account, or read what that has.
+    Takes(Address),
+    /// It may pay this account.
+    Pays(Address),
+    /// It may pay accounts that its bytes don't name.
+    PaysAnybody,
+    /// It may pay whoever collects this asset's fees, if there are any.
+    PaysFees(AssetId),
+    /// It may end a promise that is over, which pays accounts that its bytes don't name.
+    Ends,
+    /// It may read what the predicates of this promise ask for, if it was made before the block. One made in the block asks for no balances, or
+    /// whoever has made it says [`Anything`](Self::Anything).
+    Asks(Address, u64, EntryKind),
+    /// It, or what comes of it, may touch all there is.
+    Anything,
+}
 
 /// Number of eight bytes at an offset.
 #[inline]
@@ -423,6 +461,11 @@ fn put_predicate(predicate: &Predicate, out: &mut Vec<u8>) {
     let bytes = predicate.bytes();
     out.extend_from_slice(bytes);
     out.resize(out.len() + bytes.len().next_multiple_of(8) - bytes.len(), 0);
+}
+
+/// Reads a predicate that is kept and looked at later: nobody knows what is touched then if it asks for balances.
+fn refuse_balances(reader: &mut Reader<'_>, see: &mut dyn FnMut(Touch)) -> Option<()> {
+    Predicate::read_balances(reader, &mut |_| see(Touch::Anything))
 }
 
 /// Reads a predicate and the zeros behind it.

@@ -8,7 +8,7 @@
 use super::account::LastChange;
 use super::addresses::Addresses;
 use super::asset::Assets;
-use super::entries::Entries;
+use super::entries::{Entries, Entry, Name};
 use super::index::Index;
 use super::layout::Place;
 use super::shard::Shard;
@@ -200,6 +200,23 @@ impl Known<'_> {
     #[inline]
     pub(crate) fn is_payment(&self, payment: &Payment) -> bool {
         self.issuers.know(payment, self.accounts, self.entries)
+    }
+
+    /// Visits the accounts whose balances the hold or the grant of a name asks for.
+    pub(crate) fn balances_asked(&self, name: &Name<'_>, see: &mut dyn FnMut(Address)) {
+        if !self.entries.asks_for_balances() {
+            return;
+        }
+        match self.entries.find(name).and_then(|number| self.entries.get(number)) {
+            Some(Entry::Hold(hold)) => hold.balances(see),
+            Some(Entry::Grant(grant)) => grant.predicate.balances(see),
+            _ => {}
+        }
+    }
+
+    /// Whether something is over at a time and still in its place.
+    pub(crate) fn has_over(&self, now: Time) -> bool {
+        self.entries.first_over(now).is_some()
     }
 
     /// Whether an asset has a policy, or isn't known.

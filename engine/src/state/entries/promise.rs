@@ -67,6 +67,11 @@ impl HoldState {
         Name::Hold { owner, id }
     }
 
+    /// Visits the accounts whose balances it asks for.
+    pub(crate) fn balances(&self, see: &mut dyn FnMut(Address)) {
+        [&self.release, &self.cancel].iter().for_each(|predicate| predicate.balances(see));
+    }
+
     /// How much each payee gets of an amount: rounded down, and what is left over to the first.
     pub(crate) fn split(&self, amount: Amount) -> impl Iterator<Item = (Address, Amount)> {
         let all: u128 = self.payees.iter().map(|share| u128::from(share.parts)).sum::<u128>().max(1);
