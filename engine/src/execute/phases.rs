@@ -335,9 +335,8 @@ impl Touching<'_, '_> {
             Touch::Takes(account) => self.takes(known.find(&account)),
             // Those behind the first are many where there are any, and to look each up isn't worth it.
             Touch::Pays(_) | Touch::PaysAnybody => self.pays_anybody(),
-            Touch::PaysFees(asset) if known.has_policy(asset) => self.pays_anybody(),
             Touch::Ends if known.has_over(self.phases.block.time) => self.pays_anybody(),
-            Touch::PaysFees(_) | Touch::Ends => {}
+            Touch::Ends => {}
             Touch::Asks(owner, id, kind) => self.asks(&kind(&owner, id)),
             Touch::Anything => self.fence(),
         }

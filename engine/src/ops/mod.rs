@@ -219,7 +219,8 @@ impl<'a> EncodedOperation<'a> {
 pub(crate) type EntryKind = for<'a> fn(&'a Address, u64) -> Name<'a>;
 
 /// What an operation touches of balances and rules, beside those of its transaction's signers, as its bytes say it: whoever does things side by side
-/// has to know. Other entries and assets are no part of it, since they are only read and changed in order.
+/// has to know. Other entries and assets are no part of it, since they are only read and changed in order; nor are fees, since whatever is paid in an
+/// asset that has any is.
 #[derive(Clone, Copy, Debug)]
 pub(crate) enum Touch {
     /// It may take from this account, or read what that has.
@@ -228,8 +229,6 @@ pub(crate) enum Touch {
     Pays(Address),
     /// It may pay accounts that its bytes don't name.
     PaysAnybody,
-    /// It may pay whoever collects this asset's fees, if there are any.
-    PaysFees(AssetId),
     /// It may end a promise that is over, which pays accounts that its bytes don't name.
     Ends,
     /// It may read what the predicates of this promise ask for, if it was made before the block. One made in the block asks for no balances, or

@@ -242,7 +242,6 @@ impl Transfer {
     #[inline]
     pub(super) fn touches(operation: &[u8], see: &mut dyn FnMut(Touch)) -> Option<()> {
         see(Touch::Pays(Self::peek_payee(operation)?));
-        see(Touch::PaysFees(AssetId(u32::from_le_bytes(*operation.get(8..)?.first_chunk()?))));
         if let Some((owner, id)) = Self::peek_grant(operation) {
             see(Touch::Takes(owner));
             see(Touch::Asks(owner, id, GrantState::name));

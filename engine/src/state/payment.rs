@@ -7,13 +7,12 @@
 
 use super::account::LastChange;
 use super::addresses::Addresses;
-use super::asset::Assets;
 use super::entries::{Entries, Entry, Name};
 use super::index::Index;
 use super::layout::Place;
 use super::shard::Shard;
 use super::window::{Use, Window};
-use super::{Asset, Changes, Layout, Slot, State};
+use super::{Changes, Layout, Slot, State};
 use crate::types::{Address, Amount, AssetId, Rejection, RejectionCode, Time};
 
 /// A transaction of one signer and one transfer in lane 0, of more than nothing and to somebody else; both accounts are there.
@@ -186,7 +185,6 @@ pub(crate) struct Known<'a> {
     accounts: u32,
     issuers: &'a Issuers,
     entries: &'a Entries,
-    assets: &'a Assets,
 }
 
 impl Known<'_> {
@@ -218,19 +216,14 @@ impl Known<'_> {
     pub(crate) fn has_over(&self, now: Time) -> bool {
         self.entries.first_over(now).is_some()
     }
-
-    /// Whether an asset has a policy, or isn't known.
-    pub(crate) fn has_policy(&self, asset: AssetId) -> bool {
-        self.assets.get(asset).is_none_or(Asset::has_policy)
-    }
 }
 
 impl State {
     /// The shards, and what else has to be known of the state to work on them.
     pub(crate) fn known_and_shards(&mut self) -> (Known<'_>, &mut [Shard]) {
-        let Self { accounts, index, issuers, entries, assets, .. } = self;
+        let Self { accounts, index, issuers, entries, .. } = self;
         let (addresses, accounts, shards) = accounts.split();
-        (Known { index, addresses, accounts, issuers, entries, assets }, shards)
+        (Known { index, addresses, accounts, issuers, entries }, shards)
     }
 
     /// How accounts are spread over shards.
