@@ -152,12 +152,13 @@ fn every_mistake_put_into_the_schedule_is_noticed() {
         PlantedOrder::UnorderedResidual,
         PlantedOrder::UndeferredCredit,
         PlantedOrder::MissedPayment,
+        PlantedOrder::PromisesByShard,
     ];
     for planted in planted {
         let mut run = Run::new(7, 1, 16_384);
         run.shape.planted = Some(planted);
         let (seed, program) = (0..300)
-            .map(|seed| (seed, contention(seed)))
+            .flat_map(|seed| [(seed, contention(seed)), (seed, Program::contended(seed))])
             .find(|(_, program)| differs(program, run).is_some())
             .unwrap_or_else(|| panic!("{planted:?} isn't noticed"));
         let smallest = shrink(&program, &mut |smaller| differs(smaller, run).is_some());

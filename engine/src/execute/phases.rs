@@ -4,10 +4,12 @@
 use super::firsts::Firsts;
 use super::sharded::PlantedOrder;
 use crate::block::Block;
-use crate::ops::Touch;
+use crate::ops::{Promise, Touch};
 use crate::prepare::{Prepared, PreparedRun};
-use crate::state::{Debited, Flows, GrantState, Known, Layout, Name, Shard, Slot, prefetch};
-use crate::types::Rejection;
+use crate::state::{Debited, Entry, Flows, GrantState, Known, Layout, Name, Payment, Shard, Slot, prefetch};
+use crate::transaction::TransactionRef;
+use crate::types::{AssetId, Rejection, Time};
+use std::collections::BTreeSet;
 use std::ops::Range;
 use std::sync::OnceLock;
 
@@ -21,12 +23,15 @@ const PREPARED_AHEAD: u32 = 32;
 #[derive(Clone, Copy, Debug)]
 struct Half {
     slot: Slot,
-    /// The position, and [`TOUCHED`] if there is something else than a payment.
+    /// The position, and [`PROMISED`] or [`TOUCHED`] if there is something else than a payment: a promise, or anything.
     position: u32,
 }
 
-/// A block has fewer transactions than this.
+/// A block has fewer transactions than either of these.
 const TOUCHED: u32 = 1 << 31;
+/// The same of a promise.
+const PROMISED: u32 = 1 << 30;
+const POSITION: u32 = PROMISED - 1;
 
 /// Some of the shards, which one thread works on at a time.
 #[derive(Debug)]
@@ -72,6 +77,10 @@ pub(super) struct Lane {
     pub(super) ordered: Vec<u32>,
     /// Certain credits that have to wait for their position.
     pub(super) deferred: Vec<u32>,
+    /// Promises that are certain, which get their places in the table of entries by position.
+    pub(super) made: Vec<(u32, Entry)>,
+    /// Whose those are, of which kind and under which id.
+    names: BTreeSet<(u32, bool, u64)>,
     pub(super) rejections: Vec<(u32, Rejection)>,
     pub(super) flows: Flows,
     /// A bit per position: payments that aren't certain, or no payments.
@@ -85,8 +94,24 @@ impl Lane {
         self.knows_credited = false;
         self.ordered.clear();
         self.deferred.clear();
+        self.made.clear();
+        self.names.clear();
         self.rejections.clear();
     }
+
+    /// Leaves something to be done in order, and whatever its account does behind it.
+    fn contend(&mut self, slot: Slot, position: u32) {
+        self.contended.enter(slot, position);
+        self.ordered.push(position);
+    }
+}
+
+/// From where on in the block something holds.
+struct Froms {
+    /// Behind this nothing is certain.
+    fence: u32,
+    /// Behind this anybody may have been paid.
+    pays_anybody: u32,
 }
 
 /// The transactions of a block by ascending positions.
@@ -129,6 +154,8 @@ pub(super) struct Phases<'a> {
     pub(super) layout: Layout,
     pub(super) planted: Option<PlantedOrder>,
     pub(super) known: Known<'a>,
+    /// Whether a promise can be certain: nothing is over and still has its name, and there is room for all that may be made.
+    pub(super) can_promise: bool,
     /// By shard: the portion it is in.
     pub(super) portions: &'a [usize],
     /// Filled by the first phase, read by the others.
@@ -167,12 +194,24 @@ impl Phases<'_> {
                     bucket.debits[self.portion(payment.payer)].push(Half { slot: payment.payer, position });
                     bucket.credits[self.portion(payment.payee)].push(Half { slot: payment.payee, position });
                 }
+                None if let Some(slot) = self.promiser(prepared, run) => {
+                    bucket.debits[self.portion(slot)].push(Half { slot, position: position | PROMISED });
+                }
                 None => {
                     bucket.ordered.push(position);
                     Touching { phases: self, bucket, position }.enter(prepared, run);
                 }
             }
         }
+    }
+
+    /// Whose promise something is, if it is one of nobody but an account that is there.
+    fn promiser(&self, prepared: &Prepared, run: &[u8]) -> Option<Slot> {
+        let slot = prepared.payer().filter(|&slot| self.can_promise && !self.known.is_guarded(slot))?;
+        let mut asks_for_balances = false;
+        let see = &mut |touch| asks_for_balances |= matches!(touch, Touch::Anything);
+        prepared.of(run)?.only_promise()?.touches(see);
+        (!asks_for_balances).then_some(slot)
     }
 
     /// How many halves of payments a portion has.
@@ -189,16 +228,20 @@ impl Phases<'_> {
     #[inline(always)]
     fn bring(&self, portion: &Portion<'_>, cursor: &mut Cursor<'_>, half: &Half) {
         portion.prefetch(self.layout, half.slot);
-        if let Some((prepared, _)) = cursor.at(half.position & !TOUCHED) {
+        if let Some((prepared, _)) = cursor.at(half.position & POSITION) {
             prefetch(prepared);
+            if half.position & PROMISED != 0
+                && let Some(tag) = prepared.entry_tag()
+            {
+                self.known.prefetch_name(tag);
+            }
         }
     }
 
     /// The debits of the accounts of a portion, in order.
     pub(super) fn debit(&self, number: usize, portion: &mut Portion<'_>) {
-        // Behind this nothing is certain, and behind that anybody may have been paid.
-        let fence = self.buckets().filter_map(|bucket| bucket.fence).min().unwrap_or(u32::MAX);
-        let pays_anybody = self.buckets().filter_map(|bucket| bucket.pays_anybody).min().unwrap_or(u32::MAX);
+        let first = |of: fn(&Bucket) -> Option<u32>| self.buckets().filter_map(of).min().unwrap_or(u32::MAX);
+        let from = Froms { fence: first(|bucket| bucket.fence), pays_anybody: first(|bucket| bucket.pays_anybody) };
         let mut uncertain = Vec::new();
         let mut cursor = Cursor::new(self.block);
         let halves = || self.buckets().filter_map(|bucket| bucket.debits.get(number)).flatten();
@@ -209,10 +252,14 @@ impl Phases<'_> {
                 self.bring(portion, &mut ahead_cursor, half);
             }
             if position & TOUCHED != 0 {
-                portion.lane.contended.enter(slot, position & !TOUCHED);
+                portion.lane.contended.enter(slot, position & POSITION);
                 continue;
             }
-            if position > fence || portion.lane.contended.of(slot).is_some() {
+            if position & PROMISED != 0 {
+                self.promise((number, portion), &mut cursor, slot, position & POSITION, &from);
+                continue;
+            }
+            if position > from.fence || portion.lane.contended.of(slot).is_some() {
                 portion.lane.ordered.push(position);
                 uncertain.push(position);
                 continue;
@@ -228,9 +275,8 @@ impl Phases<'_> {
                     uncertain.push(position);
                 }
                 Some(Debited::Uncovered(window, rejection)) => {
-                    if position > pays_anybody || self.is_credited_before(number, lane, slot, position) {
-                        lane.contended.enter(slot, position);
-                        lane.ordered.push(position);
+                    if position > from.pays_anybody || self.is_credited_before(number, lane, slot, position) {
+                        lane.contend(slot, position);
                     } else {
                         shard.use_up(payer, window);
                         lane.rejections.push((position, rejection));
@@ -244,12 +290,81 @@ impl Phases<'_> {
         let _ = self.uncertain[number].set(uncertain);
     }
 
+    /// The owner's half of a promise.
+    fn promise(
+        &self,
+        (number, portion): (usize, &mut Portion<'_>),
+        cursor: &mut Cursor<'_>,
+        slot: Slot,
+        position: u32,
+        from: &Froms,
+    ) {
+        let Portion { shards, first, lane } = portion;
+        if position > from.fence || lane.contended.of(slot).is_some() {
+            return lane.ordered.push(position);
+        }
+        let transaction = cursor.at(position).and_then(|(prepared, run)| prepared.of(run));
+        let promise = transaction.and_then(|transaction| self.promised(&transaction, slot, &lane.names));
+        let Some((payment, entry, name)) = promise else { return lane.contend(slot, position) };
+        let owner = self.layout.place(slot);
+        let Some(shard) = shards.get_mut(owner.shard.wrapping_sub(*first)) else { return };
+        match shard.set_aside(&payment, owner, self.block.time) {
+            Some(Debited::Paid) => {
+                lane.names.insert(name);
+                lane.made.push((position, entry));
+            }
+            Some(Debited::Rejected(rejection)) => lane.rejections.push((position, rejection)),
+            Some(Debited::Uncovered(window, rejection)) => {
+                if position > from.pays_anybody || self.is_credited_before(number, lane, slot, position) {
+                    lane.contend(slot, position);
+                } else {
+                    shard.use_up(owner, window);
+                    lane.rejections.push((position, rejection));
+                }
+            }
+            None => {}
+        }
+    }
+
+    /// What an account promises and takes for it, if nothing but what it has can stand against that: in particular nobody had the promise's name
+    /// before the block, and no other has in it.
+    fn promised(
+        &self,
+        transaction: &TransactionRef<'_>,
+        slot: Slot,
+        names: &BTreeSet<(u32, bool, u64)>,
+    ) -> Option<(Payment, Entry, (u32, bool, u64))> {
+        let Promise { entry, asset, amount } =
+            transaction.only_promise()?.promise(&transaction.account(), self.block.time)?;
+        let name = match entry.name() {
+            Name::Hold { id, .. } => (slot.0, false, id),
+            Name::Grant { id, .. } => (slot.0, true, id),
+            _ => return None,
+        };
+        if asset.is_some_and(|asset| !self.known.is_plain(asset))
+            || names.contains(&name)
+            || self.known.has_entry(&entry.name())
+        {
+            return None;
+        }
+        let payment = Payment {
+            payer: slot,
+            payee: slot,
+            // Nothing is taken where there is none.
+            asset: asset.unwrap_or(AssetId(0)),
+            amount,
+            sequence: transaction.sequence(),
+            valid_until: transaction.valid_until().unwrap_or(Time(u64::MAX)),
+        };
+        Some((payment, entry, name))
+    }
+
     /// Whether an account may be credited before a position. Whoever has money never makes anybody ask.
     fn is_credited_before(&self, number: usize, lane: &mut Lane, slot: Slot, position: u32) -> bool {
         if !lane.knows_credited {
             lane.knows_credited = true;
             let credits = self.buckets().filter_map(|bucket| bucket.credits.get(number)).flatten();
-            credits.for_each(|credit| lane.credited.enter(credit.slot, credit.position & !TOUCHED));
+            credits.for_each(|credit| lane.credited.enter(credit.slot, credit.position & POSITION));
         }
         lane.credited.of(slot).is_some_and(|first| first < position)
     }

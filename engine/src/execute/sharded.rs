@@ -22,7 +22,10 @@
 //!    need it, and nobody else reads its balance.
 //! 7. What a predicate asks for that is kept and looked at later was there before the block, where it is looked up by its promise's name; or it
 //!    came in the block, and is a fence if it asks for balances.
-//! 8. An account's window changes in the order of its transactions: those before it is contended in its shard, the others after them.
+//! 8. A promise of an account alone, a hold or a grant, is a debit of what it sets aside, certain or not like any other; if it is certain the
+//!    entry waits for its position, where it gets the lowest free place. That nobody has its name is seen in the table before the block and in what
+//!    the account has promised in it; where somebody has, it is ordered, and its account is contended.
+//! 9. An account's window changes in the order of its transactions: those before it is contended in its shard, the others after them.
 //!
 //! # Cost
 //!
@@ -37,7 +40,8 @@ use super::phases::{Bucket, Cursor, Lane, Phases, Portion};
 use super::{STEPS, Scratch, bring_accounts, bring_entries, execute};
 use crate::block::Block;
 use crate::crew::{Busy, Crew, Items};
-use crate::state::State;
+use crate::state::{Context, Entry, State};
+use crate::transaction::OPERATIONS_MAX;
 use crate::types::Rejection;
 use std::sync::OnceLock;
 
@@ -65,6 +69,8 @@ pub enum PlantedOrder {
     UndeferredCredit,
     /// What is ordered credits nobody.
     MissedPayment,
+    /// Promises get their places in the table of entries by shard.
+    PromisesByShard,
 }
 
 /// What executing by shards needs, and the next block can use again.
@@ -78,8 +84,10 @@ pub(crate) struct Sharding {
     lanes: Vec<Lane>,
     /// The same: how long it was worked on.
     busy: Vec<Busy>,
-    /// What is left to be done in order: positions, and whether only the credit is.
+    /// What is left to be done in order: positions, and whether only the credit or the promise's entry is.
     ordered: Vec<(u32, bool)>,
+    /// Those entries.
+    made: Vec<(u32, Entry)>,
     counts: ShardCounts,
 }
 
@@ -99,8 +107,8 @@ pub(crate) struct ShardCounts {
 
 impl Sharding {
     pub(crate) fn new(crew: Crew, mode: Mode, planted: Option<PlantedOrder>) -> Self {
-        let (buckets, lanes, busy, ordered, counts) = Default::default();
-        Self { crew, mode, planted, buckets, lanes, busy, ordered, counts }
+        let (buckets, lanes, busy, ordered, made, counts) = Default::default();
+        Self { crew, mode, planted, buckets, lanes, busy, ordered, made, counts }
     }
 
     /// Those who work side by side.
@@ -181,6 +189,8 @@ pub(super) fn execute_sharded(
         block,
         layout,
         planted: *planted,
+        can_promise: !known.has_over(block.time)
+            && known.has_room(u64::from(block.count).saturating_mul(OPERATIONS_MAX.into())),
         known,
         portions: &portions,
         buckets: &buckets,
@@ -229,7 +239,7 @@ fn finish(
     scratch: &mut Scratch,
     sharding: &mut Sharding,
 ) -> Vec<(u32, Rejection)> {
-    let Sharding { planted, buckets, lanes, ordered, counts, .. } = sharding;
+    let Sharding { planted, buckets, lanes, ordered, made, counts, .. } = sharding;
     let mut rejections = Vec::new();
     ordered.clear();
     let unlike = buckets.iter().take(chunks).flat_map(|bucket| &bucket.ordered);
@@ -237,15 +247,22 @@ fn finish(
     for lane in lanes {
         ordered.extend(lane.ordered.iter().map(|&position| (position, false)));
         ordered.extend(lane.deferred.iter().map(|&position| (position, true)));
+        ordered.extend(lane.made.iter().map(|&(position, _)| (position, true)));
+        made.append(&mut lane.made);
         rejections.append(&mut lane.rejections);
         scratch.changes.take_flows(&mut lane.flows);
     }
-    // Both lists consist of a few parts in order, which this sort makes use of.
+    // These lists consist of a few parts in order, which this sort makes use of.
     ordered.sort();
+    if *planted != Some(PlantedOrder::PromisesByShard) {
+        made.sort_by_key(|&(position, _)| position);
+    }
     let is_backwards = *planted == Some(PlantedOrder::UnorderedResidual);
     if is_backwards {
         ordered.reverse();
+        made.reverse();
     }
+    let mut made = made.drain(..);
     counts.ordered += ordered.len() as u64;
     let mut cursor = Cursor::new(block);
     let mut ahead = STEPS.map(|step| (ordered.get(step..).unwrap_or_default().iter(), Cursor::new(block)));
@@ -268,6 +285,9 @@ fn finish(
             }
         } else if let Some(payment) = prepared.payment() {
             state.credit(&payment, &mut scratch.changes);
+        } else if let Some((_, entry)) = made.next() {
+            let opened = Context::new(state, &mut scratch.changes, false).open_entry(entry);
+            assert!(opened.is_ok(), "there was room for all that may be promised");
         }
     }
     rejections.sort_by_key(|&(position, _)| position);

@@ -2,10 +2,11 @@
 //!
 //! **Touches** the source's account, the hold, the asset, and what its policy asks of source and payees; a hold of the same id that is over.
 //!
-//! **Goes in order**, since the places of the table of entries are given in order, and which place an entry gets is part of the state. What others pay
-//! meanwhile goes by shards, unless a predicate asks for balances.
+//! **Goes by shards** where it is the only order of one signer, in lane 0, in an asset without policy, under an id that nobody had at the beginning of
+//! the block, and no predicate asks for balances: what it sets aside is a debit like any other (see `execute/sharded.rs`). Its place in the table of
+//! entries it gets in order, since which place an entry gets is part of the state. Any other goes in order.
 
-use super::{Predicate, Source, Touch};
+use super::{Predicate, Promise, Source, Touch};
 use crate::state::{Channel, Context, HoldState, Share};
 use crate::types::{Address, Amount, AssetId, Rejection, RejectionCode, Time};
 use crate::wire::{Malformed, Reader};
@@ -61,27 +62,30 @@ impl Hold {
         let (owner, _) = context.payer(source, self.asset, self.amount)?;
         context.check_expiry(self.expiry)?;
         context.free_hold(source.address, self.id)?;
-        let Self { id, asset, amount, payees, release, cancel, arbiter, expiry, releases_at_expiry, voucher_key } =
-            self;
-        let owner_address = *source.address;
-        let opened = context.time();
-        let channel = voucher_key.map(|key| Channel { key, opened, drawn: Amount::ZERO });
-        let hold = HoldState {
-            owner: owner_address,
-            id,
-            asset,
-            amount,
-            expiry,
-            releases_at_expiry,
-            arbiter,
-            payees,
-            release,
-            cancel,
-            channel,
-        };
+        let (asset, amount) = (self.asset, self.amount);
+        let hold = self.opened(source.address, context.time());
         context.open_entry(hold.into())?;
         context.set_aside(owner, asset, amount);
         Ok(())
+    }
+
+    /// What stands in the table when it is made.
+    fn opened(self, owner: &Address, time: Time) -> HoldState {
+        let Self { id, asset, amount, payees, release, cancel, arbiter, expiry, releases_at_expiry, voucher_key } =
+            self;
+        let channel = voucher_key.map(|key| Channel { key, opened: time, drawn: Amount::ZERO });
+        let owner = *owner;
+        HoldState { owner, id, asset, amount, expiry, releases_at_expiry, arbiter, payees, release, cancel, channel }
+    }
+
+    /// See [`promise`](super::EncodedOperation::promise).
+    pub(super) fn promise(self, owner: &Address, time: Time) -> Option<Promise> {
+        let pays_itself = self.payees.iter().any(|share| share.payee == *owner);
+        if pays_itself || self.amount == Amount::ZERO || self.expiry.is_some_and(|last| last < time) {
+            return None;
+        }
+        let (asset, amount) = (Some(self.asset), self.amount);
+        Some(Promise { entry: self.opened(owner, time).into(), asset, amount })
     }
 
     /// Its id, read from the bytes of the whole operation.

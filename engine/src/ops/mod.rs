@@ -41,8 +41,8 @@ pub use require::Require;
 pub use settle::Settle;
 pub use transfer::{GrantName, Transfer};
 
-use crate::state::{Context, GrantState, HoldState, Name, OrderState};
-use crate::types::{Address, AssetId, MarketId, Rejection};
+use crate::state::{Context, Entry, GrantState, HoldState, Name, OrderState};
+use crate::types::{Address, Amount, AssetId, MarketId, Rejection, Time};
 use crate::wire::{Malformed, Reader};
 
 /// One line of the table of operations.
@@ -209,10 +209,39 @@ impl<'a> EncodedOperation<'a> {
         }
     }
 
+    /// The promise that it makes for its account, as far as that can be said before the block: nothing stands against it but what the account has,
+    /// that the asset has to be there and without policy, and that another may have its name. `None` for all else.
+    #[inline]
+    pub(crate) fn promise(self, account: &Address, time: Time) -> Option<Promise> {
+        let mut fields = Reader::new(self.bytes.get(4..)?);
+        match *self.bytes.first()? {
+            Hold::CODE => Hold::decode(&mut fields).ok()?.promise(account, time),
+            Grant::CODE => Grant::decode(&mut fields).ok()?.promise(account, time),
+            _ => None,
+        }
+    }
+
+    /// Whether it may make one.
+    #[inline]
+    pub(crate) fn may_promise(self) -> bool {
+        // Where something is granted there is more than an id.
+        matches!(self.bytes, [Hold::CODE, ..] | [Grant::CODE, _, _, _, 0, ..])
+    }
+
     /// The same as a value.
     pub(crate) fn decode(self) -> Option<Operation> {
         Operation::decode(&mut Reader::new(self.bytes), u8::MAX).ok().map(|(_, operation)| operation)
     }
+}
+
+/// What an account promises: an entry, and what the account sets aside for it.
+#[derive(Debug)]
+pub(crate) struct Promise {
+    pub entry: Entry,
+    /// What has to be there, without policy.
+    pub asset: Option<AssetId>,
+    /// How much is set aside.
+    pub amount: Amount,
 }
 
 /// What gives an entry of its kind its name, by owner and id.

@@ -47,10 +47,10 @@ mod window;
 pub(crate) use account::Balance;
 pub use asset::Asset;
 pub(crate) use context::{Changes, Context, Flows};
-pub(crate) use entries::Name;
 pub use entries::{
     AuthorityState, Channel, GrantState, HoldState, HolderState, MarketState, OrderState, Record, Share,
 };
+pub(crate) use entries::{Entry, Name};
 pub(crate) use facts::{SWEEP_EVENTS_MAX, Scene, sweep};
 pub(crate) use index::{Resolver, Slot};
 pub(crate) use leaves::Leaves;

@@ -5,9 +5,10 @@
 //! the same order of precedence. Each half concerns one account and no other, so whoever has a shard to itself can do the halves of
 //! its accounts beside those who do others'.
 
-use super::account::LastChange;
+use super::account::{Balance, LastChange};
 use super::addresses::Addresses;
-use super::entries::{Entries, Entry, Name};
+use super::asset::Assets;
+use super::entries::{Entries, Entry, Name, PLACES_MAX as ENTRIES_MAX};
 use super::index::Index;
 use super::layout::Place;
 use super::shard::Shard;
@@ -121,6 +122,30 @@ impl Shard {
         })
     }
 
+    /// The owner's half of a promise: the same, but what is paid is set aside.
+    pub(crate) fn set_aside(&mut self, payment: &Payment, owner: Place, time: Time) -> Option<Debited> {
+        let Balance { available, held } = self.record(owner)?.balance(payment.asset);
+        Some(match judge(self.cell(owner)?.window(), available, payment, time) {
+            Judged::Covered(window, rest) => {
+                self.use_up(owner, window);
+                if payment.amount != Amount::ZERO {
+                    // Both are parts of what is issued.
+                    let held = Amount(held.0.saturating_add(payment.amount.0));
+                    self.set_balance(owner, payment.asset, Balance { available: rest, held });
+                    self.mark_balance((payment.payer, owner), payment.asset);
+                }
+                Debited::Paid
+            }
+            Judged::Uncovered(window, rejection) => Debited::Uncovered(window, rejection),
+            Judged::Rejected(window, rejection) => {
+                if let Some(window) = window {
+                    self.use_up(owner, window);
+                }
+                Debited::Rejected(rejection)
+            }
+        })
+    }
+
     /// Uses a sequence up.
     #[inline]
     pub(crate) fn use_up(&mut self, payer: Place, window: Window) {
@@ -185,6 +210,7 @@ pub(crate) struct Known<'a> {
     accounts: u32,
     issuers: &'a Issuers,
     entries: &'a Entries,
+    assets: &'a Assets,
 }
 
 impl Known<'_> {
@@ -212,6 +238,34 @@ impl Known<'_> {
         }
     }
 
+    /// Whether an account has rules of its own.
+    #[inline]
+    pub(crate) fn is_guarded(&self, slot: Slot) -> bool {
+        self.entries.is_guarded(slot.0)
+    }
+
+    /// Whether there is an asset, and it has no policy.
+    #[inline]
+    pub(crate) fn is_plain(&self, asset: AssetId) -> bool {
+        self.assets.get(asset).is_some_and(|asset| !asset.has_policy())
+    }
+
+    /// Whether an entry has a name.
+    pub(crate) fn has_entry(&self, name: &Name<'_>) -> bool {
+        self.entries.find(name).is_some()
+    }
+
+    /// Whether so many entries more surely find room.
+    pub(crate) fn has_room(&self, entries: u64) -> bool {
+        u64::from(self.entries.len()).saturating_add(entries) < u64::from(ENTRIES_MAX)
+    }
+
+    /// Brings closer where an entry is looked for.
+    #[inline]
+    pub(crate) fn prefetch_name(&self, tag: u64) {
+        self.entries.prefetch_name(tag);
+    }
+
     /// Whether something is over at a time and still in its place.
     pub(crate) fn has_over(&self, now: Time) -> bool {
         self.entries.first_over(now).is_some()
@@ -221,9 +275,9 @@ impl Known<'_> {
 impl State {
     /// The shards, and what else has to be known of the state to work on them.
     pub(crate) fn known_and_shards(&mut self) -> (Known<'_>, &mut [Shard]) {
-        let Self { accounts, index, issuers, entries, .. } = self;
+        let Self { accounts, index, issuers, entries, assets, .. } = self;
         let (addresses, accounts, shards) = accounts.split();
-        (Known { index, addresses, accounts, issuers, entries }, shards)
+        (Known { index, addresses, accounts, issuers, entries, assets }, shards)
     }
 
     /// How accounts are spread over shards.

@@ -87,25 +87,36 @@ fn serial(word: &[Letter], mut has: [u128; 3]) -> (Vec<bool>, Has) {
 fn ordered(word: &[Letter], before: [u128; 3]) -> Vec<(u32, bool)> {
     let mut rest = before;
     let mut contended = [usize::MAX; 3];
+    let mut has_promised = [false; 3];
     let mut paid = Vec::new();
     let mut ordered = Vec::new();
     let fence = word.iter().position(|&letter| letter == Letter::Fence).unwrap_or(usize::MAX);
     for (position, &letter) in word.iter().enumerate() {
         match letter {
             Letter::Fence => ordered.push((position, false)),
-            Letter::Twice(letter, _) | Letter::Hold(letter, _) | Letter::Settle(letter) => {
+            Letter::Twice(letter, _) | Letter::Settle(letter) => {
                 ordered.push((position, false));
                 contended[letter] = contended[letter].min(position);
             }
-            Letter::Pay(payer, ..) if position > fence || contended[payer] < position => {
+            Letter::Pay(payer, ..) | Letter::Hold(payer, _) if position > fence || contended[payer] < position => {
                 ordered.push((position, false));
+            }
+            // What the first is called.
+            Letter::Hold(owner, _) if has_promised[owner] => {
+                contended[owner] = position;
+                ordered.push((position, false));
+            }
+            Letter::Hold(owner, amount) if rest[owner] >= amount => {
+                rest[owner] -= amount;
+                has_promised[owner] = true;
+                ordered.push((position, true));
             }
             Letter::Pay(payer, payee, amount) if rest[payer] >= amount => {
                 rest[payer] -= amount;
                 paid.push((position, payee));
             }
             // Nobody can have paid it: a certain no.
-            Letter::Pay(payer, ..) => {
+            Letter::Pay(payer, ..) | Letter::Hold(payer, _) => {
                 let credits = |letter: &Letter| match *letter {
                     Letter::Pay(_, payee, _) => payee == payer,
                     // Whom they pay isn't looked up, or isn't known.
