@@ -8,7 +8,7 @@ use crate::checkpoint::Command;
 use crate::error::{Stop, StopError};
 use crate::execute::{Effects, Settled};
 use crate::log::{FrameBuilder, LogFailure, Planted, Sealed, SegmentLog, Storage};
-use crate::prepare::{Prepared, PreparedRun};
+use crate::prepare::{PreparedBatch, PreparedRun};
 use crate::proof::transaction_tree;
 use crate::roots::RootBoard;
 use crate::stats::{Stage, Stats};
@@ -29,7 +29,7 @@ const REFILL_BYTES: u64 = 1 << 20;
 pub(crate) struct Part {
     pub verified: Arc<Verified>,
     /// What is known of the transactions of the whole batch.
-    pub prepared: Arc<Vec<Prepared>>,
+    pub prepared: Arc<PreparedBatch>,
     /// Bytes of the batch.
     pub bytes: std::ops::Range<usize>,
     /// Its first transaction in the batch.
@@ -46,8 +46,7 @@ impl Part {
     /// What is executed.
     pub(crate) fn run(&self) -> PreparedRun<'_> {
         let start = self.start as usize;
-        let prepared = self.prepared.get(start..).and_then(|rest| rest.get(..self.count as usize)).unwrap_or_default();
-        PreparedRun { bytes: &self.verified.bytes, prepared }
+        self.prepared.run(&self.verified.bytes, start..start.saturating_add(self.count as usize))
     }
 
     fn ids(&self) -> &[TransactionId] {

@@ -161,30 +161,17 @@ impl Ledger {
         TransactionId(*blake3::Hasher::new_from_context_key(&self.key).update(body).finalize().as_bytes())
     }
 
-    /// The ids of many, in order. Bodies of one transfer are hashed side by side.
+    /// The ids of many, in order, hashed side by side.
     pub(crate) fn transaction_ids<'a>(&self, bodies: impl Iterator<Item = &'a [u8]>, ids: &mut Vec<TransactionId>) {
-        let mut waiting = Vec::with_capacity(wide_hash::WIDTH);
-        let mut places = Vec::with_capacity(wide_hash::WIDTH);
-        let flush = |waiting: &mut Vec<_>, places: &mut Vec<usize>, ids: &mut Vec<TransactionId>| {
-            let hashes = wide_hash::derive_keys(&self.key, waiting);
-            for (place, hash) in places.drain(..).zip(hashes) {
-                ids[place] = TransactionId(hash);
+        let places = ids.len()..;
+        let mut messages = wide_hash::Messages::new(&self.key, |place, hash| {
+            if ids.len() <= place {
+                ids.resize(place.saturating_add(1), TransactionId::default());
             }
-            waiting.clear();
-        };
-        for body in bodies {
-            if let Ok(body) = <&[u8; wide_hash::MESSAGE_BYTES]>::try_from(body) {
-                waiting.push(body);
-                places.push(ids.len());
-                ids.push(TransactionId::default());
-                if waiting.len() == wide_hash::WIDTH {
-                    flush(&mut waiting, &mut places, ids);
-                }
-            } else {
-                ids.push(self.transaction_id(body));
-            }
-        }
-        flush(&mut waiting, &mut places, ids);
+            ids[place] = TransactionId(hash);
+        });
+        places.zip(bodies).for_each(|(place, body)| messages.push(place, body));
+        messages.finish();
     }
 }
 

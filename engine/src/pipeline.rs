@@ -28,7 +28,7 @@ use crate::execute::{Effects, Mode, Scratch, ShardCounts, Sharding, settle};
 use crate::follow::FollowIndex;
 use crate::intake::Batch;
 use crate::log::Storage;
-use crate::prepare::{Prepared, prepare};
+use crate::prepare::{PreparedBatch, prepare};
 use crate::priority;
 use crate::receipts::ReceiptIndex;
 use crate::roots::{self, Job, RootBoard, RootsBeside};
@@ -57,7 +57,7 @@ const INLINE_SIGNATURES: usize = 8;
 const EXECUTED_BLOCKS: usize = 2;
 
 /// A batch ready to be executed.
-type Ready = (Verified, Vec<Prepared>);
+type Ready = (Verified, PreparedBatch);
 
 /// A chunk in the making: its batches will be put here, once.
 type Chunk = Receiver<Vec<Ready>>;
@@ -269,7 +269,7 @@ impl Verifying {
 fn prepare_all(resolver: &SharedResolver, batches: Vec<Verified>) -> Vec<Ready> {
     let resolver = resolver.read().clone();
     let prepared = |verified: Verified| {
-        let mut prepared = Vec::with_capacity(verified.ids.len());
+        let mut prepared = PreparedBatch::with_capacity(verified.ids.len());
         prepare(&resolver, &verified.bytes, &mut prepared);
         (verified, prepared)
     };

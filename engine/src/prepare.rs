@@ -4,7 +4,8 @@
 //! may have come into being since; whoever executes the block looks again. So preparing belongs to the threads that verify, and
 //! leaves the owner of the state a few dozen bytes per transaction, in order, instead of hashing, probing and decoding.
 
-use crate::state::{Payment, Resolver, Slot};
+use crate::ops::EncodedOperation;
+use crate::state::{Payment, Resolver, Slot, prefetch};
 use crate::transaction::TransactionRef;
 use crate::types::{Address, Amount, AssetId, MarketId, Time};
 
@@ -13,6 +14,33 @@ const GROUP: usize = 32;
 
 /// No account: the largest slot, which none gets.
 const NOWHERE: u32 = u32::MAX;
+
+/// What was found out about transactions that lie back to back.
+#[derive(Debug, Default)]
+pub(crate) struct PreparedBatch {
+    pub transactions: Vec<Prepared>,
+    /// Of each that has several operations or signers: how many places follow, then those of its further signers, then those of the parties of its
+    /// operations but the first.
+    parties: Vec<u32>,
+}
+
+impl PreparedBatch {
+    /// With room for so many.
+    pub(crate) fn with_capacity(transactions: usize) -> Self {
+        Self { transactions: Vec::with_capacity(transactions), parties: Vec::new() }
+    }
+
+    /// Forgets everything but the memory it takes.
+    pub(crate) fn clear(&mut self) {
+        self.transactions.clear();
+        self.parties.clear();
+    }
+
+    /// Some of the transactions, which lie in these bytes.
+    pub(crate) fn run<'a>(&'a self, bytes: &'a [u8], of: std::ops::Range<usize>) -> PreparedRun<'a> {
+        PreparedRun { bytes, prepared: self.transactions.get(of).unwrap_or_default(), parties: &self.parties }
+    }
+}
 
 /// A transaction as far as it is known before its block. Holding one proves nothing about the state but where accounts are.
 #[derive(Clone, Copy, Debug)]
@@ -25,8 +53,8 @@ pub(crate) struct Prepared {
     words: u32,
     sequence: u64,
     valid_until: Time,
-    /// Of a payment; otherwise the tag by which the entry is looked for that its first operation is about, or zero, and behind it the market in
-    /// which that places an order, less one.
+    /// Of a payment; otherwise the tag by which the entry is looked for that its first operation is about, or zero; behind it the market in
+    /// which that places an order, less one; behind that where its parties stand, less one.
     amount: Amount,
 }
 
@@ -67,28 +95,43 @@ impl Prepared {
     /// By which the entry is looked for that its first operation is about, if it is no payment and about one.
     #[inline]
     pub(crate) fn entry_tag(&self) -> Option<u64> {
-        self.tags().map(|tags| tags[0]).filter(|&tag| tag != 0)
+        self.tags().map(|tags| tags.entry).filter(|&tag| tag != 0)
     }
 
     /// The market in which its first operation places an order.
     #[inline]
     pub(crate) fn market(&self) -> Option<MarketId> {
-        let market = self.tags().and_then(|tags| tags[1].checked_sub(1))?;
-        u32::try_from(market).ok().map(MarketId)
+        self.tags().and_then(|tags| tags.market.checked_sub(1)).map(MarketId)
     }
 
     #[inline]
-    fn tags(&self) -> Option<[u64; 2]> {
-        let bytes = self.amount.0.to_le_bytes();
-        let tags = bytes.as_chunks().0;
-        (self.asset == NO_ASSET).then(|| [0, 1].map(|tag: usize| u64::from_le_bytes(tags[tag])))
+    fn tags(&self) -> Option<Tags> {
+        (self.asset == NO_ASSET).then(|| Tags::from(self.amount))
+    }
+
+    /// Where its further signers are, and behind them the parties of its operations but the first; nothing if it has neither.
+    #[inline]
+    pub(crate) fn parties<'a>(&self, run: &PreparedRun<'a>) -> Parties<'a> {
+        let places = || {
+            let start = self.tags()?.parties.checked_sub(1)?;
+            let (&count, places) = run.parties.get(start as usize..)?.split_first()?;
+            places.get(..count as usize)
+        };
+        Parties(places().unwrap_or_default())
     }
 
     /// Its bytes in the run it was prepared from.
     #[inline]
-    pub(crate) fn of<'a>(&self, run: &'a [u8]) -> Option<TransactionRef<'a>> {
+    pub(crate) fn of<'a>(&self, run: &PreparedRun<'a>) -> Option<TransactionRef<'a>> {
         let start = (self.words as usize).checked_mul(8)?;
-        TransactionRef::next_checked(run.get(start..)?).map(|(transaction, _)| transaction)
+        TransactionRef::next_checked(run.bytes.get(start..)?).map(|(transaction, _)| transaction)
+    }
+
+    /// Brings its first bytes closer.
+    #[inline]
+    pub(crate) fn bring(&self, run: &PreparedRun<'_>) {
+        let bytes = run.bytes.get((self.words as usize).saturating_mul(8)..).unwrap_or_default();
+        bytes.as_chunks::<128>().0.iter().take(3).for_each(prefetch);
     }
 
     #[inline]
@@ -104,7 +147,7 @@ impl Prepared {
             amount: Amount::ZERO,
         };
         let Some(transfer) = transaction.only_transfer() else {
-            prepared.amount = tags(transaction, resolver);
+            prepared.amount = Tags::new(transaction, resolver).into();
             return (prepared, account, transaction.first_party());
         };
         if transaction.lane() == 0 && transfer.amount != Amount::ZERO && transfer.payee != account {
@@ -114,11 +157,51 @@ impl Prepared {
     }
 }
 
-/// What the first operation of a transaction is about.
-fn tags(transaction: &TransactionRef<'_>, resolver: &Resolver) -> Amount {
-    let Some((owner, id, kind)) = transaction.first_entry() else { return Amount::ZERO };
-    let market = transaction.first_market().map_or(0, |market| u128::from(market.0) + 1);
-    Amount(u128::from(resolver.tag(&kind(&owner, id))) | market << 64)
+/// What stands in place of an amount where there is no payment.
+#[derive(Clone, Copy, Debug, Default)]
+struct Tags {
+    entry: u64,
+    /// Zero if there is none, and so is the next.
+    market: u32,
+    parties: u32,
+}
+
+impl Tags {
+    /// What the first operation of a transaction is about.
+    fn new(transaction: &TransactionRef<'_>, resolver: &Resolver) -> Self {
+        let Some((owner, id, kind)) = transaction.first_entry() else { return Self::default() };
+        let market = transaction.first_market().map_or(0, |market| market.0.wrapping_add(1));
+        Self { entry: resolver.tag(&kind(&owner, id)), market, parties: 0 }
+    }
+}
+
+impl From<Tags> for Amount {
+    #[inline]
+    fn from(tags: Tags) -> Self {
+        Self(u128::from(tags.entry) | u128::from(tags.market) << 64 | u128::from(tags.parties) << 96)
+    }
+}
+
+impl From<Amount> for Tags {
+    #[inline]
+    fn from(amount: Amount) -> Self {
+        let bytes = amount.0.to_le_bytes();
+        let halves = bytes.as_chunks::<4>().0;
+        let entry = u64::from(u32::from_le_bytes(halves[0])) | u64::from(u32::from_le_bytes(halves[1])) << 32;
+        Self { entry, market: u32::from_le_bytes(halves[2]), parties: u32::from_le_bytes(halves[3]) }
+    }
+}
+
+/// Where parties of a transaction are, as far as they have come to stay.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Parties<'a>(&'a [u32]);
+
+impl Parties<'_> {
+    /// The one at a place.
+    #[inline]
+    pub(crate) fn at(self, place: usize) -> Option<Slot> {
+        self.0.get(place).filter(|&&slot| slot != NOWHERE).map(|&slot| Slot(slot))
+    }
 }
 
 /// Transactions in order, which lie back to back in `bytes`.
@@ -127,10 +210,22 @@ pub(crate) struct PreparedRun<'a> {
     pub bytes: &'a [u8],
     /// Some of the transactions in those bytes, one after the other.
     pub prepared: &'a [Prepared],
+    /// Of all of them.
+    parties: &'a [u32],
+}
+
+impl<'a> PreparedRun<'a> {
+    /// Transactions that have no parties but their accounts and payees.
+    #[cfg(test)]
+    pub(crate) const fn plain(bytes: &'a [u8], prepared: &'a [Prepared]) -> Self {
+        Self { bytes, prepared, parties: &[] }
+    }
 }
 
 /// Prepares the transactions that lie back to back in `run` and were decoded before.
-pub(crate) fn prepare(resolver: &Resolver, run: &[u8], prepared: &mut Vec<Prepared>) {
+pub(crate) fn prepare(resolver: &Resolver, run: &[u8], batch: &mut PreparedBatch) {
+    let PreparedBatch { transactions: prepared, parties } = batch;
+    let mut wanted = Wanted::default();
     let mut rest = run;
     let mut words = 0_u32;
     let mut addresses = [Address::default(); 2 * GROUP];
@@ -142,7 +237,10 @@ pub(crate) fn prepare(resolver: &Resolver, run: &[u8], prepared: &mut Vec<Prepar
         {
             rest = after;
             let place = 2 * (prepared.len() - start);
-            let (own, account, payee) = Prepared::new(&transaction, words, resolver);
+            let (mut own, account, payee) = Prepared::new(&transaction, words, resolver);
+            if transaction.signer_count() > 1 || transaction.operation_count() > 1 {
+                own.amount = Tags { parties: wanted.enter(&transaction, parties), ..Tags::from(own.amount) }.into();
+            }
             // Whoever pays nobody is looked up twice, which is rare.
             (addresses[place], addresses[place + 1]) = (account, payee.unwrap_or(account));
             words = words.saturating_add(u32::try_from(transaction.bytes().len() / 8).unwrap_or(u32::MAX));
@@ -150,7 +248,7 @@ pub(crate) fn prepare(resolver: &Resolver, run: &[u8], prepared: &mut Vec<Prepar
         }
         let group = prepared.get_mut(start..).unwrap_or_default();
         if group.is_empty() {
-            return;
+            return wanted.resolve(resolver, parties);
         }
         let count = 2 * group.len();
         resolver.resolve::<{ 2 * GROUP }>(&addresses[..count], &mut slots[..count]);
@@ -159,6 +257,46 @@ pub(crate) fn prepare(resolver: &Resolver, run: &[u8], prepared: &mut Vec<Prepar
             (own.payer, own.payee) = (place(*payer), place(*payee));
             if own.asset != NO_ASSET && (own.payer == NOWHERE || own.payee == NOWHERE) {
                 (own.asset, own.amount) = (NO_ASSET, Amount::ZERO);
+            }
+        }
+    }
+}
+
+/// Parties that are looked for, several transactions' together.
+#[derive(Default)]
+struct Wanted {
+    addresses: Vec<Address>,
+    /// Where the slot of each goes.
+    places: Vec<usize>,
+}
+
+impl Wanted {
+    /// Enters the parties of a transaction; gives where they stand, and one more.
+    fn enter(&mut self, transaction: &TransactionRef<'_>, parties: &mut Vec<u32>) -> u32 {
+        let (account, first) = (transaction.account(), transaction.first_party());
+        let start = parties.len();
+        parties.push(0);
+        let further = transaction.further_signers().iter().map(|&address| Some(Address(address)));
+        for party in further.chain(transaction.encoded_operations().skip(1).map(EncodedOperation::party)) {
+            // The account and the first party are looked for in any case.
+            if let Some(party) = party.filter(|party| *party != account && Some(*party) != first) {
+                self.addresses.push(party);
+                self.places.push(parties.len());
+            }
+            parties.push(NOWHERE);
+        }
+        let count = parties.len().saturating_sub(start).saturating_sub(1);
+        parties[start] = u32::try_from(count).unwrap_or(0);
+        u32::try_from(start).ok().and_then(|start| start.checked_add(1)).unwrap_or(0)
+    }
+
+    fn resolve(&self, resolver: &Resolver, parties: &mut [u32]) {
+        let mut slots = [None; 2 * GROUP];
+        for (addresses, places) in self.addresses.chunks(2 * GROUP).zip(self.places.chunks(2 * GROUP)) {
+            let slots = &mut slots[..addresses.len()];
+            resolver.resolve::<{ 2 * GROUP }>(addresses, slots);
+            for (slot, &place) in slots.iter().zip(places) {
+                parties[place] = slot.map_or(NOWHERE, |slot| slot.0);
             }
         }
     }

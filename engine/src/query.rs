@@ -146,12 +146,12 @@ impl Snapshot {
 
     /// A hold, if it is there: also one that is over and not yet settled.
     #[must_use]
-    pub fn hold(&self, owner: &Address, id: u64) -> Option<&HoldState> {
+    pub fn hold(&self, owner: &Address, id: u64) -> Option<HoldState> {
         self.state().hold(owner, id)
     }
 
     /// Every hold, by number. Reads all entries.
-    pub fn holds(&self) -> impl Iterator<Item = &HoldState> {
+    pub fn holds(&self) -> impl Iterator<Item = HoldState> {
         self.state().holds()
     }
 

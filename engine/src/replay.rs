@@ -12,7 +12,7 @@ use crate::boundary::Tip;
 use crate::execute::{Scratch, settle};
 use crate::ledger::Rules;
 use crate::log::RecordRef;
-use crate::prepare::{Prepared, PreparedRun, prepare};
+use crate::prepare::{PreparedBatch, prepare};
 use crate::roots::{Job, Roots, RootsBeside};
 use crate::state::{Resolver, State};
 use crate::transaction::TransactionRef;
@@ -135,7 +135,7 @@ pub(crate) struct Ready {
     /// How much behind them is events.
     events: usize,
     rejections: Vec<(u32, Rejection)>,
-    prepared: Vec<Prepared>,
+    prepared: PreparedBatch,
 }
 
 impl Ready {
@@ -176,7 +176,7 @@ impl Ready {
 #[derive(Debug, Default)]
 pub(crate) struct Spare {
     body: Vec<u8>,
-    prepared: Vec<Prepared>,
+    prepared: PreparedBatch,
 }
 
 /// The newest means to find accounts, given by whoever executes. An older one would do, and find less.
@@ -190,7 +190,7 @@ impl Finder {
         let Body { transactions, events, rejections } = Body::decode(&recorded.header, &recorded.body)?;
         let resolver = self.0.read().clone();
         prepared.clear();
-        prepared.reserve(recorded.header.count as usize);
+        prepared.transactions.reserve(recorded.header.count as usize);
         prepare(&resolver, transactions, &mut prepared);
         let (transactions, events) = (transactions.len(), events.len());
         Ok(Ready { recorded, transactions, events, rejections, prepared })
@@ -266,7 +266,7 @@ impl Replayer {
             let (expected, found) = (format!("{} or later", self.tip.time), header.time.to_string());
             return Err(ReplayError { height, what: "time", expected, found });
         }
-        let run = PreparedRun { bytes: ready.transactions(), prepared: &ready.prepared };
+        let run = ready.prepared.run(ready.transactions(), 0..header.count as usize);
         let block = Block::assemble(header.time, header.count, vec![run]);
         let settled = settle(&block, &mut self.state, &mut self.scratch);
         // Made while the block was executed, where it is that of the block before.

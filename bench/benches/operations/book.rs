@@ -1,4 +1,4 @@
-//! The order book: messages of a stock exchange on a book with a million orders that wait.
+//! The order book: messages of a stock exchange on a book with a million orders that wait, and on one that fits the caches.
 
 use super::{batches, run};
 use nostro::{ExecutionShape, MeasuredExecution, Time};
@@ -16,7 +16,16 @@ fn at(times: &[Duration], thousandths: usize) -> f64 {
 }
 
 pub(super) fn print(is_test: bool) -> Result<(), Failure> {
-    let (orders, messages, singles) = if is_test { (100, 500, 100) } else { (1_000_000, 1_000_000, 100_000) };
+    print_with(1_000_000, is_test)
+}
+
+/// The same with few orders that wait: what is left is computing.
+pub(super) fn print_few(is_test: bool) -> Result<(), Failure> {
+    print_with(5_000, is_test)
+}
+
+fn print_with(orders: u32, is_test: bool) -> Result<(), Failure> {
+    let (orders, messages, singles) = if is_test { (100, 500, 100) } else { (orders, 1_000_000, 100_000) };
     let load = unsigned_load(Mix::Exchange, orders, messages + singles, 1)?;
     println!("An order book: {orders} orders of as many accounts wait, the exchange mix");
     let ran = run(&load)?;

@@ -8,7 +8,7 @@ use crate::ops::{
     Authorize, ControlHolder, Grant, GrantAction, GrantTerms, Hold, HolderAction, OpenMarket, Operation, PlaceOrder,
     Put, PutAction, RegisterAsset, Settle, Transfer,
 };
-use crate::prepare::{PreparedRun, prepare};
+use crate::prepare::{PreparedBatch, prepare};
 use crate::state::{Share, State};
 use crate::transaction::Transaction;
 use crate::types::{
@@ -37,9 +37,9 @@ impl Full {
         let builder = Transaction::builder(named(who)).sequence(self.next);
         let order = orders.into_iter().fold(builder, |builder, order| builder.operation(named(who), order));
         let order = order.build().unwrap().with_signatures(&[Signature([0; 64])]).unwrap();
-        let mut prepared = Vec::new();
+        let mut prepared = PreparedBatch::default();
         prepare(&self.state.resolver(), order.bytes(), &mut prepared);
-        let run = PreparedRun { bytes: order.bytes(), prepared: &prepared };
+        let run = prepared.run(order.bytes(), 0..1);
         let block = Block::assemble(Time(1_000), 1, vec![run]);
         let settled = settle(&block, &mut self.state, &mut self.scratch);
         settled.rejections.first().map(|&(_, rejection)| rejection)

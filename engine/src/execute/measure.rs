@@ -3,7 +3,7 @@
 use super::{Effects, Mode, PlantedOrder, Scratch, Settled, Sharding, execute_all};
 use crate::block::Block;
 use crate::crew::Crew;
-use crate::prepare::{Prepared, PreparedRun, prepare};
+use crate::prepare::{PreparedBatch, prepare};
 use crate::state::{Layout, State};
 use crate::transaction::TransactionRef;
 use crate::types::{Digest, Rejection, Time};
@@ -39,7 +39,7 @@ pub struct MeasuredExecution {
 #[derive(Debug)]
 pub struct PreparedBlock {
     bytes: Vec<u8>,
-    prepared: Vec<Prepared>,
+    prepared: PreparedBatch,
 }
 
 /// A block whose effects haven't been taken yet.
@@ -103,7 +103,7 @@ impl MeasuredExecution {
         while !rest.is_empty() {
             (_, rest) = TransactionRef::decode_prefix(rest)?;
         }
-        let mut prepared = Vec::new();
+        let mut prepared = PreparedBatch::default();
         prepare(&self.state.resolver(), &bytes, &mut prepared);
         Ok(PreparedBlock { bytes, prepared })
     }
@@ -117,8 +117,9 @@ impl MeasuredExecution {
     /// The first part of settling: everything but the effects. [`finish`](Self::finish) has to follow.
     pub fn execute(&mut self, time: Time, block: &PreparedBlock) -> ExecutedBlock {
         self.time = self.time.max(time);
-        let run = PreparedRun { bytes: &block.bytes, prepared: &block.prepared };
-        let count = u32::try_from(block.prepared.len()).unwrap_or(u32::MAX);
+        let count = block.prepared.transactions.len();
+        let run = block.prepared.run(&block.bytes, 0..count);
+        let count = u32::try_from(count).unwrap_or(u32::MAX);
         let block = Block::assemble(self.time, count, vec![run]);
         ExecutedBlock { count, rejections: execute_all(&block, &mut self.state, &mut self.scratch) }
     }

@@ -35,7 +35,7 @@ pub(crate) use sharded::{Mode, ShardCounts, Sharding};
 
 use crate::block::Block;
 use crate::ops::{Class, EncodedOperation, Source};
-use crate::prepare::Prepared;
+use crate::prepare::{Prepared, PreparedRun};
 use crate::roots::Changed;
 use crate::state::{Changes, Context, Leaves, Scene, Slot, State, prefetch, sweep};
 use crate::transaction::TransactionRef;
@@ -47,6 +47,12 @@ use unrooted::Unrooted;
 const AHEAD: usize = 32;
 /// The same for the steps in which entries are.
 const STEPS: [usize; 3] = [AHEAD, AHEAD / 4 * 3, AHEAD / 2];
+
+/// Parties of a transaction that are brought closer before it; those behind them while it is executed.
+const PARTIES_AHEAD: usize = 8;
+
+/// The same of balances in side tables.
+const BALANCES_AHEAD: usize = AHEAD / 4 * 3;
 
 /// What a block did to a state: proof that it was executed.
 #[derive(Debug)]
@@ -153,7 +159,7 @@ fn execute_all(block: &Block<'_>, state: &mut State, scratch: &mut Scratch) -> V
 fn execute_in_order(block: &Block<'_>, state: &mut State, scratch: &mut Scratch) -> Vec<(u32, Rejection)> {
     let mut rejections = Vec::new();
     let mut position = 0_u32;
-    // How many more transactions there are to look around in for one that is no payment.
+    // How many more transactions there are to look around in for one that needs more than two records.
     let mut others = 0;
     for run in &block.runs {
         for (place, prepared) in run.prepared.iter().enumerate() {
@@ -161,17 +167,25 @@ fn execute_in_order(block: &Block<'_>, state: &mut State, scratch: &mut Scratch)
                 if ahead.payment().is_none() {
                     others = AHEAD;
                 }
-                bring_accounts(ahead, state);
+                bring_accounts(ahead, run, state);
             }
             if let Some(later) = run.prepared.get(place + AHEAD + 16) {
                 prefetch(later);
             }
+            // Where some are in accounts' further assets, many are.
+            if place.is_multiple_of(AHEAD / 2)
+                && let Some(near) = run.prepared.get(place + BALANCES_AHEAD).and_then(Prepared::payment)
+                && state.pays_further(&near)
+            {
+                others = AHEAD;
+            }
             if others > 0 {
                 others -= 1;
-                bring_entries(STEPS.map(|ahead| run.prepared.get(place + ahead)), state);
+                bring_balances(run.prepared, place, state);
+                bring_entries(STEPS.map(|ahead| Some((run.prepared.get(place + ahead)?, run))), state);
             }
             scratch.changes.go_to(Some(position));
-            if let Err(rejection) = execute(prepared, run.bytes, block.time, state, &mut scratch.changes) {
+            if let Err(rejection) = execute(prepared, run, block.time, state, &mut scratch.changes) {
                 rejections.push((position, rejection));
             }
             position = position.saturating_add(1);
@@ -182,27 +196,45 @@ fn execute_in_order(block: &Block<'_>, state: &mut State, scratch: &mut Scratch)
 
 /// Brings the accounts of a transaction closer.
 #[inline]
-fn bring_accounts(ahead: &Prepared, state: &State) {
+fn bring_accounts(ahead: &Prepared, run: &PreparedRun<'_>, state: &State) {
     ahead.payer().into_iter().chain(ahead.payee()).for_each(|slot| state.prefetch(slot));
+    let parties = ahead.parties(run);
+    (0..PARTIES_AHEAD).filter_map(|place| parties.at(place)).for_each(|party| state.prefetch(party));
+}
+
+/// Brings closer the balances of payments in assets that aren't the first of their accounts.
+#[inline]
+fn bring_balances(prepared: &[Prepared], place: usize, state: &State) {
+    for (ahead, is_in_place_at_hand) in [(BALANCES_AHEAD, false), (BALANCES_AHEAD / 2, true)] {
+        if let Some(payment) = prepared.get(place + ahead).and_then(Prepared::payment) {
+            state.prefetch_balances(&payment, is_in_place_at_hand);
+        }
+    }
 }
 
 /// Brings closer what transactions that are no payments need beside records of accounts: a step at a time, since each shows where the next
 /// thing lies. Given are those that come so many later as [`STEPS`] says.
 #[inline]
-fn bring_entries(ahead: [Option<&Prepared>; 3], state: &State) {
-    let [first, second, third] = ahead.map(|ahead| ahead.filter(|ahead| ahead.payment().is_none()));
-    if let Some(tag) = first.and_then(Prepared::entry_tag) {
-        state.prefetch_name(tag);
+fn bring_entries(ahead: [Option<(&Prepared, &PreparedRun<'_>)>; 3], state: &State) {
+    let [first, second, third] = ahead.map(|ahead| ahead.filter(|(ahead, _)| ahead.payment().is_none()));
+    if let Some((ahead, _)) = first {
+        ahead.entry_tag().into_iter().for_each(|tag| state.prefetch_name(tag));
+        if let Some((market, owner)) = ahead.market().zip(ahead.payer()) {
+            state.prefetch_orders(market, owner);
+        }
     }
-    if let Some((market, owner)) = first.and_then(|ahead| ahead.market().zip(ahead.payer())) {
-        state.prefetch_orders(market, owner);
-    }
-    if let Some(ahead) = second {
+    if let Some((ahead, run)) = second {
+        if let Some((market, owner)) = ahead.market().zip(ahead.payer()) {
+            state.prefetch_newest_order(market, owner);
+        }
         ahead.entry_tag().into_iter().for_each(|tag| state.prefetch_entry(tag));
-        ahead.payer().into_iter().chain(ahead.payee()).for_each(|slot| state.prefetch_further(slot));
+        let parties = ahead.parties(run);
+        let parties = (0..PARTIES_AHEAD).filter_map(|place| parties.at(place));
+        ahead.payer().into_iter().chain(ahead.payee()).chain(parties).for_each(|slot| state.prefetch_further(slot));
     }
-    if let Some(tag) = third.and_then(Prepared::entry_tag) {
-        state.prefetch_behind(tag);
+    if let Some((ahead, run)) = third {
+        ahead.bring(run);
+        ahead.entry_tag().into_iter().for_each(|tag| state.prefetch_behind(tag));
     }
 }
 
@@ -210,7 +242,7 @@ fn bring_entries(ahead: [Option<&Prepared>; 3], state: &State) {
 #[inline]
 fn execute(
     prepared: &Prepared,
-    run: &[u8],
+    run: &PreparedRun<'_>,
     time: Time,
     state: &mut State,
     changes: &mut Changes,
@@ -224,7 +256,7 @@ fn execute(
 /// Executes any transaction.
 fn apply(
     prepared: &Prepared,
-    run: &[u8],
+    run: &PreparedRun<'_>,
     time: Time,
     state: &mut State,
     changes: &mut Changes,
@@ -252,13 +284,23 @@ fn apply(
     // Where few accounts more may come into being, what finds no room late has to be undone.
     let journalled = transaction.needs_journal() || state.is_nearly_full();
     let mut context = Context::new(state, changes, journalled);
-    context.within(Scene { time, account: address, further: transaction.further_signers() });
-    context.expect(prepared.payee());
+    let further = transaction.further_signers();
+    context.within(Scene { time, account: address, slot: Some(slot), further });
+    context.expect(transaction.first_party().zip(prepared.payee()));
+    let parties = prepared.parties(run);
     for (place, operation) in (0_u16..).zip(transaction.encoded_operations()) {
         context.turn_to(place);
+        if place > 0 {
+            let party = (further.len() + usize::from(place)).saturating_sub(1);
+            context.prefetch(parties.at(party + PARTIES_AHEAD));
+            context.expect_too(parties.at(party).and_then(|slot| Some((operation.party()?, slot))));
+        }
         let done = match operation.source() {
             0 => operation.apply(Source { address: &address, slot: Some(slot) }, &mut context),
-            source => apply_further(&transaction, source, operation, acting, &mut context),
+            source => {
+                let slot = parties.at(usize::from(source).saturating_sub(1));
+                apply_further(&transaction, (source, slot), operation, acting, &mut context)
+            }
         };
         if let Err(rejection) = done {
             context.roll_back();
@@ -307,14 +349,14 @@ fn check_authorities(transaction: &TransactionRef<'_>, time: Time, state: &State
 #[cold]
 fn apply_further(
     transaction: &TransactionRef<'_>,
-    source: u8,
+    (source, found): (u8, Option<Slot>),
     operation: EncodedOperation<'_>,
     acting: u32,
     context: &mut Context<'_>,
 ) -> Result<(), Rejection> {
     // Decoding made sure that the source is one of the signers.
     let address: Address = transaction.signers().nth(usize::from(source)).unwrap_or_default();
-    let slot: Option<Slot> = context.find_account(&address);
+    let slot: Option<Slot> = found.or_else(|| context.find_account(&address));
     let source_account = Source { address: &address, slot };
     if acting & (1 << source) != 0 {
         let Some(operation) = operation.decode() else { return Ok(()) };

@@ -6,10 +6,9 @@ use super::sharded::PlantedOrder;
 use crate::block::Block;
 use crate::ops::{Promise, Touch};
 use crate::prepare::{Prepared, PreparedRun};
-use crate::state::{Debited, Entry, Flows, GrantState, Known, Layout, Name, Payment, Shard, Slot, prefetch};
+use crate::state::{Context, Debited, Entry, Flows, GrantState, Known, Layout, Name, Payment, Shard, Slot, prefetch};
 use crate::transaction::TransactionRef;
 use crate::types::{AssetId, Rejection, Time};
-use std::collections::BTreeSet;
 use std::ops::Range;
 use std::sync::OnceLock;
 
@@ -78,9 +77,9 @@ pub(super) struct Lane {
     /// Certain credits that have to wait for their position.
     pub(super) deferred: Vec<u32>,
     /// Promises that are certain, which get their places in the table of entries by position.
-    pub(super) made: Vec<(u32, Entry)>,
-    /// Whose those are, of which kind and under which id.
-    names: BTreeSet<(u32, bool, u64)>,
+    pub(super) made: Vec<(u32, Made)>,
+    /// By whose those are, of which kind and under which id, mixed to 32 bits: two that are alike by chance are only taken for the same.
+    names: Firsts,
     pub(super) rejections: Vec<(u32, Rejection)>,
     pub(super) flows: Flows,
     /// A bit per position: payments that aren't certain, or no payments.
@@ -106,6 +105,32 @@ impl Lane {
     }
 }
 
+/// An entry that waits for its place.
+#[derive(Debug)]
+pub(super) struct Made {
+    entry: Entry,
+    owner: Slot,
+    /// Of its name.
+    tag: u64,
+}
+
+impl Made {
+    /// Enters it under the lowest free number.
+    pub(super) fn enter(self, context: &mut Context<'_>) {
+        let entered = match self.entry {
+            Entry::Hold(hold) => context.enter_hold(hold, self.owner, self.tag),
+            entry => context.open_entry(entry),
+        };
+        assert!(entered.is_ok(), "there was room for all that may be promised");
+    }
+}
+
+/// A slot and a number in 32 bits.
+fn mix(slot: Slot, id: u64) -> Slot {
+    let mixed = (id ^ u64::from(slot.0) << 32).wrapping_mul(0x9e37_79b9_7f4a_7c15);
+    Slot(u32::try_from((mixed ^ u64::from(slot.0)) >> 32).unwrap_or(0))
+}
+
 /// From where on in the block something holds.
 struct Froms {
     /// Behind this nothing is certain.
@@ -129,12 +154,12 @@ impl<'a> Cursor<'a> {
 
     /// What stands at a position, which must be no lower than the last one asked for.
     #[inline]
-    pub(super) fn at(&mut self, position: u32) -> Option<(&'a Prepared, &'a [u8])> {
+    pub(super) fn at(&mut self, position: u32) -> Option<(&'a Prepared, &'a PreparedRun<'a>)> {
         loop {
             let run = self.runs.first()?;
             let place = (position as usize).checked_sub(self.start)?;
             if let Some(prepared) = run.prepared.get(place) {
-                return Some((prepared, run.bytes));
+                return Some((prepared, run));
             }
             self.start += run.prepared.len();
             self.runs = &self.runs[1..];
@@ -206,7 +231,7 @@ impl Phases<'_> {
     }
 
     /// Whose promise something is, if it is one of nobody but an account that is there.
-    fn promiser(&self, prepared: &Prepared, run: &[u8]) -> Option<Slot> {
+    fn promiser(&self, prepared: &Prepared, run: &PreparedRun<'_>) -> Option<Slot> {
         let slot = prepared.payer().filter(|&slot| self.can_promise && !self.known.is_guarded(slot))?;
         let mut asks_for_balances = false;
         let see = &mut |touch| asks_for_balances |= matches!(touch, Touch::Anything);
@@ -305,13 +330,13 @@ impl Phases<'_> {
         }
         let transaction = cursor.at(position).and_then(|(prepared, run)| prepared.of(run));
         let promise = transaction.and_then(|transaction| self.promised(&transaction, slot, &lane.names));
-        let Some((payment, entry, name)) = promise else { return lane.contend(slot, position) };
+        let Some((payment, made, name)) = promise else { return lane.contend(slot, position) };
         let owner = self.layout.place(slot);
         let Some(shard) = shards.get_mut(owner.shard.wrapping_sub(*first)) else { return };
         match shard.set_aside(&payment, owner, self.block.time) {
             Some(Debited::Paid) => {
-                lane.names.insert(name);
-                lane.made.push((position, entry));
+                lane.names.enter(name, position);
+                lane.made.push((position, made));
             }
             Some(Debited::Rejected(rejection)) => lane.rejections.push((position, rejection)),
             Some(Debited::Uncovered(window, rejection)) => {
@@ -328,22 +353,18 @@ impl Phases<'_> {
 
     /// What an account promises and takes for it, if nothing but what it has can stand against that: in particular nobody had the promise's name
     /// before the block, and no other has in it.
-    fn promised(
-        &self,
-        transaction: &TransactionRef<'_>,
-        slot: Slot,
-        names: &BTreeSet<(u32, bool, u64)>,
-    ) -> Option<(Payment, Entry, (u32, bool, u64))> {
+    fn promised(&self, transaction: &TransactionRef<'_>, slot: Slot, names: &Firsts) -> Option<(Payment, Made, Slot)> {
         let Promise { entry, asset, amount } =
             transaction.only_promise()?.promise(&transaction.account(), self.block.time)?;
         let name = match entry.name() {
-            Name::Hold { id, .. } => (slot.0, false, id),
-            Name::Grant { id, .. } => (slot.0, true, id),
+            Name::Hold { id, .. } => mix(slot, id),
+            Name::Grant { id, .. } => mix(slot, !id),
             _ => return None,
         };
+        let tag = self.known.tag(&entry.name());
         if asset.is_some_and(|asset| !self.known.is_plain(asset))
-            || names.contains(&name)
-            || self.known.has_entry(&entry.name())
+            || names.of(name).is_some()
+            || self.known.has_entry(&entry.name(), tag)
         {
             return None;
         }
@@ -356,7 +377,7 @@ impl Phases<'_> {
             sequence: transaction.sequence(),
             valid_until: transaction.valid_until().unwrap_or(Time(u64::MAX)),
         };
-        Some((payment, entry, name))
+        Some((payment, Made { entry, owner: slot, tag }, name))
     }
 
     /// Whether an account may be credited before a position. Whoever has money never makes anybody ask.
@@ -422,15 +443,16 @@ struct Touching<'a, 'b> {
 }
 
 impl Touching<'_, '_> {
-    fn enter(&mut self, prepared: &Prepared, run: &[u8]) {
+    fn enter(&mut self, prepared: &Prepared, run: &PreparedRun<'_>) {
         // It was prepared from these bytes, so it is there.
         let Some(transaction) = prepared.of(run) else { return self.fence() };
         let known = &self.phases.known;
         let account = transaction.account();
         // One that wasn't found when this was prepared may be there by now.
         self.takes(prepared.payer().or_else(|| known.find(&account)));
-        for signer in transaction.signers().skip(1) {
-            self.takes(known.find(&signer));
+        let parties = prepared.parties(run);
+        for (place, signer) in transaction.signers().skip(1).enumerate() {
+            self.takes(parties.at(place).or_else(|| known.find(&signer)));
             if transaction.names_keys() {
                 // The account may act in its place.
                 self.asks(&GrantState::name(&signer, GrantState::acting_id(&account)));

@@ -36,11 +36,11 @@
 #[cfg(test)]
 mod letters;
 
-use super::phases::{Bucket, Cursor, Lane, Phases, Portion};
+use super::phases::{Bucket, Cursor, Lane, Made, Phases, Portion};
 use super::{STEPS, Scratch, bring_accounts, bring_entries, execute};
 use crate::block::Block;
 use crate::crew::{Busy, Crew, Items};
-use crate::state::{Context, Entry, State};
+use crate::state::{Context, State};
 use crate::transaction::OPERATIONS_MAX;
 use crate::types::Rejection;
 use std::sync::OnceLock;
@@ -87,7 +87,7 @@ pub(crate) struct Sharding {
     /// What is left to be done in order: positions, and whether only the credit or the promise's entry is.
     ordered: Vec<(u32, bool)>,
     /// Those entries.
-    made: Vec<(u32, Entry)>,
+    made: Vec<(u32, Made)>,
     counts: ShardCounts,
 }
 
@@ -272,9 +272,9 @@ fn finish(
         } else {
             let ahead = ahead.each_mut().map(|(rest, cursor)| {
                 let &(position, _) = rest.next()?;
-                cursor.at(position).map(|(prepared, _)| prepared)
+                cursor.at(position)
             });
-            ahead[0].into_iter().for_each(|ahead| bring_accounts(ahead, state));
+            ahead[0].into_iter().for_each(|(ahead, run)| bring_accounts(ahead, run, state));
             bring_entries(ahead, state);
         }
         let Some((prepared, run)) = cursor.at(position) else { continue };
@@ -285,9 +285,8 @@ fn finish(
             }
         } else if let Some(payment) = prepared.payment() {
             state.credit(&payment, &mut scratch.changes);
-        } else if let Some((_, entry)) = made.next() {
-            let opened = Context::new(state, &mut scratch.changes, false).open_entry(entry);
-            assert!(opened.is_ok(), "there was room for all that may be promised");
+        } else if let Some((_, made)) = made.next() {
+            made.enter(&mut Context::new(state, &mut scratch.changes, false));
         }
     }
     rejections.sort_by_key(|&(position, _)| position);

@@ -38,9 +38,20 @@ impl Amend {
     pub(super) fn apply(&self, source: Source<'_>, context: &mut Context<'_>) -> Result<(), Rejection> {
         match self {
             Self::Cancel(ids) => {
-                for &id in ids {
-                    let (number, order) = own(source, id, context)?;
-                    let _ = context.take_back(number, &order);
+                let mut numbers = [0; Self::IDS_MAX];
+                for (place, &id) in ids.iter().enumerate() {
+                    let (number, _) = own(source, id, context)?;
+                    let (before, rest) = numbers.split_at_mut(place.min(Self::IDS_MAX));
+                    // What was named before is gone by then.
+                    if before.contains(&number) {
+                        return Err(Rejection::new(RejectionCode::NoOrder, id));
+                    }
+                    rest.iter_mut().take(1).for_each(|next| *next = number);
+                }
+
+                // From here on it cannot fail.
+                for &number in numbers.iter().take(ids.len()) {
+                    let _ = context.take_back(number);
                 }
                 Ok(())
             }

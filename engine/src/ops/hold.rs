@@ -7,7 +7,7 @@
 //! entries it gets in order, since which place an entry gets is part of the state. Any other goes in order.
 
 use super::{Predicate, Promise, Source, Touch};
-use crate::state::{Channel, Context, HoldState, Share};
+use crate::state::{Channel, Context, HoldState, PlacedHold, Share};
 use crate::types::{Address, Amount, AssetId, Rejection, RejectionCode, Time};
 use crate::wire::{Malformed, Reader};
 
@@ -61,10 +61,10 @@ impl Hold {
         }
         let (owner, _) = context.payer(source, self.asset, self.amount)?;
         context.check_expiry(self.expiry)?;
-        context.free_hold(source.address, self.id)?;
+        let tag = context.free_hold(source.address, self.id)?;
         let (asset, amount) = (self.asset, self.amount);
         let hold = self.opened(source.address, context.time());
-        context.open_entry(hold.into())?;
+        context.enter_hold(hold.into(), owner, tag)?;
         context.set_aside(owner, asset, amount);
         Ok(())
     }
@@ -85,7 +85,7 @@ impl Hold {
             return None;
         }
         let (asset, amount) = (Some(self.asset), self.amount);
-        Some(Promise { entry: self.opened(owner, time).into(), asset, amount })
+        Some(Promise { entry: PlacedHold::from(self.opened(owner, time)).into(), asset, amount })
     }
 
     /// Its id, read from the bytes of the whole operation.

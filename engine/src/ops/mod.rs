@@ -41,7 +41,7 @@ pub use require::Require;
 pub use settle::Settle;
 pub use transfer::{GrantName, Transfer};
 
-use crate::state::{Context, Entry, GrantState, HoldState, Name, OrderState};
+use crate::state::{Context, Entry, GrantState, Name, OrderState, PlacedHold};
 use crate::types::{Address, Amount, AssetId, MarketId, Rejection, Time};
 use crate::wire::{Malformed, Reader};
 
@@ -194,6 +194,12 @@ impl<'a> EncodedOperation<'a> {
         self.bytes.get(1).copied().unwrap_or(0)
     }
 
+    /// The account beside its source which it is most likely to change.
+    #[inline]
+    pub(crate) fn party(self) -> Option<Address> {
+        Operation::peek_party(self.bytes)
+    }
+
     /// Does it. After an `Err` the caller rolls back what it has done.
     #[inline]
     pub(crate) fn apply(self, source: Source<'_>, context: &mut Context<'_>) -> Result<(), Rejection> {
@@ -307,10 +313,10 @@ impl Operation {
         let (code, source) = (*operation.first()?, *operation.get(1)?);
         let (named, kind): (_, EntryKind) = match code {
             Transfer::CODE => (Transfer::peek_grant(operation), GrantState::name),
-            Settle::CODE => (Settle::peek_name(operation), HoldState::name),
+            Settle::CODE => (Settle::peek_name(operation), PlacedHold::name),
             // What follows is of a further signer's.
             _ if source != 0 => return None,
-            Hold::CODE => (own(Hold::peek_id(operation)?), HoldState::name),
+            Hold::CODE => (own(Hold::peek_id(operation)?), PlacedHold::name),
             PlaceOrder::CODE => (own(PlaceOrder::peek_id(operation)?), OrderState::name),
             Amend::CODE => (own(Amend::peek_id(operation)?), OrderState::name),
             _ => return None,
@@ -395,10 +401,22 @@ impl Operation {
         (class, self.kind().code, matches!(self, Self::Authorize(order) if order.is_recovery()))
     }
 
-    /// Whether the operation these bytes begin with may have changed something when it is rejected, so that a journal is needed.
+    /// Whether the operation these bytes begin with may have changed something when it is rejected, so that a journal is needed; some begin one
+    /// themselves when it is.
     #[inline]
     pub(crate) fn needs_journal(operation: &[u8]) -> bool {
-        operation.first() != Some(&Transfer::CODE)
+        // These look at everything that may stand against them first; a hold that is ended beforehand leaves the place that is needed.
+        const CHECKED_FIRST: [u8; 8] = [
+            Transfer::CODE,
+            Hold::CODE,
+            Settle::CODE,
+            Grant::CODE,
+            Put::CODE,
+            Require::CODE,
+            PlaceOrder::CODE,
+            Amend::CODE,
+        ];
+        operation.first().is_none_or(|code| !CHECKED_FIRST.contains(code))
     }
 
     /// Writes it; `source` is the place of its source among the signers.

@@ -11,8 +11,8 @@
 //! meets it takes only what they have set aside.
 
 use super::{Source, Touch};
-use crate::state::{Context, MarketState, OrderState};
-use crate::types::{Amount, AssetId, Lifetime, MarketId, Rejection, RejectionCode, SelfTrade, Side, Time};
+use crate::state::{Context, MarketState, ORDERS_MET_MAX, OrderState, Slot, Trades};
+use crate::types::{Address, Amount, Lifetime, MarketId, Rejection, RejectionCode, SelfTrade, Side, Time};
 use crate::wire::{Malformed, Reader};
 
 /// An order to buy or to sell.
@@ -51,20 +51,39 @@ impl PlaceOrder {
         if given.is_none() && self.lifetime != Lifetime::Budget {
             return Err(Rejection::new(RejectionCode::InsufficientFunds, u64::MAX));
         }
-        let (_, _) = context.payer(source, asset, worst)?;
+        let (slot, _) = context.payer(source, asset, worst)?;
         context.check_expiry(self.expiry)?;
-        context.free_order(source.address, self.id)?;
-        match self.lifetime {
-            Lifetime::PostOnly => context.check_crosses_nothing(self.market, self.side, self.price)?,
-            Lifetime::FillOrKill => self.check_is_filled(source, context)?,
-            _ => {}
+        let tag = context.free_order(source.address, self.id)?;
+        if self.lifetime == Lifetime::PostOnly {
+            context.check_crosses_nothing(self.market, self.side, self.price)?;
         }
-        let mut taking = Taking { market, left: self.quantity, budget: self.budget, is_cut: false };
-        if self.lifetime != Lifetime::PostOnly {
-            self.take(source, &mut taking, context)?;
-            context.tell_collected();
+        let mut taking = Taking { left: self.quantity, budget: self.budget, waits: self.waits() };
+        if taking.waits {
+            context.expect_place();
         }
-        self.wait(source, asset, &mut taking, context)
+        let takes = self.lifetime == Lifetime::FillOrKill || self.first_crossed(context).is_some();
+        let mut market = if takes { self.take((source, slot), market, &mut taking, context)? } else { market };
+        if taking.waits && taking.left > 0 {
+            // All of it was there before, and what was traded cost no more than its part.
+            let given = market.given(self.side, taking.left, self.price).1.unwrap_or(Amount::ZERO);
+            let order = self.waiting(source.address, taking.left, market.take_priority());
+            context.set_market(self.market, market);
+            context.open_order(order, (slot, tag), (asset, given))?;
+        } else if taking.left < self.quantity {
+            context.set_market(self.market, market);
+        }
+        Ok(())
+    }
+
+    /// Whether it is one that waits.
+    const fn waits(&self) -> bool {
+        matches!(self.lifetime, Lifetime::GoodTillCancelled | Lifetime::PostOnly)
+    }
+
+    /// What waits of it.
+    const fn waiting(&self, owner: &Address, left: u64, priority: u64) -> OrderState {
+        let Self { market, id, side, price, expiry, .. } = *self;
+        OrderState { owner: *owner, id, market, side, price, quantity: left, priority, expiry }
     }
 
     /// The best order that waits on the other side and is crossed.
@@ -73,48 +92,68 @@ impl PlaceOrder {
         self.side.crosses(self.price, order.price).then_some((number, order))
     }
 
-    /// Whether all of it would be taken at once.
-    fn check_is_filled(&self, source: Source<'_>, context: &Context<'_>) -> Result<(), Rejection> {
+    /// Whether all of it would be taken at once; gives which of those that are met then count.
+    fn check_is_filled(&self, source: Source<'_>, trades: &Trades, context: &Context<'_>) -> Result<Known, Rejection> {
         let mut left = self.quantity;
+        let mut known = Known::default();
         let crossed = context.orders(self.market, self.side.other()).take(context.orders_left());
         for order in crossed.take_while(|order| self.side.crosses(self.price, order.price)) {
             let is_own = order.owner == *source.address;
-            match self.self_trade {
-                SelfTrade::CancelTaking if is_own => break,
-                SelfTrade::CancelWaiting if is_own => {}
-                _ if !context.counts(order) => {}
-                _ => left = left.saturating_sub(order.quantity),
+            if is_own && self.self_trade == SelfTrade::CancelTaking {
+                break;
+            }
+            let counts = context.can_trade(trades, order);
+            known.push(counts);
+            if counts && !(is_own && self.self_trade == SelfTrade::CancelWaiting) {
+                left = left.saturating_sub(order.quantity);
+            }
+            if left == 0 {
+                return Ok(known);
             }
         }
-        if left == 0 { Ok(()) } else { Err(Rejection::new(RejectionCode::NotFilled, left)) }
+        Err(Rejection::new(RejectionCode::NotFilled, left))
     }
 
-    fn take(&self, source: Source<'_>, taking: &mut Taking, context: &mut Context<'_>) -> Result<(), Rejection> {
-        while taking.left > 0 && context.orders_left() > 0 {
+    /// Takes what it can; gives the market after that.
+    fn take(
+        &self,
+        (source, slot): (Source<'_>, Slot),
+        market: MarketState,
+        taking: &mut Taking,
+        context: &mut Context<'_>,
+    ) -> Result<MarketState, Rejection> {
+        let mut trades = context.begin_trades(market, self.side)?;
+        let mut known = match self.lifetime {
+            Lifetime::FillOrKill => self.check_is_filled(source, &trades, context)?,
+            _ => Known::default(),
+        };
+        if self.self_trade == SelfTrade::Reject {
+            context.begin_journal();
+        }
+        while taking.left > 0 {
             let Some((number, order)) = self.first_crossed(context) else { break };
-            if !context.counts(&order) {
+            if context.orders_left() == 0 {
+                taking.waits = false;
+                break;
+            }
+            let counts = known.next().unwrap_or_else(|| context.can_trade(&trades, &order));
+            let is_own = order.owner == *source.address;
+            if !counts || is_own && self.self_trade == SelfTrade::CancelWaiting {
                 context.meet();
                 context.end_order(number, &order);
                 continue;
             }
-            if order.owner == *source.address {
-                match self.self_trade {
-                    SelfTrade::CancelWaiting => {
-                        context.meet();
-                        context.end_order(number, &order);
-                    }
-                    SelfTrade::CancelTaking => {
-                        taking.is_cut = true;
-                        break;
-                    }
-                    SelfTrade::Reject => return Err(Rejection::new(RejectionCode::SelfTrade, order.id)),
+            if is_own {
+                if self.self_trade == SelfTrade::Reject {
+                    return Err(Rejection::new(RejectionCode::SelfTrade, order.id));
                 }
-                continue;
+                taking.waits = false;
+                break;
             }
             let mut quantity = taking.left.min(order.quantity);
             if self.lifetime == Lifetime::Budget {
                 // A lot that costs more than there can be of an asset costs more than the budget.
-                let one = taking.market.quote_of(1, order.price).unwrap_or(Amount::MAX);
+                let one = trades.market.quote_of(1, order.price).unwrap_or(Amount::MAX);
                 let afforded = taking.budget.0.checked_div(one.0).unwrap_or(0);
                 quantity = quantity.min(u64::try_from(afforded).unwrap_or(u64::MAX));
                 if quantity == 0 {
@@ -122,42 +161,16 @@ impl PlaceOrder {
                 }
             }
             context.meet();
-            let paid = context.trade(&mut taking.market, source, number, &order, quantity)?;
+            let paid = context.trade(&mut trades, source.address, (number, &order), quantity);
             taking.budget = Amount(taking.budget.0.saturating_sub(paid.0));
             taking.left = taking.left.saturating_sub(quantity);
         }
-        Ok(())
-    }
-
-    /// Waits with the rest, if it is one that waits and nothing is left to be taken.
-    fn wait(
-        &self,
-        source: Source<'_>,
-        asset: AssetId,
-        taking: &mut Taking,
-        context: &mut Context<'_>,
-    ) -> Result<(), Rejection> {
-        let waits = matches!(self.lifetime, Lifetime::GoodTillCancelled | Lifetime::PostOnly);
-        let waits = waits && taking.left > 0 && !taking.is_cut && self.first_crossed(context).is_none();
-        if waits {
-            let given = taking.market.given(self.side, taking.left, self.price).1;
-            // All of it was there before, and what was traded cost no more than its part.
-            let (slot, _) = context.payer(source, asset, given.unwrap_or(Amount::MAX))?;
-            let order = OrderState {
-                owner: *source.address,
-                id: self.id,
-                market: self.market,
-                side: self.side,
-                price: self.price,
-                quantity: taking.left,
-                priority: taking.market.take_priority(),
-                expiry: self.expiry,
-            };
-            context.open_owned_entry(order.into(), Some(slot))?;
-            context.set_aside(slot, asset, given.unwrap_or(Amount::ZERO));
+        if taking.left == self.quantity {
+            return Ok(trades.market);
         }
-        context.set_market(self.market, taking.market);
-        Ok(())
+        let market = context.end_trades(trades, slot)?;
+        context.tell_collected();
+        Ok(market)
     }
 
     /// Its id, read from the bytes of the whole operation.
@@ -243,11 +256,34 @@ impl PlaceOrder {
 
 /// An order on its way through the book.
 struct Taking {
-    market: MarketState,
     /// Lots.
     left: u64,
     /// What may still be spent, if there is a budget.
     budget: Amount,
-    /// Whether the rest is gone.
-    is_cut: bool,
+    /// Whether what is left of it waits.
+    waits: bool,
+}
+
+/// Which of the first orders that are met count, as far as they were looked at before: a bit for each.
+#[derive(Default)]
+struct Known {
+    bits: u64,
+    len: u32,
+    next: u32,
+}
+
+const _: () = assert!(ORDERS_MET_MAX <= u64::BITS as usize);
+
+impl Known {
+    fn push(&mut self, counts: bool) {
+        self.bits |= u64::from(counts).checked_shl(self.len).unwrap_or(0);
+        self.len = self.len.saturating_add(1);
+    }
+
+    /// That of the next one.
+    fn next(&mut self) -> Option<bool> {
+        let bit = self.bits.checked_shr(self.next)? & 1;
+        self.next = self.next.saturating_add(1);
+        (self.next <= self.len).then_some(bit == 1)
+    }
 }

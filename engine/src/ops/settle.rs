@@ -13,7 +13,7 @@
 
 use super::{Source, Touch};
 use crate::keys::Signature;
-use crate::state::{Context, HoldState};
+use crate::state::{Context, PlacedHold};
 use crate::types::{Address, Amount, Rejection, RejectionCode, Time};
 use crate::wire::{Malformed, Reader};
 
@@ -78,12 +78,12 @@ impl Settle {
     }
 
     /// How much was drawn by vouchers before, if one is brought; whether it is good, and whether one has to be brought.
-    fn check_voucher(&self, source: &Address, hold: &HoldState) -> Result<Option<Amount>, Rejection> {
+    fn check_voucher(&self, source: &Address, hold: &PlacedHold) -> Result<Option<Amount>, Rejection> {
         let bad = |why| Err(Rejection::new(RejectionCode::BadVoucher, why));
-        let (channel, signature) = match (&hold.channel, &self.voucher) {
+        let (channel, signature) = match (hold.channel(), &self.voucher) {
             (None, None) => return Ok(None),
             // The owner and the arbiter need none.
-            (Some(_), None) if hold.owner == *source || hold.arbiter == Some(*source) => return Ok(None),
+            (Some(_), None) if hold.owner == *source || hold.arbiter() == Some(source) => return Ok(None),
             (Some(_), None) => return bad(0),
             (None, Some(_)) => return bad(1),
             (Some(channel), Some(signature)) => (channel, signature),
@@ -100,15 +100,15 @@ impl Settle {
     }
 
     /// Whether the source may do this now.
-    fn check_party(&self, source: &Address, hold: &HoldState, context: &Context<'_>) -> Result<(), Rejection> {
-        let (is_owner, is_payee) = (hold.owner == *source, hold.payees.iter().any(|share| share.payee == *source));
-        let is_free = hold.arbiter == Some(*source) || if self.cancels { is_payee } else { is_owner };
+    fn check_party(&self, source: &Address, hold: &PlacedHold, context: &Context<'_>) -> Result<(), Rejection> {
+        let (is_owner, is_payee) = (hold.owner == *source, hold.is_for(source));
+        let is_free = hold.arbiter() == Some(source) || if self.cancels { is_payee } else { is_owner };
         if is_free {
             return Ok(());
         }
         let predicate = match self.cancels {
-            true if is_owner => &hold.cancel,
-            false if is_payee => &hold.release,
+            true if is_owner => hold.cancel(),
+            false if is_payee => hold.release(),
             _ => return Err(Rejection::new(RejectionCode::WrongParty, 0)),
         };
         let met = predicate.holds(context, self.preimage.as_deref());
@@ -126,7 +126,7 @@ impl Settle {
     pub(super) fn touches(operation: &[u8], see: &mut dyn FnMut(Touch)) -> Option<()> {
         let (owner, id) = Self::peek_name(operation)?;
         see(Touch::PaysAnybody);
-        see(Touch::Asks(owner, id, HoldState::name));
+        see(Touch::Asks(owner, id, PlacedHold::name));
         Some(())
     }
 

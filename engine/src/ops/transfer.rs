@@ -52,8 +52,9 @@ impl Transfer {
 
     #[inline]
     pub(super) fn apply(&self, source: Source<'_>, context: &mut Context<'_>) -> Result<(), Rejection> {
-        let asset = *context.asset(self.asset)?;
+        let asset = context.asset(self.asset)?;
         if self.up_to || self.grant.is_some() || asset.has_policy() {
+            let asset = *asset;
             return self.pay_by_rules(&asset, source, context);
         }
         if *source.address == self.payee {
@@ -63,6 +64,7 @@ impl Transfer {
             return Err(Rejection::new(RejectionCode::ZeroAmount, 0));
         }
         if asset.issuer == *source.address {
+            let asset = *asset;
             return self.mint(&asset, self.amount, context);
         }
         let (payer, rest) = context.payer(source, self.asset, self.amount)?;

@@ -20,6 +20,13 @@ pub(crate) struct Balance {
 impl Balance {
     pub(super) const ZERO: Self = Self { available: Amount::ZERO, held: Amount::ZERO };
 
+    /// With so much more to be spent. Can't overflow, since all balances together are at most the maximum supply.
+    #[inline]
+    pub(super) fn credited(self, amount: Amount) -> Self {
+        debug_assert!(self.available.plus(amount).is_ok(), "balances are part of what is issued");
+        Self { available: Amount(self.available.0.saturating_add(amount.0)), ..self }
+    }
+
     /// Both together: a part of what is issued.
     #[inline]
     pub(super) const fn all(self) -> Amount {
@@ -45,53 +52,71 @@ pub(crate) struct Account {
     pub(super) changed: LastChange,
 }
 
-/// Tells the present block from all before it, as far as accounts remember those: not its height. An even number.
+/// Tells the present block from all before it, as far as accounts remember those: not its height. A multiple of four.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) struct BlockMark(u32);
 
 impl BlockMark {
     /// No account remembers one that comes before it.
-    pub(super) const FIRST: Self = Self(2);
+    pub(super) const FIRST: Self = Self(Self::STEP);
 
     #[cfg(test)]
-    pub(super) const LAST: Self = Self(u32::MAX - 1);
+    pub(super) const LAST: Self = Self(u32::MAX - (Self::STEP - 1));
+
+    const STEP: u32 = 4;
 
     /// The mark of the block before.
     pub(super) const fn before(self) -> Self {
-        Self(self.0.saturating_sub(2))
+        Self(self.0.saturating_sub(Self::STEP))
     }
 
     /// The mark of the next block; `None` if there are no more.
     pub(super) fn next(self) -> Option<Self> {
-        self.0.checked_add(2).map(Self)
+        self.0.checked_add(Self::STEP).map(Self)
     }
 }
 
-/// The last block that has changed an account, and whether it has changed its first balance.
+/// The last block that has changed an account, and which of its balances it has changed: its first one, any other.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(super) struct LastChange(u32);
 
 impl LastChange {
-    /// Anything but its first balance has changed.
+    const FIRST: u32 = 1;
+    const FURTHER: u32 = 2;
+
+    /// A block has changed it, none of its balances.
     #[inline]
     pub(super) const fn touched(self, block: BlockMark) -> Self {
-        if self.0 & !1 == block.0 { self } else { Self(block.0) }
+        if self.block().0 == block.0 { self } else { Self(block.0) }
     }
 
-    /// Its first balance has changed.
+    /// A block has changed its first balance.
     #[inline]
-    pub(super) const fn paid(block: BlockMark) -> Self {
-        Self(block.0 | 1)
+    pub(super) const fn paid(self, block: BlockMark) -> Self {
+        Self(self.touched(block).0 | Self::FIRST)
+    }
+
+    /// A block has changed a balance that isn't its first.
+    #[inline]
+    pub(super) const fn paid_further(self, block: BlockMark) -> Self {
+        Self(self.touched(block).0 | Self::FURTHER)
     }
 
     /// Whether this block has changed its first balance.
-    pub(super) fn is_paid(self, block: BlockMark) -> bool {
-        self == Self::paid(block)
+    #[inline]
+    pub(super) const fn is_paid(self, block: BlockMark) -> bool {
+        self.block().0 == block.0 && self.0 & Self::FIRST != 0
+    }
+
+    /// Whether this block has changed a balance that isn't its first.
+    #[inline]
+    pub(super) const fn is_paid_further(self, block: BlockMark) -> bool {
+        self.block().0 == block.0 && self.0 & Self::FURTHER != 0
     }
 
     #[inline]
     pub(super) const fn block(self) -> BlockMark {
-        BlockMark(self.0 & !1)
+        BlockMark(self.0 & !(Self::FIRST | Self::FURTHER))
     }
 }
 
@@ -163,7 +188,7 @@ impl AccountCell {
         let (lanes, changed) = halves(self.word(7));
         Account {
             window: self.window(),
-            balance: Balance { available: self.available(), held: self.amount(4) },
+            balance: self.balance(),
             asset: AssetId(asset),
             balances,
             lanes,
@@ -230,14 +255,30 @@ impl AccountCell {
         self.set_amount(2, available);
     }
 
+    /// What it has of its first asset.
+    #[inline(always)]
+    pub(super) fn balance(&self) -> Balance {
+        Balance { available: self.available(), held: self.amount(4) }
+    }
+
+    #[inline(always)]
+    pub(super) fn set_balance(&self, Balance { available, held }: Balance) {
+        self.set_available(available);
+        self.set_amount(4, held);
+    }
+
+    #[inline(always)]
+    pub(super) fn set_asset(&self, asset: AssetId) {
+        self.0[6].store(whole(asset.0, halves(self.word(6)).1), Ordering::Relaxed);
+    }
+
     /// All of it, its mark first.
     #[inline]
     pub(super) fn set(&self, account: &Account) {
-        let Account { window, balance: Balance { available, held }, asset, balances, lanes, changed } = *account;
+        let Account { window, balance, asset, balances, lanes, changed } = *account;
         self.mark_with(lanes, changed);
         self.set_window(window);
-        self.set_available(available);
-        self.set_amount(4, held);
+        self.set_balance(balance);
         self.0[6].store(whole(asset.0, balances), Ordering::Relaxed);
     }
 }
@@ -291,10 +332,6 @@ impl Account {
 
 /// How many lanes an account may open beside lane 0.
 const FURTHER_LANES_MAX: usize = 63;
-
-/// Up to so many holdings the effects of a block say all of them, beyond it only what has changed. Otherwise whoever pays somebody
-/// in a million assets would make every later block with that account slow.
-const EFFECTS_HOLDINGS_MAX: u32 = 64;
 
 /// Windows of further lanes, by ascending lane.
 pub(super) type FurtherLanes = Vec<(u16, Window)>;
@@ -380,18 +417,6 @@ impl<'a> Record<'a> {
     pub(super) fn filled(&self) -> u32 {
         let further = self.further.map_or(0, FurtherBalances::filled);
         further.saturating_add(u32::from(self.account.balance != Balance::ZERO))
-    }
-
-    /// What the effects of a block say of an account it changed: its canonical bytes; of one with many holdings their number, then
-    /// those alone that the block changed, zeros included.
-    pub(super) fn encode_changed(&self, address: &Cell, changed: impl FnOnce() -> Vec<AssetId>, out: &mut Vec<u8>) {
-        let filled = self.filled();
-        if filled <= EFFECTS_HOLDINGS_MAX {
-            return self.encode(address, out);
-        }
-        self.encode_windows(address, out);
-        out.extend_from_slice(&filled.to_le_bytes());
-        encode_holdings(changed().into_iter().map(|asset| (asset, self.balance(asset))), out);
     }
 
     fn encode_windows(&self, address: &Cell, out: &mut Vec<u8>) {

@@ -8,17 +8,16 @@
 
 use super::account::{Account, AccountCell, Balance, BlockMark, Decoded, LanesFull, Record};
 use super::addresses::Addresses;
-use super::changed::{ChangedBalance, balances_of};
 use super::index::Slot;
 use super::layout::{Layout, Place};
 use super::leaves::{LEAF_BYTES, leaf, write_leaf};
 use super::load::Unloadable;
 use super::prefetch::prefetch;
-use super::shard::{Shard, SharedShard};
+use super::shard::{Before, Shard, SharedShard};
 use super::watch::{Watch, Watching};
 use super::window::{Use, Window};
 use crate::arena::{Arena, Common};
-use crate::types::{Address, AssetId};
+use crate::types::{Address, Amount, AssetId};
 use crate::wire::Reader;
 use std::sync::Arc;
 
@@ -128,6 +127,22 @@ impl Accounts {
         }
     }
 
+    /// Brings a balance closer if it isn't its account's first, when the record is at hand: what is in place, later what that leads to.
+    #[inline]
+    pub(super) fn prefetch_balance(&self, slot: Slot, asset: AssetId, is_in_place_at_hand: bool) {
+        let place = self.layout.place(slot);
+        if let Some(shard) = self.shards.get(place.shard) {
+            shard.prefetch_balance(place, asset, is_in_place_at_hand);
+        }
+    }
+
+    /// The first asset of an account.
+    #[inline]
+    pub(super) fn first_asset(&self, slot: Slot) -> Option<AssetId> {
+        let place = self.layout.place(slot);
+        self.shards.get(place.shard)?.cell(place).map(AccountCell::asset)
+    }
+
     #[inline]
     fn record(&self, slot: Slot) -> Option<Record<'_>> {
         let place = self.layout.place(slot);
@@ -139,17 +154,42 @@ impl Accounts {
         self.record(slot).map(|record| record.balance(asset)).unwrap_or_default()
     }
 
+    /// What an account can spend of an asset.
     #[inline]
-    pub(super) fn set_balance(&mut self, slot: Slot, asset: AssetId, balance: Balance) {
+    pub(super) fn available(&self, slot: Slot, asset: AssetId) -> Amount {
+        let place = self.layout.place(slot);
+        self.shards.get(place.shard).map(|shard| shard.available(place, asset)).unwrap_or_default()
+    }
+
+    /// Changes what an account holds of an asset, and enters that the block in the making has.
+    #[inline]
+    pub(super) fn change_balance(
+        &mut self,
+        slot: Slot,
+        asset: AssetId,
+        change: impl FnOnce(Balance) -> Balance,
+    ) -> Option<Before> {
+        let place = self.layout.place(slot);
+        self.shards.get_mut(place.shard)?.change_balance((slot, place), asset, change)
+    }
+
+    /// Takes the newest of those changes back.
+    pub(super) fn change_back(&mut self, slot: Slot, asset: AssetId, before: Before) {
         let place = self.layout.place(slot);
         if let Some(shard) = self.shards.get_mut(place.shard) {
-            shard.set_balance(place, asset, balance);
+            shard.change_back(place, asset, before);
         }
     }
 
     /// What the window of a lane says of a sequence, and which window it is.
     #[inline]
     pub(super) fn check_sequence(&self, slot: Slot, lane: u16, sequence: u64) -> Result<(Window, Use), LanesFull> {
+        if lane == 0 {
+            let place = self.layout.place(slot);
+            let cell = self.shards.get(place.shard).and_then(|shard| shard.cell(place)).ok_or(LanesFull)?;
+            let window = cell.window();
+            return Ok((window, window.check(sequence)));
+        }
         self.record(slot).ok_or(LanesFull)?.check_sequence(lane, sequence)
     }
 
@@ -181,15 +221,8 @@ impl Accounts {
         }
     }
 
-    /// Enters that the block in the making has changed what an account holds of an asset.
-    pub(super) fn mark_balance(&mut self, slot: Slot, asset: AssetId) {
-        let place = self.layout.place(slot);
-        if let Some(shard) = self.shards.get_mut(place.shard) {
-            shard.mark_balance((slot, place), asset);
-        }
-    }
-
-    /// Gives the accounts that the block has changed, in order, and forgets them.
+    /// Gives the accounts that the block has changed, in order, and forgets them; which of their further balances it has changed each shard
+    /// says in order until the block ends.
     pub(super) fn drain_changed(&mut self, mut visit: impl FnMut(Slot)) {
         let Self { shards, layout, len, .. } = self;
         let pages = len.div_ceil(u32::try_from(layout.page_len()).unwrap_or(1));
@@ -211,11 +244,20 @@ impl Accounts {
                 shard.changed.drain_page(own, |place| visit(Slot(first + place)));
             }
         }
-        shards.iter_mut().for_each(|shard| shard.changed.clear_pages());
+        for shard in shards {
+            shard.changed.clear_pages();
+            shard.changed.sort_balances();
+        }
+    }
+
+    /// Whether the block in the making has changed balances beside accounts' first ones.
+    #[inline]
+    pub(super) fn has_further_changed(&self) -> bool {
+        self.shards.iter().any(|shard| shard.changed.has_balances())
     }
 
     /// The block in the making.
-    fn block(&self) -> BlockMark {
+    pub(super) fn block(&self) -> BlockMark {
         self.shards.first().map_or(BlockMark::FIRST, Shard::block)
     }
 
@@ -231,7 +273,7 @@ impl Accounts {
     /// What changes from here on is told from what has changed before.
     fn begin_block(&mut self) {
         let next = self.block().next().unwrap_or_else(|| {
-            // Once in two thousand million blocks, so that no old mark is taken for a new one.
+            // Once in a thousand million blocks, so that no old mark is taken for a new one.
             self.shards.iter_mut().for_each(Shard::begin_anew);
             self.watches.clear();
             self.tell_watches();
@@ -247,23 +289,6 @@ impl Accounts {
         for shard in &mut self.shards {
             (shard.watched, shard.watches) = (watched, self.watches.clone());
         }
-    }
-
-    /// The assets of which the block has changed what an account holds, ascending. `further` is [`further_changed`](Self::further_changed).
-    pub(super) fn changed_assets(&self, account: &Account, slot: Slot, further: &[ChangedBalance]) -> Vec<AssetId> {
-        let first = account.changed.is_paid(self.block()).then_some(account.asset);
-        let mut assets: Vec<AssetId> = first.into_iter().chain(balances_of(further, slot)).collect();
-        assets.sort_unstable();
-        assets.dedup();
-        assets
-    }
-
-    /// The balances that the block has changed which aren't the first of their account, in order.
-    pub(super) fn further_changed(&self) -> Vec<ChangedBalance> {
-        let mut all = Vec::new();
-        self.shards.iter().for_each(|shard| shard.changed.append_balances(&mut all));
-        all.sort_unstable();
-        all
     }
 
     /// Reads an account back from the bytes that digests are made of, and gives it the next slot.
@@ -427,7 +452,12 @@ impl SharedAccounts {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::types::Amount;
+
+    impl Accounts {
+        fn set_balance(&mut self, slot: Slot, asset: AssetId, balance: Balance) {
+            self.change_balance(slot, asset, |_| balance).unwrap();
+        }
+    }
 
     fn coins(n: u128) -> Balance {
         Balance { available: Amount(n), held: Amount::ZERO }

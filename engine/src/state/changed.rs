@@ -4,7 +4,7 @@
 //! page of the words of it that aren't zero: entering costs two words, and giving back what was entered, in order and without sorting
 //! accounts.
 //!
-//! Of its first balance an account says itself in which block it has changed; here are the others, which few accounts have.
+//! Of its first balance an account says itself in which block it has changed, and whether any other has; here is which.
 
 use super::Slot;
 use super::layout::{Layout, Place};
@@ -28,9 +28,26 @@ pub(super) struct Changed {
     balances: Vec<ChangedBalance>,
 }
 
-/// A balance by its account, then its asset.
+/// A balance by its account, then its asset, as one number.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub(super) struct ChangedBalance(Slot, AssetId);
+pub(super) struct ChangedBalance(u64);
+
+impl ChangedBalance {
+    const fn new(slot: Slot, asset: AssetId) -> Self {
+        Self((slot.0 as u64) << 32 | asset.0 as u64)
+    }
+
+    #[inline]
+    pub(super) const fn slot(self) -> Slot {
+        Slot((self.0 >> 32) as u32)
+    }
+
+    #[inline]
+    #[expect(clippy::cast_possible_truncation, reason = "the lower half of the number")]
+    pub(super) const fn asset(self) -> AssetId {
+        AssetId(self.0 as u32)
+    }
+}
 
 impl Changed {
     pub(super) fn new(layout: Layout) -> Self {
@@ -46,25 +63,41 @@ impl Changed {
         self.words.resize(self.marks.len() << self.words_bits, 0);
     }
 
-    /// Enters an account.
+    /// Enters an account; whether it was entered before.
     #[inline]
-    pub(super) fn enter(&mut self, place: Place) {
+    pub(super) fn enter(&mut self, place: Place) -> bool {
         let word = place.offset / WORD;
         let at = (place.page << self.words_bits) + word;
-        if let (Some(mark), Some(bits)) = (self.marks.get_mut(place.page), self.words.get_mut(at)) {
-            if *mark == 0 {
-                // There are never so many pages.
-                self.pages.push(u32::try_from(place.page).unwrap_or(u32::MAX));
-            }
-            *mark |= 1 << word;
-            *bits |= 1 << (place.offset % WORD);
+        let (Some(mark), Some(bits)) = (self.marks.get_mut(place.page), self.words.get_mut(at)) else { return false };
+        if *mark == 0 {
+            // There are never so many pages.
+            self.pages.push(u32::try_from(place.page).unwrap_or(u32::MAX));
+        }
+        let bit = 1 << (place.offset % WORD);
+        let was_entered = *bits & bit != 0;
+        *mark |= 1 << word;
+        *bits |= bit;
+        was_entered
+    }
+
+    /// Takes back that an account was entered.
+    pub(super) fn take_back(&mut self, place: Place) {
+        let at = (place.page << self.words_bits) + place.offset / WORD;
+        if let Some(bits) = self.words.get_mut(at) {
+            *bits &= !(1 << (place.offset % WORD));
         }
     }
 
+    /// Takes back that a balance was entered: the last one.
+    pub(super) fn take_balance_back(&mut self, asset: AssetId) {
+        let last = self.balances.pop();
+        debug_assert_eq!(last.map(ChangedBalance::asset), Some(asset), "changes are taken back backwards");
+    }
+
     /// Enters a balance that isn't its account's first one.
-    #[cold]
+    #[inline]
     pub(super) fn enter_balance(&mut self, slot: Slot, asset: AssetId) {
-        self.balances.push(ChangedBalance(slot, asset));
+        self.balances.push(ChangedBalance::new(slot, asset));
     }
 
     /// Gives the accounts of a page that have changed, ascending, as their places on it, and forgets them.
@@ -89,22 +122,28 @@ impl Changed {
         self.pages.clear();
     }
 
-    /// Moves the balances there are, once somebody asks for any.
-    pub(super) fn append_balances(&self, all: &mut Vec<ChangedBalance>) {
-        all.extend_from_slice(&self.balances);
+    /// Sorts the balances by account and asset, each once: nothing else has to be entered before somebody asks for them.
+    pub(super) fn sort_balances(&mut self) {
+        self.balances.sort_unstable();
+        self.balances.dedup();
+    }
+
+    /// Whether any balance but first ones has changed.
+    #[inline]
+    pub(super) const fn has_balances(&self) -> bool {
+        !self.balances.is_empty()
+    }
+
+    /// The sorted balances from an account on.
+    pub(super) fn balances_from(&self, slot: Slot) -> &[ChangedBalance] {
+        let start = self.balances.partition_point(|balance| balance.slot() < slot);
+        self.balances.get(start..).unwrap_or_default()
     }
 
     /// Forgets the balances.
     pub(super) fn clear_balances(&mut self) {
         self.balances.clear();
     }
-}
-
-/// The assets whose balances have changed of one account beside its first one, ascending; `all` is sorted.
-pub(super) fn balances_of(all: &[ChangedBalance], slot: Slot) -> impl Iterator<Item = AssetId> {
-    let start = all.partition_point(|&ChangedBalance(other, _)| other < slot);
-    let own = all.get(start..).unwrap_or_default().iter().take_while(move |&&ChangedBalance(other, _)| other == slot);
-    own.map(|&ChangedBalance(_, asset)| asset)
 }
 
 /// Places of the bits that are set, ascending.
@@ -130,7 +169,8 @@ mod tests {
             (0..=20_000_u32 >> page_bits).for_each(|_| changed.add_page());
             for round in 1..4_u32 {
                 let slots: BTreeSet<u32> = (0..2_000 * round).map(|n| n.wrapping_mul(2_654_435_761) % 20_000).collect();
-                slots.iter().chain(&slots).for_each(|&slot| changed.enter(layout.place(Slot(slot))));
+                let all = slots.iter().map(|&slot| (slot, false)).chain(slots.iter().map(|&slot| (slot, true)));
+                all.for_each(|(slot, again)| assert_eq!(changed.enter(layout.place(Slot(slot))), again));
                 let mut pages = changed.pages().to_vec();
                 pages.sort_unstable();
                 let mut found = Vec::new();
@@ -144,15 +184,17 @@ mod tests {
     }
 
     #[test]
-    fn balances_go_to_their_own_account() {
+    fn balances_go_to_their_own_account_each_once() {
         let mut changed = Changed::default();
-        for (slot, asset) in [(7, 3), (u32::MAX, 1), (7, u32::MAX), (0, 9), (7, 0)] {
+        for (slot, asset) in [(7, 3), (u32::MAX, 1), (7, u32::MAX), (0, 9), (7, 3), (7, 0)] {
             changed.enter_balance(Slot(slot), AssetId(asset));
         }
-        let mut all = Vec::new();
-        changed.append_balances(&mut all);
-        all.sort_unstable();
-        let of = |slot| balances_of(&all, Slot(slot)).map(|asset| asset.0).collect::<Vec<_>>();
-        assert_eq!((of(7), of(0), of(u32::MAX), of(8)), (vec![0, 3, u32::MAX], vec![9], vec![1], vec![]));
+        changed.sort_balances();
+        let from = |slot| {
+            let balances = changed.balances_from(Slot(slot)).iter();
+            balances.map(|balance| (balance.slot().0, balance.asset().0)).collect::<Vec<_>>()
+        };
+        let all = [(0, 9), (7, 0), (7, 3), (7, u32::MAX), (u32::MAX, 1)];
+        assert_eq!((from(0).as_slice(), from(1).as_slice(), from(8).as_slice()), (&all[..], &all[1..], &all[4..]));
     }
 }

@@ -2,10 +2,10 @@
 //!
 //! Changes are made in place and journalled while a transaction has further operations to come; if one of those is rejected the
 //! journal is undone backwards and nothing remains. A transaction with one operation needs no journal, since an operation checks
-//! everything before it changes anything.
+//! everything before it changes anything; one that can't begins a journal before it does.
 
 use super::account::Balance;
-use super::entries::{Before, Entry, MarketState};
+use super::entries::{Before, Entry, MarketState, OrderState};
 use super::facts::Scene;
 use super::slots::SlotSet;
 use super::{Asset, Slot, State};
@@ -25,6 +25,8 @@ pub(crate) struct Changes {
     collected: Vec<(Address, AssetId, Amount)>,
     /// Memory of a journal.
     journal: Vec<Undo>,
+    /// What stood in the places of entries that the journal names, in its order.
+    befores: Vec<Before>,
     /// By asset: the sum of all changes of balances less the change of what is issued, modulo 2¹²⁸. Zero when money is conserved.
     drift: Vec<u128>,
     /// Assets whose drift was touched.
@@ -37,12 +39,13 @@ impl Changes {
     #[inline]
     fn enter(&mut self, undo: &Undo, state: &mut State) {
         match undo {
-            Undo::Balance { slot, asset, .. } => state.accounts.mark_balance(*slot, *asset),
+            // An account says itself what has changed of it.
+            Undo::Balance { .. } => {}
             Undo::Account { slot, .. } => state.accounts.mark(*slot),
             Undo::Issued { asset, .. } | Undo::Asset { asset } | Undo::AssetChange { asset, .. } => {
                 self.assets.insert(asset.0);
             }
-            Undo::Opened { number, .. } | Undo::Entry { number, .. } => self.entries.insert(*number),
+            Undo::Opened { number, .. } | Undo::Entry { number } => self.entries.insert(*number),
         }
     }
 
@@ -140,13 +143,13 @@ impl Flows {
 
 #[derive(Debug)]
 pub(super) enum Undo {
-    Balance { slot: Slot, asset: AssetId, before: Balance },
+    Balance { slot: Slot, asset: AssetId, before: super::shard::Before },
     Issued { asset: AssetId, before: Amount },
     Account { address: Address, slot: Slot },
     Asset { asset: AssetId },
     AssetChange { asset: AssetId, before: Box<Asset> },
     Opened { number: u32, has_grown: bool },
-    Entry { number: u32, before: Box<Before> },
+    Entry { number: u32 },
 }
 
 #[derive(Debug)]
@@ -155,8 +158,9 @@ pub(crate) struct Context<'a> {
     pub(super) scene: Scene<'a>,
     changes: &'a mut Changes,
     journal: Option<Vec<Undo>>,
-    /// An account that will most likely be asked for: looked up ahead.
-    expected: Option<Slot>,
+    /// Accounts that will most likely be asked for, which were looked up ahead: the first party of the transaction, and that of the operation at
+    /// hand.
+    expected: [Option<(Address, Slot)>; 2],
     /// Which operation of the transaction is at hand.
     operation: u16,
     /// Bytes of events there were before the transaction.
@@ -171,7 +175,16 @@ impl<'a> Context<'a> {
     pub(crate) fn new(state: &'a mut State, changes: &'a mut Changes, journalled: bool) -> Self {
         let events_before = changes.events.len();
         let journal = journalled.then(|| std::mem::take(&mut changes.journal));
-        Self { state, changes, journal, expected: None, scene: Scene::default(), operation: 0, events_before, met: 0 }
+        Self {
+            state,
+            changes,
+            journal,
+            expected: [None; 2],
+            scene: Scene::default(),
+            operation: 0,
+            events_before,
+            met: 0,
+        }
     }
 
     /// Goes on to the operation at this place of the transaction.
@@ -224,8 +237,20 @@ impl<'a> Context<'a> {
 
     /// Spares the search for an account that was looked up ahead.
     #[inline]
-    pub(crate) const fn expect(&mut self, slot: Option<Slot>) {
-        self.expected = slot;
+    pub(crate) const fn expect(&mut self, party: Option<(Address, Slot)>) {
+        self.expected[0] = party;
+    }
+
+    /// The same beside that.
+    #[inline]
+    pub(crate) const fn expect_too(&mut self, party: Option<(Address, Slot)>) {
+        self.expected[1] = party;
+    }
+
+    /// Brings a record closer.
+    #[inline]
+    pub(crate) fn prefetch(&self, slot: Option<Slot>) {
+        slot.into_iter().for_each(|slot| self.state.prefetch(slot));
     }
 
     /// Says when this happens and who has signed.
@@ -259,10 +284,17 @@ impl<'a> Context<'a> {
         }
     }
 
-    /// The slot that was looked up ahead, if it is this account's.
+    /// Where an account is, if that is known: it keeps its slot for ever.
     #[inline]
     fn expected_at(&self, address: &Address) -> Option<Slot> {
-        self.expected.filter(|&slot| self.state.accounts.is_at(address, slot))
+        if self.scene.account == *address && self.scene.slot.is_some() {
+            return self.scene.slot;
+        }
+        let [first, at_hand] = &self.expected;
+        let known = |expected: &Option<(Address, Slot)>| {
+            expected.as_ref().filter(|(expected, _)| expected == address).map(|&(_, slot)| slot)
+        };
+        known(first).or_else(|| known(at_hand))
     }
 
     /// The slot of an account, if it has come into being.
@@ -286,28 +318,35 @@ impl<'a> Context<'a> {
     }
 
     /// Changes what an account has.
+    #[inline]
+    fn change_balance(&mut self, slot: Slot, asset: AssetId, change: impl FnOnce(Balance) -> Balance) {
+        let changes = &mut *self.changes;
+        let change = |before: Balance| {
+            let after = change(before);
+            changes.flow(asset, before.all(), after.all());
+            after
+        };
+        let before = self.state.accounts.change_balance(slot, asset, change);
+        if let (Some(before), Some(journal)) = (before, &mut self.journal) {
+            journal.push(Undo::Balance { slot, asset, before });
+        }
+    }
+
+    /// Changes what an account has, available and set aside.
     pub(super) fn set_balance(&mut self, slot: Slot, asset: AssetId, after: Balance) {
-        let before = self.state.accounts.balance(slot, asset);
-        self.record(Undo::Balance { slot, asset, before });
-        self.changes.flow(asset, before.all(), after.all());
-        self.state.accounts.set_balance(slot, asset, after);
+        self.change_balance(slot, asset, |_| after);
     }
 
     /// Changes what an account can spend.
     #[inline]
     pub(crate) fn set_available(&mut self, slot: Slot, asset: AssetId, available: Amount) {
-        let before = self.state.accounts.balance(slot, asset);
-        self.record(Undo::Balance { slot, asset, before });
-        self.changes.flow(asset, before.available, available);
-        self.state.accounts.set_balance(slot, asset, Balance { available, ..before });
+        self.change_balance(slot, asset, |before| Balance { available, ..before });
     }
 
     /// Adds to what an account can spend. Can't overflow, since all balances together are at most the maximum supply.
     #[inline]
     pub(crate) fn credit(&mut self, slot: Slot, asset: AssetId, amount: Amount) {
-        let before = self.state.available(slot, asset);
-        debug_assert!(before.plus(amount).is_ok(), "balances are part of what is issued");
-        self.set_available(slot, asset, Amount(before.0.saturating_add(amount.0)));
+        self.change_balance(slot, asset, |before| before.credited(amount));
     }
 
     /// Changes what is issued of an asset.
@@ -337,9 +376,48 @@ impl<'a> Context<'a> {
     /// Changes what stands in a place, or frees it.
     pub(crate) fn set_entry(&mut self, number: u32, after: Option<Entry>) {
         let before = self.state.entries.change(number, after);
-        match &mut self.journal {
-            Some(journal) => journal.push(Undo::Entry { number, before: Box::new(before) }),
-            None => self.changes.entries.insert(number),
+        if self.journal.is_some() {
+            self.changes.befores.push(before);
+        }
+        self.record(Undo::Entry { number });
+    }
+
+    /// Takes an order that waits out of its place.
+    pub(super) fn close_order(&mut self, number: u32) -> Option<OrderState> {
+        self.keep_before(number);
+        self.state.entries.close_order(number)
+    }
+
+    /// Frees the place of a hold.
+    pub(super) fn close_hold(&mut self, number: u32) {
+        self.keep_before(number);
+        self.state.entries.close_hold(number);
+    }
+
+    /// Leaves a hold so much, of which vouchers have drawn so much, if one did.
+    pub(super) fn reduce_hold(&mut self, number: u32, left: Amount, drawn: Option<Amount>) {
+        self.keep_before(number);
+        self.state.entries.reduce_hold(number, left, drawn);
+    }
+
+    /// Leaves an order so many lots. Its place among others stays.
+    pub(super) fn reduce_order(&mut self, number: u32, left: u64) {
+        self.keep_before(number);
+        self.state.entries.reduce_order(number, left);
+    }
+
+    /// Enters that what stands in a place is going to change.
+    fn keep_before(&mut self, number: u32) {
+        if self.journal.is_some() {
+            self.changes.befores.push(self.state.entries.before(number));
+        }
+        self.record(Undo::Entry { number });
+    }
+
+    /// From here on changes are journalled. For an operation that has changed nothing yet and may be rejected after it has.
+    pub(crate) fn begin_journal(&mut self) {
+        if self.journal.is_none() {
+            self.journal = Some(std::mem::take(&mut self.changes.journal));
         }
     }
 
@@ -369,6 +447,7 @@ impl<'a> Context<'a> {
         let Some(mut journal) = self.journal else { return };
         journal.drain(..).for_each(|undo| self.changes.enter(&undo, self.state));
         self.changes.journal = journal;
+        self.changes.befores.clear();
     }
 
     /// Undoes everything this transaction did.
@@ -381,8 +460,8 @@ impl<'a> Context<'a> {
             match undo {
                 Undo::Balance { slot, asset, before } => {
                     let after = state.accounts.balance(slot, asset);
-                    changes.flow(asset, after.all(), before.all());
-                    state.accounts.set_balance(slot, asset, before);
+                    changes.flow(asset, after.all(), before.balance.all());
+                    state.accounts.change_back(slot, asset, before);
                 }
                 Undo::Issued { asset, before } => {
                     let after = state.assets.get(asset).map_or(Amount::ZERO, |record| record.issued);
@@ -402,7 +481,11 @@ impl<'a> Context<'a> {
                         state.entries.shrink();
                     }
                 }
-                Undo::Entry { number, before } => state.entries.set_back(number, *before),
+                Undo::Entry { number } => {
+                    if let Some(before) = changes.befores.pop() {
+                        state.entries.set_back(number, before);
+                    }
+                }
             }
         }
         if journal.capacity() > changes.journal.capacity() {

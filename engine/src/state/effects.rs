@@ -1,18 +1,28 @@
-//! The accounts that a block has changed, as canonical bytes in order: what the effects of a block begin with.
+//! The accounts that a block has changed, as bytes in order: what the effects of a block begin with.
+//!
+//! ```text
+//! slot u32, address [32], lane 0: top u64, bits u64,
+//! number of further lanes u32, each: lane u16, top u64, bits u64, ascending,
+//! number of balances that the block has changed u32, each: asset u32, available u128, held u128, ascending, zeros included
+//! ```
+//!
+//! What an account holds beside, the block hasn't changed, so that it stands in the effects of the block that has. So a block's effects are
+//! as long as what happened in it, however many assets its accounts have been paid in before.
 
-use super::account::{Account, AccountCell, PLAIN_BYTES};
+use super::account::{Account, AccountCell, BlockMark, PLAIN_BYTES};
 use super::accounts::Accounts;
 use super::addresses::Cell;
 use super::changed::ChangedBalance;
 use super::layout::Place;
 use super::prefetch::prefetch;
 use super::shard::Shard;
-use super::{Slot, State};
+use super::{Balance, Slot, State};
+use crate::types::AssetId;
 
 /// Records are brought closer so many ahead.
 const AHEAD: usize = 48;
 
-/// Bytes of most accounts: the slot and the record.
+/// Bytes of most accounts: the slot, then the same as the record of an account that has nothing else.
 const PLAIN: usize = 4 + PLAIN_BYTES;
 
 impl State {
@@ -27,34 +37,33 @@ impl State {
         self.accounts.end_block();
     }
 
-    /// Writes some of those accounts into `out`, whatever was there before: slot, then record.
+    /// Writes some of those accounts into `out`, whatever was there before.
     pub(crate) fn encode_changed_accounts(&self, slots: &[Slot], out: &mut Vec<u8>) {
-        let mut writer = Writer { out, end: 0, long: Vec::new() };
-        let (mut here, mut ahead) = (Reading::new(&self.accounts), Reading::new(&self.accounts));
-        let mut further: Option<Vec<ChangedBalance>> = None;
+        let mut writer = Writer { out, end: 0 };
+        let block = self.accounts.block();
+        let reading = || Reading::new(&self.accounts);
+        let (mut here, mut near, mut far) = (reading(), reading(), reading());
+        let has_further = self.accounts.has_further_changed();
         for (place, &slot) in slots.iter().enumerate() {
-            if let Some((cell, address)) = slots.get(place + AHEAD).and_then(|&slot| ahead.at(slot)) {
+            if let Some((cell, address)) = slots.get(place + AHEAD).and_then(|&slot| far.at(slot)) {
                 prefetch(cell);
                 prefetch(address);
             }
-            if further.is_some() {
-                slots.get(place + AHEAD / 2).iter().for_each(|&&slot| self.accounts.prefetch_further(slot));
+            if has_further
+                && let Some((cell, _)) = slots.get(place + AHEAD / 2).and_then(|&slot| near.at(slot))
+                && cell.changed().is_paid_further(block)
+            {
+                near.shard.iter().for_each(|shard| shard.prefetch_further_of(&cell.get()));
             }
             let Some((cell, address)) = here.at(slot) else { continue };
             let account = cell.get();
-            if account.is_plain() {
-                writer.plain(slot, &account, address);
-                continue;
-            }
-            writer.long(|out| {
-                // Hardly any block has anyone who asks.
-                let further = further.get_or_insert_with(|| self.accounts.further_changed());
-                let changed = || self.accounts.changed_assets(&account, slot, further);
-                out.extend_from_slice(&slot.0.to_le_bytes());
-                if let Some(shard) = here.shard {
-                    shard.record_of(account).encode_changed(address, changed, out);
+            match (account.changed.is_paid(block), account.changed.is_paid_further(block), account.lanes) {
+                (true, false, 0) => writer.plain(slot, &account, address),
+                (_, is_paid_further, _) => {
+                    let further = if is_paid_further { here.further(slot) } else { &[] };
+                    writer.long(slot, &account, address, block, (here.shard, further));
                 }
-            });
+            }
         }
         let end = writer.end;
         out.truncate(end);
@@ -67,6 +76,8 @@ struct Reading<'a> {
     page: Option<u32>,
     shard: Option<&'a Shard>,
     accounts_of_page: &'a [AccountCell],
+    /// Balances that have changed of the page's accounts from the one that was asked for last on, and those behind.
+    changed: Option<&'a [ChangedBalance]>,
     /// The same of a segment of addresses.
     segment: Option<u32>,
     cells: &'a [Cell],
@@ -74,7 +85,7 @@ struct Reading<'a> {
 
 impl<'a> Reading<'a> {
     const fn new(accounts: &'a Accounts) -> Self {
-        Self { accounts, page: None, shard: None, accounts_of_page: &[], segment: None, cells: &[] }
+        Self { accounts, page: None, shard: None, accounts_of_page: &[], changed: None, segment: None, cells: &[] }
     }
 
     #[inline]
@@ -83,7 +94,7 @@ impl<'a> Reading<'a> {
         let page = layout.page(slot);
         if self.page != Some(page) {
             let Place { shard, page: own, .. } = layout.place_of_page(page);
-            self.page = Some(page);
+            (self.page, self.changed) = (Some(page), None);
             self.shard = self.accounts.shard(shard);
             self.accounts_of_page = self.shard.map(|shard| shard.page(own)).unwrap_or_default();
         }
@@ -94,14 +105,26 @@ impl<'a> Reading<'a> {
         }
         Some((self.accounts_of_page.get(layout.offset(slot))?, self.cells.get(place)?))
     }
+
+    /// Which further balances of the account at hand have changed.
+    fn further(&mut self, slot: Slot) -> &'a [ChangedBalance] {
+        let all = match (self.changed, self.shard) {
+            (Some(all), _) => all,
+            (None, Some(shard)) => shard.changed.balances_from(slot),
+            (None, None) => &[],
+        };
+        let start = all.iter().take_while(|balance| balance.slot() < slot).count();
+        let own = all[start..].iter().take_while(|balance| balance.slot() == slot).count();
+        let (own, behind) = all[start..].split_at(own);
+        self.changed = Some(behind);
+        own
+    }
 }
 
 /// Writes over what there was in a buffer, which spares filling it with zeros first.
 struct Writer<'a> {
     out: &'a mut Vec<u8>,
     end: usize,
-    /// An account that isn't what most are, before it has a place.
-    long: Vec<u8>,
 }
 
 impl Writer<'_> {
@@ -117,14 +140,58 @@ impl Writer<'_> {
         self.end += PLAIN;
     }
 
-    fn long(&mut self, write: impl FnOnce(&mut Vec<u8>)) {
-        self.long.clear();
-        write(&mut self.long);
-        self.make_room(self.long.len());
-        let end = self.end.saturating_add(self.long.len());
-        if let Some(bytes) = self.out.get_mut(self.end..end) {
-            bytes.copy_from_slice(&self.long);
-            self.end = end;
+    /// Any account, with those of its further balances that have changed.
+    fn long(
+        &mut self,
+        slot: Slot,
+        account: &Account,
+        address: &Cell,
+        block: BlockMark,
+        (shard, changed): (Option<&Shard>, &[ChangedBalance]),
+    ) {
+        let Some(shard) = shard else { return };
+        let record = shard.record_of(*account);
+        self.put(&slot.0.to_le_bytes());
+        self.make_room(32);
+        self.out.get_mut(self.end..self.end + 32).into_iter().for_each(|bytes| address.write(bytes));
+        self.end += 32;
+        self.put(&account.window.top.to_le_bytes());
+        self.put(&account.window.bits.to_le_bytes());
+        self.put(&u32::try_from(record.lanes.len()).unwrap_or(u32::MAX).to_le_bytes());
+        for (lane, window) in record.lanes {
+            self.put(&lane.to_le_bytes());
+            self.put(&window.top.to_le_bytes());
+            self.put(&window.bits.to_le_bytes());
+        }
+        let mut first = account.changed.is_paid(block).then_some((account.asset, account.balance));
+        let count = changed.len() + usize::from(first.is_some());
+        self.put(&u32::try_from(count).unwrap_or(u32::MAX).to_le_bytes());
+        for asset in changed.iter().map(|balance| balance.asset()) {
+            if let Some((own, balance)) = first.take_if(|&mut (own, _)| own < asset) {
+                self.balance(own, balance);
+            }
+            self.balance(asset, record.balance(asset));
+        }
+        if let Some((own, balance)) = first {
+            self.balance(own, balance);
+        }
+    }
+
+    #[inline]
+    fn balance(&mut self, asset: AssetId, Balance { available, held }: Balance) {
+        let mut bytes = [0; 36];
+        bytes[..4].copy_from_slice(&asset.0.to_le_bytes());
+        bytes[4..20].copy_from_slice(&available.0.to_le_bytes());
+        bytes[20..].copy_from_slice(&held.0.to_le_bytes());
+        self.put(&bytes);
+    }
+
+    #[inline]
+    fn put<const N: usize>(&mut self, bytes: &[u8; N]) {
+        self.make_room(N);
+        if let Some(place) = self.out.get_mut(self.end..).and_then(<[u8]>::first_chunk_mut) {
+            *place = *bytes;
+            self.end += N;
         }
     }
 
@@ -145,14 +212,13 @@ mod tests {
     use crate::state::Balance;
     use crate::types::{Address, Amount, AssetId};
 
-    const HEAD: usize = 4 + 32 + 16 + 4;
+    const HEAD: usize = 4 + 32 + 16 + 4 + 4;
 
     /// A block that changes some balances of an account: what its effects say.
     fn effects(state: &mut State, slot: Slot, changes: &[(u32, u128)]) -> Vec<u8> {
         for &(asset, amount) in changes {
             let balance = Balance { available: Amount(amount), held: Amount::ZERO };
-            state.accounts.set_balance(slot, AssetId(asset), balance);
-            state.accounts.mark_balance(slot, AssetId(asset));
+            state.accounts.change_balance(slot, AssetId(asset), |_| balance).unwrap();
         }
         let (mut slots, mut effects) = (Vec::new(), vec![0xff; 50]);
         state.drain_changed_accounts(&mut slots);
@@ -163,9 +229,12 @@ mod tests {
     }
 
     fn assets(effects: &[u8]) -> Vec<u32> {
-        // Behind the number of all holdings that of those which follow.
-        let holdings = effects[HEAD + 8..].chunks(36);
-        holdings.map(|holding| u32::from_le_bytes(*holding.first_chunk().unwrap())).collect()
+        let (balances, rest) = effects[HEAD..].as_chunks::<36>();
+        assert_eq!(
+            (effects[HEAD - 4..HEAD].to_vec(), rest.len()),
+            (u32::try_from(balances.len()).unwrap().to_le_bytes().to_vec(), 0)
+        );
+        balances.iter().map(|holding| u32::from_le_bytes(*holding.first_chunk().unwrap())).collect()
     }
 
     #[test]
@@ -176,7 +245,6 @@ mod tests {
         let all: Vec<(u32, u128)> = (0..100_000).rev().map(|asset| (asset, 1)).collect();
         assert_eq!(assets(&effects(&mut state, slot, &all)).len(), 100_000);
         let few = effects(&mut state, slot, &[(5, 2), (99_999, 2), (70_000, 0), (5, 2)]);
-        assert_eq!(few[HEAD..HEAD + 4], 99_999_u32.to_le_bytes());
         assert_eq!(assets(&few), [5, 70_000, 99_999]);
         // The first asset the account ever had is named only when it has changed.
         assert_eq!(assets(&effects(&mut state, slot, &[(5, 3)])), [5]);
@@ -184,38 +252,67 @@ mod tests {
         // The record itself has all of them.
         let mut record = Vec::new();
         state.accounts.encode(slot, &mut record);
-        assert_eq!(record.len(), HEAD + 99_999 * 36);
+        assert_eq!(record.len(), HEAD - 4 + 99_999 * 36);
         assert_eq!(state.accounts.share().balances(slot).len(), 99_999);
     }
 
     #[test]
-    fn plain_accounts_and_long_ones_stand_in_order_whatever_the_buffer_held_before() {
-        let mut state = State::new().unwrap();
-        let slots: Vec<Slot> = (0..3_000_u32)
-            .map(|n| {
-                let mut address = [3; 32];
-                address[..4].copy_from_slice(&n.to_le_bytes());
-                state.accounts.push(&Address(address)).unwrap()
-            })
-            .collect();
-        let (mut found, mut effects) = (Vec::new(), vec![0xff; 700_000]);
-        for round in 1..4_u32 {
-            let mut expected = Vec::new();
-            for &slot in slots.iter().filter(|slot| slot.0 % (7 * round) == 0) {
-                let balance = Balance { available: Amount(u128::from(round)), held: Amount::ZERO };
-                // Every third has two.
-                (0..=u32::from(slot.0 % 3 == 0)).for_each(|asset| {
-                    state.accounts.set_balance(slot, AssetId(asset), balance);
-                    state.accounts.mark_balance(slot, AssetId(asset));
-                });
-                expected.extend_from_slice(&slot.0.to_le_bytes());
-                state.accounts.encode(slot, &mut expected);
+    fn plain_accounts_and_long_ones_stand_in_order_whatever_the_buffer_held_before_and_however_they_lie() {
+        for (page_bits, shards) in [(10, 1), (3, 4), (0, 7)] {
+            let mut state = State::with_layout(crate::state::Layout::new(shards, page_bits)).unwrap();
+            let slots: Vec<Slot> = (0..3_000_u32)
+                .map(|n| {
+                    let mut address = [3; 32];
+                    address[..4].copy_from_slice(&n.to_le_bytes());
+                    state.accounts.push(&Address(address)).unwrap()
+                })
+                .collect();
+            let (mut found, mut effects) = (Vec::new(), vec![0xff; 700_000]);
+            for round in 1..5_u32 {
+                let mut expected = Vec::new();
+                for &slot in slots.iter().filter(|slot| slot.0 % (7 * round) == 0) {
+                    let amount = Amount(u128::from(round));
+                    let balance = Balance { available: amount, held: Amount::ZERO };
+                    // Every third has two; the second of them first, another first or alone, and some but their windows.
+                    let both: &[u32] = if slot.0.is_multiple_of(3) { &[1, 0] } else { &[0] };
+                    let changed: &[u32] = match (slot.0 + round) % 4 {
+                        0 => &[],
+                        1 => &both[..1],
+                        _ => both,
+                    };
+                    for &asset in changed {
+                        state.accounts.change_balance(slot, AssetId(asset), |_| balance).unwrap();
+                    }
+                    let window = super::super::window::Window::default().with(u64::from(round));
+                    let lane = u16::from(slot.0.is_multiple_of(5));
+                    state.accounts.set_window(slot, lane, window);
+                    state.accounts.mark(slot);
+                    expected.extend_from_slice(&slot.0.to_le_bytes());
+                    expected.extend_from_slice(&state.accounts.addresses().get(slot).unwrap().0);
+                    let first = if lane == 0 { window } else { Default::default() };
+                    expected.extend_from_slice(&first.top.to_le_bytes());
+                    expected.extend_from_slice(&first.bits.to_le_bytes());
+                    expected.extend_from_slice(&u32::from(lane).to_le_bytes());
+                    if lane == 1 {
+                        expected.extend_from_slice(&lane.to_le_bytes());
+                        expected.extend_from_slice(&window.top.to_le_bytes());
+                        expected.extend_from_slice(&window.bits.to_le_bytes());
+                    }
+                    expected.extend_from_slice(&u32::try_from(changed.len()).unwrap().to_le_bytes());
+                    let mut changed = changed.to_vec();
+                    changed.sort_unstable();
+                    for asset in changed {
+                        expected.extend_from_slice(&asset.to_le_bytes());
+                        expected.extend_from_slice(&amount.0.to_le_bytes());
+                        expected.extend_from_slice(&[0; 16]);
+                    }
+                }
+                state.drain_changed_accounts(&mut found);
+                state.encode_changed_accounts(&found, &mut effects);
+                state.end_block();
+                assert!(effects == expected, "{shards} shards, round {round}: {} bytes", effects.len());
+                effects.extend_from_slice(&[0xff; 300_000]);
             }
-            state.drain_changed_accounts(&mut found);
-            state.encode_changed_accounts(&found, &mut effects);
-            state.end_block();
-            assert!(effects == expected, "round {round}: {} bytes", effects.len());
-            effects.extend_from_slice(&[0xff; 300_000]);
         }
     }
 }

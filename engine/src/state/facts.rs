@@ -3,7 +3,7 @@
 use super::Slot;
 use super::asset::Asset;
 use super::context::{Context, Undo};
-use super::entries::{Entry, HolderState, Record, Terms};
+use super::entries::{Entry, HolderState, OrderState, PlacedHold, Record, Terms};
 use crate::types::{Address, Amount, AssetId, AssetPolicy, AssetTerms, RecordKind, Rejection, RejectionCode, Time};
 
 /// What a transaction brings beside its operations: the time of its block and who has signed it.
@@ -11,6 +11,8 @@ use crate::types::{Address, Amount, AssetId, AssetPolicy, AssetTerms, RecordKind
 pub(crate) struct Scene<'a> {
     pub time: Time,
     pub account: Address,
+    /// Where that is.
+    pub slot: Option<Slot>,
     /// Addresses of the further signers, ascending.
     pub further: &'a [[u8; 32]],
 }
@@ -180,13 +182,28 @@ impl Context<'_> {
         payer: &Address,
         payee: &Address,
     ) -> Result<(), Rejection> {
+        self.check_terms(asset, (id, &self.terms_of(asset, id)), payer, payee)
+    }
+
+    /// The terms of an asset; zeros if its policy asks for none.
+    pub(super) fn terms_of(&self, asset: &Asset, id: AssetId) -> AssetTerms {
+        if asset.policy.has_any(AssetPolicy::WITH_TERMS) { self.asset_terms(id) } else { AssetTerms::default() }
+    }
+
+    /// The same where its terms are known.
+    pub(super) fn check_terms(
+        &self,
+        asset: &Asset,
+        (id, terms): (AssetId, &AssetTerms),
+        payer: &Address,
+        payee: &Address,
+    ) -> Result<(), Rejection> {
         let policy = asset.policy;
         let (mints, burns) = (*payer == asset.issuer, *payee == asset.issuer);
         if policy.has(AssetPolicy::NON_TRANSFERABLE) && !mints && !burns {
             let bit = u64::from(AssetPolicy::NON_TRANSFERABLE.0);
             return Err(Rejection::new(RejectionCode::PolicyForbids, bit));
         }
-        let terms = if policy.has_any(AssetPolicy::WITH_TERMS) { self.asset_terms(id) } else { AssetTerms::default() };
         if policy.has(AssetPolicy::EXPIRES) && self.time() > terms.expiry && !burns {
             return Err(Rejection::new(RejectionCode::AssetExpired, terms.expiry.0));
         }
@@ -215,13 +232,25 @@ impl Context<'_> {
 
     /// Enters something under the lowest free number.
     pub(crate) fn open_entry(&mut self, entry: Entry) -> Result<u32, Rejection> {
-        self.open_owned_entry(entry, None)
+        let opened = self.state.entries.open(entry);
+        self.record_opened(opened)
     }
 
-    /// The same; an order is of the account with this slot.
-    pub(crate) fn open_owned_entry(&mut self, entry: Entry, owner: Option<Slot>) -> Result<u32, Rejection> {
+    /// The same for an order of the account with this slot; `tag` is that of its name, which is free.
+    pub(super) fn enter_order(&mut self, order: OrderState, owner: Slot, tag: u64) -> Result<u32, Rejection> {
+        let opened = self.state.entries.open_order(order, owner, tag);
+        self.record_opened(opened)
+    }
+
+    /// The same for a hold.
+    pub(crate) fn enter_hold(&mut self, hold: PlacedHold, owner: Slot, tag: u64) -> Result<u32, Rejection> {
+        let opened = self.state.entries.open_hold(hold, owner, tag);
+        self.record_opened(opened)
+    }
+
+    fn record_opened(&mut self, opened: Option<(u32, bool)>) -> Result<u32, Rejection> {
         let full = Rejection::new(RejectionCode::TooManyEntries, u64::from(self.state.entries.len()));
-        let (number, has_grown) = self.state.entries.open(entry, owner).ok_or(full)?;
+        let (number, has_grown) = opened.ok_or(full)?;
         self.record(Undo::Opened { number, has_grown });
         Ok(number)
     }

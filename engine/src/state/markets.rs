@@ -1,10 +1,13 @@
 //! Markets: what operations ask of books, and how orders trade.
 
+use super::account::Balance;
 use super::context::Context;
 use super::entries::{Entry, MarketState, OrderState};
-use super::promises::Pot;
+use super::{Asset, Slot};
 use crate::ops::Source;
-use crate::types::{Address, Amount, AssetId, Happening, MarketId, Rejection, RejectionCode, Side};
+use crate::types::{
+    Address, Amount, AssetId, AssetPolicy, AssetTerms, Happening, MarketId, Rejection, RejectionCode, Side,
+};
 
 /// The most orders that wait which those of one transaction meet, or which it takes back market by market.
 pub(crate) const ORDERS_MET_MAX: usize = 64;
@@ -23,11 +26,9 @@ impl Context<'_> {
         self.state.entries.find(&MarketState::name(operator, base, quote))
     }
 
-    /// Writes what has changed of a market.
+    /// Writes a market that has changed.
     pub(crate) fn set_market(&mut self, market: MarketId, after: MarketState) {
-        if self.market(market).is_ok_and(|before| *before != after) {
-            self.change_market(market.0, after);
-        }
+        self.change_market(market.0, after);
     }
 
     /// What the policies of both assets have against somebody trading in them.
@@ -58,16 +59,38 @@ impl Context<'_> {
         self.order_at(owner, id).filter(|(_, order)| !self.is_over(order.expiry))
     }
 
-    /// Makes sure that an id is free: one that is over and still in its place is ended.
-    pub(crate) fn free_order(&mut self, owner: &Address, id: u64) -> Result<(), Rejection> {
-        match self.order_at(owner, id) {
-            Some((number, order)) if self.is_over(order.expiry) => {
+    /// Makes sure that an id is free: one that is over and still in its place is ended. Gives the tag by which it is going to be looked for.
+    pub(crate) fn free_order(&mut self, owner: &Address, id: u64) -> Result<u64, Rejection> {
+        let name = OrderState::name(owner, id);
+        let tag = self.state.entries.tag(&name);
+        let Some(number) = self.state.entries.find_tagged(&name, tag) else { return Ok(tag) };
+        match self.order_numbered(number) {
+            Some(order) if self.is_over(order.expiry) => {
+                self.begin_journal();
                 self.end_order(number, &order);
-                Ok(())
+                Ok(tag)
             }
-            Some((number, _)) => Err(Rejection::new(RejectionCode::OrderExists, u64::from(number))),
-            None => Ok(()),
+            _ => Err(Rejection::new(RejectionCode::OrderExists, u64::from(number))),
         }
+    }
+
+    /// Makes sure that what is done can be undone if there is no place for an order in the end.
+    pub(crate) fn expect_place(&mut self) {
+        if self.state.entries.is_full() {
+            self.begin_journal();
+        }
+    }
+
+    /// Lets an order wait, for whose name there is this tag, and sets aside what it gives.
+    pub(crate) fn open_order(
+        &mut self,
+        order: OrderState,
+        (owner, tag): (Slot, u64),
+        (asset, given): (AssetId, Amount),
+    ) -> Result<(), Rejection> {
+        self.enter_order(order, owner, tag)?;
+        self.set_aside(owner, asset, given);
+        Ok(())
     }
 
     /// The orders that wait on a side, the best first, whether they count or not.
@@ -93,6 +116,7 @@ impl Context<'_> {
             if self.counts(&order) {
                 return Err(Rejection::new(RejectionCode::WouldCross, order.price));
             }
+            self.begin_journal();
             self.meet();
             self.end_order(number, &order);
         }
@@ -125,62 +149,188 @@ impl Context<'_> {
         !self.is_over(order.expiry) && self.market(order.market).is_ok_and(allowed)
     }
 
+    /// The same in a market of whose assets all is known.
+    pub(crate) fn can_trade(&self, trades: &Trades, order: &OrderState) -> bool {
+        let is_free = |traded: &Traded| {
+            let Traded { id, asset, terms, .. } = traded;
+            !asset.has_policy() || self.check_terms(asset, (*id, terms), &order.owner, &order.owner).is_ok()
+        };
+        !self.is_over(order.expiry) && is_free(&trades.given) && is_free(&trades.got)
+    }
+
     /// Takes an order out of its book and gives back what was set aside for it; its owner is told.
     pub(crate) fn end_order(&mut self, number: u32, order: &OrderState) {
-        let (asset, amount) = self.take_back(number, order);
-        self.tell(order.owner, Happening::OrderEnded { order: order.id, asset, amount });
+        if let Some((asset, amount)) = self.take_back(number) {
+            self.tell(order.owner, Happening::OrderEnded { order: order.id, asset, amount });
+        }
     }
 
     /// The same for an owner who knows; gives what was set aside.
-    pub(crate) fn take_back(&mut self, number: u32, order: &OrderState) -> (AssetId, Amount) {
-        let owner = self.owner_of(number, order);
-        self.set_entry(number, None);
+    pub(crate) fn take_back(&mut self, number: u32) -> Option<(AssetId, Amount)> {
+        let slot = self.state.entries.owner_slot(number);
+        let order = self.close_order(number)?;
+        let owner = Source { address: &order.owner, slot };
         // An order waits in a market, which is for ever.
-        let Ok(market) = self.market(order.market) else { return (AssetId(0), Amount::ZERO) };
+        let market = self.market(order.market).ok()?;
         let (asset, given) = market.given(order.side, order.quantity, order.price);
         let amount = given.unwrap_or(Amount::ZERO);
         self.give_back(owner, asset, amount);
-        (asset, amount)
+        Some((asset, amount))
     }
 
-    /// Trades some lots between the source, who takes, and an order that waits; gives the quote that was paid. Who got fees is yet to be told.
+    /// Looks up what the trades of an order on this side need.
+    pub(crate) fn begin_trades(&self, market: MarketState, side: Side) -> Result<Trades, Rejection> {
+        let traded = |id| {
+            let asset = *self.asset(id)?;
+            Ok(Traded { id, asset, terms: self.terms_of(&asset, id), fee: Amount::ZERO, burnt: Amount::ZERO })
+        };
+        let (given, got) = match side {
+            Side::Buy => (market.quote, market.base),
+            Side::Sell => (market.base, market.quote),
+        };
+        let (given, got) = (traded(given)?, traded(got)?);
+        Ok(Trades { market, given, got, paid: Amount::ZERO, kept: Amount::ZERO, collected: Amount::ZERO })
+    }
+
+    /// Trades some lots with an order that waits; gives the quote that was paid. What the taker gives and gets is summed up, and so are the fees,
+    /// of which it is yet to be told who got them.
     pub(crate) fn trade(
         &mut self,
-        market: &mut MarketState,
-        taker: Source<'_>,
-        number: u32,
-        order: &OrderState,
+        trades: &mut Trades,
+        taker: &Address,
+        (number, order): (u32, &OrderState),
         quantity: u64,
-    ) -> Result<Amount, Rejection> {
+    ) -> Amount {
+        let Trades { market, given, got, .. } = trades;
         let base = market.base_of(quantity);
         // What waits is set aside, so there is as much of it.
         let quote = market.quote_of(quantity, order.price).unwrap_or(Amount::MAX);
-        let (given, given_amount, got, got_amount) = match order.side {
-            Side::Sell => (market.quote, quote, market.base, base),
-            Side::Buy => (market.base, base, market.quote, quote),
+        let (given_amount, got_amount) = match order.side {
+            Side::Sell => (quote, base),
+            Side::Buy => (base, quote),
         };
-        self.payer(taker, given, given_amount)?;
-        let left = order.quantity.saturating_sub(quantity);
-        let rest = (left > 0).then(|| OrderState { quantity: left, ..*order }.into());
         let owner = self.owner_of(number, order);
-        self.set_entry(number, rest);
-        self.deliver(given, (taker, Pot::Available), owner, given_amount)?;
-        // Rounded down; neither product leaves the range, since the points are at most 10,000.
-        let points = u128::from(market.fee_basis_points);
-        let fee =
-            (got_amount.0 / 10_000).saturating_mul(points).saturating_add(got_amount.0 % 10_000 * points / 10_000);
-        let kept = Amount(got_amount.0.saturating_sub(fee));
-        self.deliver(got, (owner, Pot::Held), taker, kept)?;
-        if fee > 0 {
-            let collector = Source { address: &market.fee_account, slot: None };
-            let collected = self.deliver(got, (owner, Pot::Held), collector, Amount(fee))?;
-            self.collect(market.fee_account, got, collected);
+        match order.quantity.saturating_sub(quantity) {
+            0 => drop(self.close_order(number)),
+            left => self.reduce_order(number, left),
         }
+        let (kept, credited) = given.deliver(&order.owner, given_amount);
+        self.collect_fee(given, given_amount, kept);
+        // Whoever has an order that waits has an account.
+        if let Some(slot) = owner.slot.or_else(|| self.find_account(owner.address)) {
+            self.take_held(slot, got.id, got_amount);
+            self.credit_some(slot, given.id, credited);
+        }
+        let fee = got_amount.basis_points(market.fee_basis_points);
+        let got_amount = Amount(got_amount.0.saturating_sub(fee.0));
+        let (kept, credited) = got.deliver(taker, got_amount);
+        self.collect_fee(got, got_amount, kept);
+        trades.kept.0 = trades.kept.0.saturating_add(credited.0);
+        if fee != Amount::ZERO {
+            let (kept, credited) = got.deliver(&market.fee_account, fee);
+            self.collect_fee(got, fee, kept);
+            self.collect(market.fee_account, got.id, kept);
+            trades.collected.0 = trades.collected.0.saturating_add(credited.0);
+        }
+        trades.paid.0 = trades.paid.0.saturating_add(given_amount.0);
         let &OrderState { market: id, id: own, price, .. } = order;
         self.tell(order.owner, Happening::Traded { market: id, order: own, price, quantity });
         market.trades = market.trades.saturating_add(1);
         market.volume = market.volume.saturating_add(u128::from(quantity));
         market.last_price = order.price;
-        Ok(quote)
+        quote
+    }
+
+    /// Enters what the trades of an order have come to; gives the market as it is now.
+    pub(crate) fn end_trades(&mut self, trades: Trades, taker: Slot) -> Result<MarketState, Rejection> {
+        let Trades { market, given, got, paid, kept, collected } = trades;
+        let Balance { available, held } = self.state.accounts.balance(taker, given.id);
+        debug_assert!(available >= paid, "an order costs no more than was there for it");
+        let available = Amount(available.0.saturating_sub(paid.0));
+        self.set_balance(taker, given.id, Balance { available, held });
+        self.credit_some(taker, got.id, kept);
+        if collected != Amount::ZERO {
+            let slot = self.open_account(&market.fee_account)?;
+            self.credit(slot, got.id, collected);
+        }
+        for Traded { id, asset, terms, fee, mut burnt } in [given, got] {
+            if terms.fee_account == asset.issuer {
+                burnt.0 = burnt.0.saturating_add(fee.0);
+            } else if fee != Amount::ZERO {
+                let slot = self.open_account(&terms.fee_account)?;
+                self.credit(slot, id, fee);
+            }
+            if burnt != Amount::ZERO {
+                let issued = self.asset(id)?.issued;
+                self.set_issued(id, Amount(issued.0.saturating_sub(burnt.0)));
+            }
+        }
+        Ok(market)
+    }
+
+    /// Enters whose an asset's fee is: what of an amount the payee doesn't keep.
+    fn collect_fee(&mut self, traded: &Traded, amount: Amount, kept: Amount) {
+        if kept != amount {
+            self.collect(traded.terms.fee_account, traded.id, Amount(amount.0.saturating_sub(kept.0)));
+        }
+    }
+
+    /// Takes what was set aside away.
+    fn take_held(&mut self, slot: Slot, asset: AssetId, amount: Amount) {
+        let Balance { available, held } = self.state.accounts.balance(slot, asset);
+        debug_assert!(held >= amount, "only what was set aside is delivered");
+        self.set_balance(slot, asset, Balance { available, held: Amount(held.0.saturating_sub(amount.0)) });
+    }
+
+    /// Adds to what an account can spend, unless it is nothing.
+    fn credit_some(&mut self, slot: Slot, asset: AssetId, amount: Amount) {
+        if amount != Amount::ZERO {
+            self.credit(slot, asset, amount);
+        }
+    }
+}
+
+/// The trades of one order with those that wait: what was looked up for all of them, and what they have come to.
+#[derive(Debug)]
+pub(crate) struct Trades {
+    pub(crate) market: MarketState,
+    /// What the taker gives, and what it gets.
+    given: Traded,
+    got: Traded,
+    /// How much the taker has given.
+    paid: Amount,
+    /// How much it has got.
+    kept: Amount,
+    /// How much of that went to whom the market's fees go to.
+    collected: Amount,
+}
+
+/// An asset that is traded.
+#[derive(Debug)]
+struct Traded {
+    id: AssetId,
+    asset: Asset,
+    terms: AssetTerms,
+    /// How much its own fees have come to.
+    fee: Amount,
+    /// How much has come to its issuer.
+    burnt: Amount,
+}
+
+impl Traded {
+    /// Lets somebody have an amount, less the asset's fee: what is kept of it, and what that adds to the payee's account, which is nothing if it
+    /// is the issuer.
+    fn deliver(&mut self, payee: &Address, amount: Amount) -> (Amount, Amount) {
+        if *payee == self.asset.issuer {
+            self.burnt.0 = self.burnt.0.saturating_add(amount.0);
+            return (amount, Amount::ZERO);
+        }
+        if !self.asset.policy.has(AssetPolicy::FEE) {
+            return (amount, amount);
+        }
+        let fee = self.terms.fee(amount).0.min(amount.0);
+        self.fee.0 = self.fee.0.saturating_add(fee);
+        let kept = Amount(amount.0.saturating_sub(fee));
+        (kept, kept)
     }
 }

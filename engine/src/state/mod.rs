@@ -50,12 +50,12 @@ pub(crate) use context::{Changes, Context, Flows};
 pub use entries::{
     AuthorityState, Channel, GrantState, HoldState, HolderState, MarketState, OrderState, Record, Share,
 };
-pub(crate) use entries::{Entry, Name};
+pub(crate) use entries::{Entry, Name, PlacedHold};
 pub(crate) use facts::{SWEEP_EVENTS_MAX, Scene, sweep};
 pub(crate) use index::{Resolver, Slot};
 pub(crate) use leaves::Leaves;
 pub(crate) use load::{StateLoader, decode_record};
-pub(crate) use markets::ORDERS_MET_MAX;
+pub(crate) use markets::{ORDERS_MET_MAX, Trades};
 pub(crate) use records::{StateHasher, StateRecords};
 pub(crate) use shard::Shard;
 pub(crate) use slots::SlotSet;
@@ -151,6 +151,12 @@ impl State {
     #[inline]
     pub(crate) fn prefetch_orders(&self, market: MarketId, owner: Slot) {
         self.entries.prefetch_owner(market, owner);
+    }
+
+    /// The newest of those, when that is at hand.
+    #[inline]
+    pub(crate) fn prefetch_newest_order(&self, market: MarketId, owner: Slot) {
+        self.entries.prefetch_newest(market, owner);
     }
 
     /// The place of an entry.
@@ -271,6 +277,6 @@ impl State {
     }
 
     fn available(&self, slot: Slot, asset: AssetId) -> Amount {
-        self.accounts.balance(slot, asset).available
+        self.accounts.available(slot, asset)
     }
 }

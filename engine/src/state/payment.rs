@@ -5,7 +5,6 @@
 //! the same order of precedence. Each half concerns one account and no other, so whoever has a shard to itself can do the halves of
 //! its accounts beside those who do others'.
 
-use super::account::{Balance, LastChange};
 use super::addresses::Addresses;
 use super::asset::Assets;
 use super::entries::{Entries, Entry, Name, PLACES_MAX as ENTRIES_MAX};
@@ -13,7 +12,7 @@ use super::index::Index;
 use super::layout::Place;
 use super::shard::Shard;
 use super::window::{Use, Window};
-use super::{Changes, Layout, Slot, State};
+use super::{Balance, Changes, Layout, Slot, State};
 use crate::types::{Address, Amount, AssetId, Rejection, RejectionCode, Time};
 
 /// A transaction of one signer and one transfer in lane 0, of more than nothing and to somebody else; both accounts are there.
@@ -84,9 +83,9 @@ impl Shard {
         }
         match judge(cell.window(), cell.available(), payment, time) {
             Judged::Covered(window, rest) => {
-                let changed = LastChange::paid(self.block());
+                let block = self.block();
                 let cell = self.change(payer)?;
-                cell.mark(changed);
+                cell.mark(cell.changed().paid(block));
                 cell.set_window(window);
                 cell.set_available(rest);
                 self.changed.enter(payer);
@@ -109,7 +108,10 @@ impl Shard {
         Some(match judge(self.cell(payer)?.window(), available, payment, time) {
             Judged::Covered(window, rest) => {
                 self.use_up(payer, window);
-                self.set_further_available((payment.payer, payer), payment.asset, rest);
+                self.change_balance((payment.payer, payer), payment.asset, |before| Balance {
+                    available: rest,
+                    ..before
+                })?;
                 Debited::Paid
             }
             Judged::Uncovered(window, rejection) => Debited::Uncovered(window, rejection),
@@ -124,15 +126,17 @@ impl Shard {
 
     /// The owner's half of a promise: the same, but what is paid is set aside.
     pub(crate) fn set_aside(&mut self, payment: &Payment, owner: Place, time: Time) -> Option<Debited> {
-        let Balance { available, held } = self.record(owner)?.balance(payment.asset);
+        let available = self.available(owner, payment.asset);
         Some(match judge(self.cell(owner)?.window(), available, payment, time) {
             Judged::Covered(window, rest) => {
                 self.use_up(owner, window);
                 if payment.amount != Amount::ZERO {
                     // Both are parts of what is issued.
-                    let held = Amount(held.0.saturating_add(payment.amount.0));
-                    self.set_balance(owner, payment.asset, Balance { available: rest, held });
-                    self.mark_balance((payment.payer, owner), payment.asset);
+                    let set_aside = |before: Balance| Balance {
+                        available: rest,
+                        held: Amount(before.held.0.saturating_add(payment.amount.0)),
+                    };
+                    let _ = self.change_balance((payment.payer, owner), payment.asset, set_aside);
                 }
                 Debited::Paid
             }
@@ -160,11 +164,11 @@ impl Shard {
         if cell.asset() != payment.asset {
             return self.credit_further(payment, payee);
         }
-        let changed = LastChange::paid(self.block());
+        let block = self.block();
         let Some(cell) = self.change(payee) else { return };
         let available = cell.available();
         debug_assert!(available.plus(payment.amount).is_ok(), "balances are part of what is issued");
-        cell.mark(changed);
+        cell.mark(cell.changed().paid(block));
         cell.set_available(Amount(available.0.saturating_add(payment.amount.0)));
         self.changed.enter(payee);
     }
@@ -172,9 +176,7 @@ impl Shard {
     /// The same in an asset that isn't the payee's first.
     #[cold]
     fn credit_further(&mut self, payment: &Payment, payee: Place) {
-        let available = self.further_balance(payee, payment.asset).available;
-        let after = Amount(available.0.saturating_add(payment.amount.0));
-        self.set_further_available((payment.payee, payee), payment.asset, after);
+        let _ = self.change_balance((payment.payee, payee), payment.asset, |before| before.credited(payment.amount));
     }
 }
 
@@ -250,9 +252,14 @@ impl Known<'_> {
         self.assets.get(asset).is_some_and(|asset| !asset.has_policy())
     }
 
-    /// Whether an entry has a name.
-    pub(crate) fn has_entry(&self, name: &Name<'_>) -> bool {
-        self.entries.find(name).is_some()
+    /// By which a name is looked for.
+    pub(crate) fn tag(&self, name: &Name<'_>) -> u64 {
+        self.entries.tag(name)
+    }
+
+    /// Whether an entry has a name with this tag.
+    pub(crate) fn has_entry(&self, name: &Name<'_>, tag: u64) -> bool {
+        self.entries.find_tagged(name, tag).is_some()
     }
 
     /// Whether so many entries more surely find room.
@@ -335,6 +342,20 @@ impl State {
                 Some(Err(rejection))
             }
         }
+    }
+
+    /// Whether a payment is in an asset that isn't the first of both accounts.
+    #[inline]
+    pub(crate) fn pays_further(&self, payment: &Payment) -> bool {
+        let is_further = |slot| self.accounts.first_asset(slot) != Some(payment.asset);
+        is_further(payment.payer) || is_further(payment.payee)
+    }
+
+    /// Brings the balances of a payment closer, when the records are at hand: what is in place, later what that leads to.
+    #[inline]
+    pub(crate) fn prefetch_balances(&self, payment: &Payment, is_in_place_at_hand: bool) {
+        self.accounts.prefetch_balance(payment.payer, payment.asset, is_in_place_at_hand);
+        self.accounts.prefetch_balance(payment.payee, payment.asset, is_in_place_at_hand);
     }
 
     /// The payee's half of a payment.

@@ -2,18 +2,11 @@
 
 use super::account::Balance;
 use super::context::Context;
-use super::entries::{Channel, Entry, GrantState, HoldState};
+use super::entries::{Entry, GrantState, PlacedHold};
 use super::{Slot, State};
 use crate::ops::Source;
 use crate::types::{Address, Amount, AssetId, AssetPolicy, GrantKind, Happening, Rejection, RejectionCode};
 use std::sync::Arc;
-
-/// The two pots of an account's balance.
-#[derive(Clone, Copy, Debug)]
-pub(super) enum Pot {
-    Available,
-    Held,
-}
 
 impl State {
     pub(super) fn grant_named(&self, owner: &Address, id: u64) -> Option<&GrantState> {
@@ -25,8 +18,8 @@ impl State {
 }
 
 impl Context<'_> {
-    fn hold_at(&self, owner: &Address, id: u64) -> Option<(u32, &Arc<HoldState>)> {
-        let number = self.state.entries.find(&HoldState::name(owner, id))?;
+    fn hold_at(&self, owner: &Address, id: u64) -> Option<(u32, &PlacedHold)> {
+        let number = self.state.entries.find(&PlacedHold::name(owner, id))?;
         match self.state.entries.get(number) {
             Some(Entry::Hold(hold)) => Some((number, hold)),
             _ => None,
@@ -34,20 +27,24 @@ impl Context<'_> {
     }
 
     /// A hold with its number, unless it is over.
-    pub(crate) fn hold(&self, owner: &Address, id: u64) -> Option<(u32, Arc<HoldState>)> {
+    pub(crate) fn hold(&self, owner: &Address, id: u64) -> Option<(u32, PlacedHold)> {
         let (number, hold) = self.hold_at(owner, id)?;
         (!self.is_over(hold.expiry)).then(|| (number, hold.clone()))
     }
 
-    /// Makes sure that an id is free: a hold that is over and still in its place is ended.
-    pub(crate) fn free_hold(&mut self, owner: &Address, id: u64) -> Result<(), Rejection> {
-        match self.hold_at(owner, id) {
-            Some((number, hold)) if self.is_over(hold.expiry) => {
-                self.end_entry(number);
-                Ok(())
+    /// Makes sure that an id is free, and gives the tag of its name: a hold that is over and still in its place is ended.
+    pub(crate) fn free_hold(&mut self, owner: &Address, id: u64) -> Result<u64, Rejection> {
+        let name = PlacedHold::name(owner, id);
+        let tag = self.state.entries.tag(&name);
+        let Some(number) = self.state.entries.find_tagged(&name, tag) else { return Ok(tag) };
+        match self.state.entries.get(number) {
+            Some(Entry::Hold(hold)) if !self.is_over(hold.expiry) => {
+                Err(Rejection::new(RejectionCode::HoldExists, u64::from(number)))
             }
-            Some((number, _)) => Err(Rejection::new(RejectionCode::HoldExists, u64::from(number))),
-            None => Ok(()),
+            _ => {
+                self.end_entry(number);
+                Ok(tag)
+            }
         }
     }
 
@@ -76,10 +73,11 @@ impl Context<'_> {
     }
 
     /// Gives all that is left of a hold back to its owner; those it would have paid are told.
-    pub(crate) fn refund(&mut self, number: u32, hold: &HoldState) {
-        self.set_entry(number, None);
-        self.give_back(Source { address: &hold.owner, slot: None }, hold.asset, hold.amount);
-        let &HoldState { id, asset, amount, .. } = hold;
+    pub(crate) fn refund(&mut self, number: u32, hold: &PlacedHold) {
+        let owner = Source { address: &hold.owner, slot: self.state.entries.owner_slot(number) };
+        self.close_hold(number);
+        self.give_back(owner, hold.asset, hold.amount);
+        let &PlacedHold { id, asset, amount, .. } = hold;
         self.tell(hold.owner, Happening::HoldReturned { hold: id, asset, amount });
         for (payee, part) in hold.split(amount) {
             self.tell(payee, Happening::HoldLost { hold: id, asset, amount: part });
@@ -90,44 +88,43 @@ impl Context<'_> {
     /// it is rejected, as far as the transaction is rolled back.
     pub(crate) fn release(
         &mut self,
-        (number, hold): (u32, &HoldState),
+        (number, hold): (u32, &PlacedHold),
         source: Source<'_>,
         amount: Amount,
         drawn: Option<Amount>,
     ) -> Result<(), Rejection> {
         let asset = self.asset(hold.asset)?;
         if asset.has_policy() {
-            for share in &hold.payees {
+            for share in hold.payees() {
                 self.check_policy(asset, hold.asset, &hold.owner, &share.payee)?;
             }
         }
-        for share in &hold.payees {
+        for share in hold.payees() {
             self.check_payee(&share.payee, true)?;
         }
-        let left = Amount(hold.amount.0.saturating_sub(amount.0));
-        let channel = hold.channel.map(|channel| Channel { drawn: drawn.unwrap_or(channel.drawn), ..channel });
-        let rest = (left != Amount::ZERO).then(|| HoldState { amount: left, channel, ..hold.clone() }.into());
         let party = |address: &Address| source.slot.filter(|_| address == source.address);
-        let slot = party(&hold.owner).or_else(|| self.find_account(&hold.owner));
-        let owner = Source { address: &hold.owner, slot };
+        let owner = Source { address: &hold.owner, slot: self.state.entries.owner_slot(number) };
         for (payee, part) in hold.split(amount) {
             let target = Source { address: &payee, slot: party(&payee) };
-            self.deliver(hold.asset, (owner, Pot::Held), target, part)?;
+            self.deliver(hold.asset, owner, target, part)?;
             if part != Amount::ZERO {
                 self.tell(payee, Happening::Paid { hold: hold.id, asset: hold.asset, amount: part });
             }
         }
         self.tell_collected();
-        self.set_entry(number, rest);
+        match hold.amount.minus(amount) {
+            Ok(left) if left != Amount::ZERO => self.reduce_hold(number, left, drawn),
+            _ => self.close_hold(number),
+        }
         Ok(())
     }
 
-    /// Pays out of one of an account's two pots; a fee goes off what the payee gets. Slots that aren't known are looked for. Gives what the payee
+    /// Pays out of what an account has set aside; a fee goes off what the payee gets. Slots that aren't known are looked for. Gives what the payee
     /// gets; who got the fee is yet to be told.
     pub(super) fn deliver(
         &mut self,
         id: AssetId,
-        (owner, pot): (Source<'_>, Pot),
+        owner: Source<'_>,
         payee: Source<'_>,
         amount: Amount,
     ) -> Result<Amount, Rejection> {
@@ -148,15 +145,8 @@ impl Context<'_> {
         // From here on it cannot fail: what an account has is part of what is issued.
         let Some(source) = owner.slot.or_else(|| self.find_account(owner.address)) else { return Ok(Amount::ZERO) };
         let Balance { available, held } = self.state.accounts.balance(source, id);
-        let rest = |of: Amount| {
-            debug_assert!(of >= amount, "only what is there is delivered");
-            Amount(of.0.saturating_sub(amount.0))
-        };
-        let after = match pot {
-            Pot::Available => Balance { available: rest(available), held },
-            Pot::Held => Balance { available, held: rest(held) },
-        };
-        self.set_balance(source, id, after);
+        debug_assert!(held >= amount, "only what is there is delivered");
+        self.set_balance(source, id, Balance { available, held: Amount(held.0.saturating_sub(amount.0)) });
         let mut burnt = if is_burnt { amount } else { Amount::ZERO };
         let kept = Amount(amount.0.saturating_sub(fee.0));
         if let Some(target) = target {
@@ -186,7 +176,7 @@ impl Context<'_> {
             Some(&Entry::Order(order)) => return self.end_order(number, &order),
             _ => return self.set_entry(number, None),
         };
-        let &HoldState { id, asset, amount, .. } = &*hold;
+        let &PlacedHold { id, asset, amount, .. } = &hold;
         if !hold.releases_at_expiry || !self.can_release(&hold) {
             return self.refund(number, &hold);
         }
@@ -200,7 +190,7 @@ impl Context<'_> {
     }
 
     /// Whether nothing stands against releasing a hold now, so that it isn't begun in vain.
-    fn can_release(&self, hold: &HoldState) -> bool {
+    fn can_release(&self, hold: &PlacedHold) -> bool {
         let Ok(asset) = self.asset(hold.asset) else { return false };
         let is_missing = |payee: &Address| *payee != asset.issuer && self.find_account(payee).is_none();
         let parts = hold.split(hold.amount);
@@ -209,13 +199,10 @@ impl Context<'_> {
         missing.sort_unstable();
         missing.dedup();
         let fits = missing.len() <= self.state.accounts.room() as usize;
-        let is_open = hold.payees.iter().all(|share| self.check_payee(&share.payee, true).is_ok());
+        let is_open = hold.payees().all(|share| self.check_payee(&share.payee, true).is_ok());
         fits && is_open
             && (!asset.has_policy()
-                || hold
-                    .payees
-                    .iter()
-                    .all(|share| self.check_policy(asset, hold.asset, &hold.owner, &share.payee).is_ok()))
+                || hold.payees().all(|share| self.check_policy(asset, hold.asset, &hold.owner, &share.payee).is_ok()))
     }
 
     fn grant_at(&self, owner: &Address, id: u64) -> Option<(u32, &Arc<GrantState>)> {

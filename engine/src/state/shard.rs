@@ -36,6 +36,16 @@ pub(crate) struct Shard {
     pub(super) watches: Vec<Arc<Watch>>,
 }
 
+/// What a change of a balance has changed.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Before {
+    pub(super) balance: Balance,
+    /// What the account said of its changes.
+    changed: LastChange,
+    /// Whether it was among those that the block has changed.
+    was_entered: bool,
+}
+
 /// Accounts that lie together.
 #[derive(Debug)]
 struct Page {
@@ -156,17 +166,78 @@ impl Shard {
         record(account, |place| self.balances.get(place), |place| self.lanes.get(place))
     }
 
+    /// What an account can spend of an asset.
     #[inline]
-    pub(super) fn set_balance(&mut self, place: Place, asset: AssetId, balance: Balance) {
-        let Some(mut account) = self.touch(place) else { return };
-        if account.asset == asset {
-            account.balance = balance;
-        } else if account.asset == NO_ASSET {
-            (account.asset, account.balance) = (asset, balance);
-        } else {
-            return self.set_further_balance(place, account, asset, balance);
+    pub(super) fn available(&self, place: Place, asset: AssetId) -> Amount {
+        match self.cell(place) {
+            Some(cell) if cell.asset() == asset => cell.available(),
+            _ => self.further_balance(place, asset).available,
         }
-        self.put(place, &account);
+    }
+
+    /// Changes a balance, and enters that this block has.
+    #[inline]
+    pub(super) fn change_balance(
+        &mut self,
+        (slot, place): (Slot, Place),
+        asset: AssetId,
+        change: impl FnOnce(Balance) -> Balance,
+    ) -> Option<Before> {
+        let block = self.block;
+        let cell = self.change(place)?;
+        let (first, changed) = (cell.asset(), cell.changed());
+        if first != asset && first != NO_ASSET {
+            return self.change_further_balance((slot, place), asset, change);
+        }
+        let balance = cell.balance();
+        cell.mark(changed.paid(block));
+        if first != asset {
+            cell.set_asset(asset);
+        }
+        cell.set_balance(change(balance));
+        Some(Before { balance, changed, was_entered: self.changed.enter(place) })
+    }
+
+    /// The same of one that isn't its account's first.
+    fn change_further_balance(
+        &mut self,
+        (slot, place): (Slot, Place),
+        asset: AssetId,
+        change: impl FnOnce(Balance) -> Balance,
+    ) -> Option<Before> {
+        let mut account = self.get(place)?;
+        let (block, changed, is_new) = (self.block, account.changed, account.balances == 0);
+        let entry = open_side_entry(&mut account.balances, &mut self.balances)?;
+        account.changed = changed.paid_further(block);
+        let cell = self.change(place)?;
+        cell.mark(account.changed);
+        if is_new {
+            cell.set(&account);
+        }
+        let own = self.balances.get_mut(entry)?;
+        let balance = own.get(asset);
+        own.set(asset, change(balance));
+        self.changed.enter_balance(slot, asset);
+        Some(Before { balance, changed, was_entered: self.changed.enter(place) })
+    }
+
+    /// Takes the newest change of all back.
+    pub(super) fn change_back(&mut self, place: Place, asset: AssetId, before: Before) {
+        let block = self.block;
+        let Some(cell) = self.change(place) else { return };
+        cell.mark(before.changed.touched(block));
+        if cell.asset() == asset {
+            cell.set_balance(before.balance);
+        } else {
+            let entry = cell.get().balances.checked_sub(1);
+            if let Some(own) = entry.and_then(|entry| self.balances.get_mut(entry)) {
+                own.set(asset, before.balance);
+            }
+            self.changed.take_balance_back(asset);
+        }
+        if !before.was_entered {
+            self.changed.take_back(place);
+        }
     }
 
     /// Brings a record closer.
@@ -180,7 +251,25 @@ impl Shard {
     /// Brings further balances closer, when the record is at hand.
     #[inline]
     pub(super) fn prefetch_further(&self, place: Place) {
-        let entry = self.get(place).and_then(|account| account.balances.checked_sub(1));
+        self.get(place).iter().for_each(|account| self.prefetch_further_of(account));
+    }
+
+    /// Brings one of an account's further balances closer, a step each time: what is in place, then what that leads to.
+    #[inline]
+    pub(super) fn prefetch_balance(&self, place: Place, asset: AssetId, is_in_place_at_hand: bool) {
+        let Some(account) = self.get(place).filter(|account| account.asset != asset) else { return };
+        if !is_in_place_at_hand {
+            return self.prefetch_further_of(&account);
+        }
+        let entry = account.balances.checked_sub(1);
+        if let Some(balances) = entry.and_then(|entry| self.balances.get(entry)) {
+            balances.prefetch(asset);
+        }
+    }
+
+    #[inline]
+    pub(super) fn prefetch_further_of(&self, account: &Account) {
+        let entry = account.balances.checked_sub(1);
         if let Some(balances) = entry.and_then(|entry| self.balances.get(entry)) {
             prefetch(balances);
         }
@@ -190,32 +279,6 @@ impl Shard {
     #[cold]
     pub(super) fn further_balance(&self, place: Place, asset: AssetId) -> Balance {
         self.record(place).map(|record| record.balance(asset)).unwrap_or_default()
-    }
-
-    /// Changes what an account can spend of an asset that may not be its first.
-    #[cold]
-    pub(super) fn set_further_available(&mut self, (slot, place): (Slot, Place), asset: AssetId, after: Amount) {
-        let before = self.further_balance(place, asset);
-        self.set_balance(place, asset, Balance { available: after, ..before });
-        self.mark_balance((slot, place), asset);
-    }
-
-    /// Enters that this block has changed a balance.
-    pub(super) fn mark_balance(&mut self, (slot, place): (Slot, Place), asset: AssetId) {
-        self.changed.enter(place);
-        let block = self.block;
-        match self.change(place).filter(|cell| cell.asset() == asset) {
-            Some(cell) => cell.mark(LastChange::paid(block)),
-            None => self.changed.enter_balance(slot, asset),
-        }
-    }
-
-    fn set_further_balance(&mut self, place: Place, mut account: Account, asset: AssetId, balance: Balance) {
-        let entry = open_side_entry(&mut account.balances, &mut self.balances);
-        if let Some(own) = entry.and_then(|entry| self.balances.get_mut(entry)) {
-            own.set(asset, balance);
-        }
-        self.put(place, &account);
     }
 
     #[inline]

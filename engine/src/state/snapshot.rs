@@ -2,7 +2,8 @@
 
 use super::entries::SharedBooks;
 use super::entries::{
-    AuthorityState, Entry, GrantState, HoldState, HolderState, MarketState, OrderState, Record, SharedNames, Terms,
+    AuthorityState, Entry, GrantState, HoldState, HolderState, MarketState, OrderState, PlacedHold, Record,
+    SharedNames, Terms,
 };
 use super::index::{SharedIndex, Slot};
 use super::{Asset, StateRecords, account::Balance};
@@ -97,9 +98,9 @@ impl StateSnapshot {
         }
     }
 
-    pub(crate) fn hold(&self, owner: &Address, id: u64) -> Option<&HoldState> {
-        match self.entry(&HoldState::name(owner, id))? {
-            Entry::Hold(hold) => Some(&**hold),
+    pub(crate) fn hold(&self, owner: &Address, id: u64) -> Option<HoldState> {
+        match self.entry(&PlacedHold::name(owner, id))? {
+            Entry::Hold(hold) => Some(hold.state()),
             _ => None,
         }
     }
@@ -151,10 +152,10 @@ impl StateSnapshot {
     }
 
     /// Every hold, by number.
-    pub(crate) fn holds(&self) -> impl Iterator<Item = &HoldState> {
+    pub(crate) fn holds(&self) -> impl Iterator<Item = HoldState> {
         let entries = &self.records.entries;
         (0..entries.len()).filter_map(|number| match entries.get(number)? {
-            Entry::Hold(hold) => Some(&**hold),
+            Entry::Hold(hold) => Some(hold.state()),
             _ => None,
         })
     }

@@ -33,6 +33,21 @@ impl Amount {
     pub fn minus(self, other: Self) -> Result<Self, AmountOverflow> {
         self.0.checked_sub(other.0).map(Self).ok_or(AmountOverflow)
     }
+
+    /// So many hundredths of a percent of it, at most all of it, rounded down.
+    #[must_use]
+    pub(crate) fn basis_points(self, points: u16) -> Self {
+        /// As many make one.
+        const ALL: u64 = 10_000;
+        let points = u64::from(points).min(ALL);
+        // Nearly always, and several times quicker.
+        if let Some(product) = u64::try_from(self.0).ok().and_then(|amount| amount.checked_mul(points)) {
+            return Self(u128::from(product / ALL));
+        }
+        let (all, points) = (u128::from(ALL), u128::from(points));
+        // Neither product leaves the range.
+        Self((self.0 / all).saturating_mul(points).saturating_add(self.0 % all * points / all))
+    }
 }
 
 impl fmt::Display for Amount {

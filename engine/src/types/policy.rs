@@ -71,9 +71,7 @@ impl AssetTerms {
     /// What an amount costs beside itself.
     #[must_use]
     pub fn fee(&self, amount: Amount) -> Amount {
-        let points = u128::from(self.fee_basis_points);
-        // Neither product leaves the range: points are at most 10,000.
-        let fee = (amount.0 / 10_000).saturating_mul(points).saturating_add(amount.0 % 10_000 * points / 10_000);
-        if self.fee_maximum == Amount::ZERO { Amount(fee) } else { Amount(fee.min(self.fee_maximum.0)) }
+        let fee = amount.basis_points(self.fee_basis_points);
+        if self.fee_maximum == Amount::ZERO { fee } else { fee.min(self.fee_maximum) }
     }
 }

@@ -194,7 +194,7 @@ impl Table {
             });
         }
         let count = u32::try_from(word.len()).unwrap();
-        let block = Block::assemble(Time(1), count, vec![PreparedRun { bytes: &self.bytes, prepared: &self.prepared }]);
+        let block = Block::assemble(Time(1), count, vec![PreparedRun::plain(&self.bytes, &self.prepared)]);
         let rejections = execute_all(&block, &mut self.state, &mut self.scratch);
         let mut done = vec![true; word.len()];
         rejections.iter().for_each(|&(position, _)| done[position as usize] = false);

@@ -15,9 +15,9 @@
 //! between those it stood between, as changes are undone in reverse. Where a price has got another first order since a reader asked, the next one to ask pays
 //! for a copy of that side's prices.
 
+use super::Places;
 use super::market::OrderState;
 use super::names::{NOBODY, Names, orders_tag};
-use super::{Place, Places};
 use crate::arena::Arena;
 use crate::state::index::Slot;
 use crate::state::siphash::Key;
@@ -54,6 +54,12 @@ enum Row {
 }
 
 impl Links {
+    /// All who stand next to it.
+    #[inline]
+    pub(super) const fn neighbours(self) -> [u32; 4] {
+        [self.line.older, self.line.newer, self.own.older, self.own.newer]
+    }
+
     #[inline]
     const fn row(&mut self, row: Row) -> &mut Between {
         match row {
@@ -74,8 +80,57 @@ struct Line {
 #[derive(Debug, Default)]
 struct Lines {
     by_rank: BTreeMap<u64, Line>,
+    /// The rank of the best price, and who comes first there.
+    best: Option<(u64, u32)>,
     /// The first orders for readers, unless one has changed since.
     shown: Option<Arc<[u32]>>,
+}
+
+impl Lines {
+    /// Enters an order between those it stood between, or as the newest of its price; gives its neighbours.
+    fn enter(&mut self, rank: u64, number: u32, stood: Option<Between>) -> Between {
+        if let Some(between @ Between { older, newer }) = stood
+            && older != NOBODY
+            && newer != NOBODY
+        {
+            return between;
+        }
+        let line = self.by_rank.entry(rank).or_insert(Line { first: NOBODY, last: NOBODY });
+        let between = stood.unwrap_or(Between { older: line.last, newer: NOBODY });
+        if between.newer == NOBODY {
+            line.last = number;
+        }
+        if between.older == NOBODY {
+            line.first = number;
+            self.shown = None;
+            if self.best.is_none_or(|(best, _)| rank <= best) {
+                self.best = Some((rank, number));
+            }
+        }
+        between
+    }
+
+    /// Takes an order out that stood between these.
+    fn leave(&mut self, rank: u64, Between { older, newer }: Between) {
+        if older != NOBODY && newer != NOBODY {
+            return;
+        }
+        if older == newer {
+            self.by_rank.remove(&rank);
+        } else if let Some(line) = self.by_rank.get_mut(&rank) {
+            if older == NOBODY {
+                line.first = newer;
+            } else {
+                line.last = older;
+            }
+        }
+        if older == NOBODY {
+            self.shown = None;
+            if self.best.is_some_and(|(best, _)| best == rank) {
+                self.best = self.by_rank.first_key_value().map(|(&rank, line)| (rank, line.first));
+            }
+        }
+    }
 }
 
 /// What a reader keeps of the books: the first order of each price, the better one first.
@@ -104,61 +159,41 @@ impl Books {
 
     /// Enters an order: where it stood, if it was there before and all that came since is undone, otherwise as the newest.
     pub(super) fn insert(&mut self, order: &OrderState, number: u32, stood: Option<Links>, places: &mut Places) {
-        let owner = places.get(number).map_or(Slot(NOBODY), |place| Slot(place.owner));
+        let Some(owner) = places.get(number).map(|place| Slot(place.owner)) else { return };
+        let lines = self.sides.entry((order.market, order.side)).or_default();
+        let line = lines.enter(order.rank(), number, stood.map(|links| links.line));
+        let own = match stood {
+            Some(links) => links.own,
+            None => Between { older: self.newest(order.market, owner).unwrap_or(NOBODY), newer: NOBODY },
+        };
         let tag = orders_tag(self.key, order.market, owner);
-        let links = stood.unwrap_or_else(|| Links {
-            line: Between { older: self.line(order).map_or(NOBODY, |line| line.last), newer: NOBODY },
-            own: Between { older: self.newest(order.market, owner, places).unwrap_or(NOBODY), newer: NOBODY },
-        });
-        if let Some(place) = places.get_mut(number) {
-            place.links = links;
-        }
-        join(number, links.line, Row::Line, places);
-        join(number, links.own, Row::Own, places);
-        if links.line.older == NOBODY || links.line.newer == NOBODY {
-            let lines = self.sides.entry((order.market, order.side)).or_default();
-            let line = lines.by_rank.entry(order.rank()).or_insert(Line { first: number, last: number });
-            if links.line.older == NOBODY {
-                line.first = number;
-                lines.shown = None;
-            }
-            if links.line.newer == NOBODY {
-                line.last = number;
-            }
-        }
-        match links.own {
+        match own {
             Between { older: NOBODY, newer: NOBODY } => self.owners.insert(tag, number),
             Between { older, newer: NOBODY } => self.owners.replace(tag, older, number),
             _ => {}
         }
-    }
-
-    fn line(&self, order: &OrderState) -> Option<&Line> {
-        self.sides.get(&(order.market, order.side))?.by_rank.get(&order.rank())
+        if let Some(place) = places.get_mut(number) {
+            place.links = Links { line, own };
+        }
+        join(number, line, Row::Line, places);
+        join(number, own, Row::Own, places);
     }
 
     /// Takes an order out. Its place still says where it stood.
     pub(super) fn remove(&mut self, order: &OrderState, number: u32, places: &mut Places) {
-        let (links, owner) = places.get(number).map_or((Links::default(), NOBODY), |place| (place.links, place.owner));
-        leave(links.line, Row::Line, places);
-        leave(links.own, Row::Own, places);
-        let Between { older, newer } = links.line;
-        if (older == NOBODY || newer == NOBODY)
+        let Some((Links { line, own }, owner)) = places.get(number).map(|place| (place.links, place.owner)) else {
+            return;
+        };
+        leave(line, Row::Line, places);
+        leave(own, Row::Own, places);
+        if (line.older == NOBODY || line.newer == NOBODY)
             && let Some(lines) = self.sides.get_mut(&(order.market, order.side))
         {
-            if older == NOBODY {
-                lines.shown = None;
-            }
-            if older == newer {
-                lines.by_rank.remove(&order.rank());
-            } else if let Some(line) = lines.by_rank.get_mut(&order.rank()) {
-                *if older == NOBODY { &mut line.first } else { &mut line.last } =
-                    if older == NOBODY { newer } else { older };
-            }
+            lines.leave(order.rank(), line);
         }
-        if links.own.newer == NOBODY {
+        if own.newer == NOBODY {
             let tag = orders_tag(self.key, order.market, Slot(owner));
-            match links.own.older {
+            match own.older {
                 NOBODY => self.owners.remove(tag, number),
                 older => self.owners.replace(tag, number, older),
             }
@@ -168,7 +203,7 @@ impl Books {
     /// The best order of a side.
     #[inline]
     pub(super) fn first(&self, market: MarketId, side: Side) -> Option<u32> {
-        Some(self.sides.get(&(market, side))?.by_rank.first_key_value()?.1.first)
+        self.sides.get(&(market, side))?.best.map(|(_, number)| number)
     }
 
     /// The orders of a side, the best first.
@@ -181,24 +216,21 @@ impl Books {
     pub(super) fn share(&mut self) -> SharedBooks {
         let sides = self.sides.iter_mut().filter(|(_, lines)| !lines.by_rank.is_empty());
         let shown = |(&side, lines): (&(MarketId, Side), &mut Lines)| {
-            let Lines { by_rank, shown } = lines;
+            let Lines { by_rank, shown, .. } = lines;
             (side, shown.get_or_insert_with(|| by_rank.values().map(|line| line.first).collect()).clone())
         };
         SharedBooks(sides.map(shown).collect())
     }
 
-    /// The newest order of an account in a market.
-    fn newest(&self, market: MarketId, owner: Slot, places: &Places) -> Option<u32> {
-        let is_own = |number| {
-            let is_in = |place: &Place| place.order().is_some_and(|order| order.market == market);
-            places.get(number).is_some_and(|place| place.owner == owner.0 && is_in(place))
-        };
-        self.owners.get(orders_tag(self.key, market, owner), is_own)
+    /// The newest order of an account in a market. No two of those have the same tag, so it is the one.
+    #[inline]
+    pub(super) fn newest(&self, market: MarketId, owner: Slot) -> Option<u32> {
+        self.owners.get(orders_tag(self.key, market, owner), |_| true)
     }
 
     /// The orders of an account in a market, the newest first.
     pub(super) fn owned(&self, market: MarketId, owner: Slot, places: &Places) -> impl Iterator<Item = u32> {
-        row(self.newest(market, owner, places), places, |links| links.own.older)
+        row(self.newest(market, owner), places, |links| links.own.older)
     }
 
     /// Brings closer where the orders of an account in a market are found.

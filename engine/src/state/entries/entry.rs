@@ -6,15 +6,16 @@
 //!            length u16, value
 //! holder     2 u8, asset u32, holder [32], bit 0 authorised, bit 1 frozen u8
 //! terms      3 u8, asset u32, schema [32], attester [32], fee account [32], fee maximum u128, fee u16, expiry u64, metadata [32]
-//! hold, grant 4, 5: see `promise.rs`
+//! hold, grant 4, 5: see `hold.rs`, `grant.rs`
 //! market, order 6, 7: see `market.rs`
 //! authority 8: see `authority.rs`
 //! ```
 
 use super::Name;
 use super::authority::AuthorityState;
+use super::grant::GrantState;
+use super::hold::PlacedHold;
 use super::market::{MarketState, OrderState};
-use super::promise::{GrantState, HoldState};
 use crate::state::load::Unloadable;
 use crate::types::{Address, Amount, AssetId, AssetTerms, RecordKind, Time};
 use crate::wire::Reader;
@@ -155,14 +156,14 @@ entries! {
     Record(Record) in Arc,
     Holder(HolderState),
     Terms(Terms) in Arc,
-    Hold(HoldState) in Arc,
+    Hold(PlacedHold),
     Grant(GrantState) in Arc,
     Market(MarketState) in Arc,
     Order(OrderState),
     Authority(AuthorityState) in Arc,
 }
 
-const _: () = assert!(size_of::<Option<Entry>>() <= 96);
+const _: () = assert!(size_of::<Option<Entry>>() <= 144);
 
 impl Entry {
     /// What it is found by.
@@ -171,7 +172,7 @@ impl Entry {
             Self::Record(record) => Record::name(&record.owner, record.kind, &record.key, record.subject.as_ref()),
             Self::Holder(state) => HolderState::name(state.asset, &state.holder),
             Self::Terms(terms) => Terms::name(terms.asset),
-            Self::Hold(hold) => HoldState::name(&hold.owner, hold.id),
+            Self::Hold(hold) => PlacedHold::name(&hold.owner, hold.id),
             Self::Grant(grant) => GrantState::name(&grant.owner, grant.id),
             Self::Market(market) => MarketState::name(&market.operator, market.base, market.quote),
             Self::Order(order) => OrderState::name(&order.owner, order.id),
@@ -194,7 +195,7 @@ impl Entry {
     #[inline]
     pub(super) fn asks_for_balances(&self) -> bool {
         match self {
-            Self::Hold(hold) => hold.release.asks_for_balances() || hold.cancel.asks_for_balances(),
+            Self::Hold(hold) => hold.release().asks_for_balances() || hold.cancel().asks_for_balances(),
             Self::Grant(grant) => grant.predicate.asks_for_balances(),
             _ => false,
         }
@@ -254,7 +255,7 @@ impl Entry {
                 HolderState { asset, holder, is_authorized: bits & 1 == 1, is_frozen: bits & 2 == 2 }.into()
             }
             3 => Terms::decode(reader)?.into(),
-            4 => HoldState::decode(reader)?.into(),
+            4 => PlacedHold::decode(reader)?.into(),
             5 => GrantState::decode(reader)?.into(),
             6 => MarketState::decode(reader)?.into(),
             7 => OrderState::decode(reader)?.into(),

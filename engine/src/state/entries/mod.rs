@@ -12,22 +12,27 @@
 //! 1. A new entry gets the lowest free number. So the table is as long as it ever was full, and which number an entry gets is a function of
 //!    the state alone.
 //! 2. The table itself is all there is to keep: names, ends, books and free numbers follow from it, in memory and after loading.
-//! 3. Every change goes through [`Entries::change`], which gives back what was there; [`Entries::set_back`] undoes it, in reverse.
+//! 3. Every change goes through [`Entries::change`], which gives back what was there, but those of orders, which are many (see `orders.rs`);
+//!    [`Entries::set_back`] undoes all of them, in reverse.
 
 mod authority;
 mod books;
 mod entry;
+mod grant;
+mod hold;
 mod market;
 mod names;
 mod numbers;
-mod promise;
+mod orders;
 
 pub use authority::AuthorityState;
 pub(crate) use entry::{Entry, Terms};
 pub use entry::{HolderState, Record};
+pub use grant::GrantState;
+pub(crate) use hold::PlacedHold;
+pub use hold::{Channel, HoldState, Share};
 pub use market::{MarketState, OrderState};
 pub(crate) use names::Name;
-pub use promise::{Channel, GrantState, HoldState, Share};
 
 use super::index::Slot;
 use super::load::Unloadable;
@@ -53,18 +58,20 @@ pub(crate) const PLACES_MAX: u32 = if cfg!(test) { 1 << 16 } else { u32::MAX - 1
 const NOWHERE: Slot = Slot(names::NOBODY);
 
 /// An entry, if one is there, and where it stands in a book, if it is an order.
+///
+/// What books ask for lies in the first two cache lines.
 #[derive(Clone, Debug, Default)]
-#[repr(align(64))]
+#[repr(C, align(64))]
 pub(super) struct Place {
     links: Links,
-    /// The slot of an order's owner.
+    /// The slot of the account whose order or hold it is.
     owner: u32,
     /// By which the entry's name is looked for.
     tag: u64,
     entry: Option<Entry>,
 }
 
-const _: () = assert!(size_of::<Place>() == 128);
+const _: () = assert!(size_of::<Place>() == 192);
 
 impl Place {
     #[inline]
@@ -125,26 +132,51 @@ impl Entries {
 
     #[inline]
     pub(super) fn find(&self, name: &Name<'_>) -> Option<u32> {
-        self.names.get(name.tag(self.key), |number| self.get(number).is_some_and(|entry| entry.name() == *name))
+        self.find_tagged(name, self.tag(name))
     }
 
-    /// Enters something under the lowest free number; says too whether the table has grown. `None` when it is full. An order is of the account
-    /// with this slot.
-    pub(super) fn open(&mut self, entry: Entry, owner: Option<Slot>) -> Option<(u32, bool)> {
-        let (number, has_grown) = match self.free.first() {
-            Some(number) => (number, false),
-            None if self.places.len() >= PLACES_MAX => return None,
-            None => (self.places.push(Place::default())?, true),
-        };
-        if let Some(place) = self.places.get_mut(number) {
-            place.owner = owner.map_or(names::NOBODY, |slot| slot.0);
-        }
+    /// By which a name is looked for.
+    #[inline]
+    pub(super) fn tag(&self, name: &Name<'_>) -> u64 {
+        name.tag(self.key)
+    }
+
+    /// The same as [`find`](Self::find) where the tag is known.
+    #[inline]
+    pub(super) fn find_tagged(&self, name: &Name<'_>, tag: u64) -> Option<u32> {
+        self.names.get(tag, |number| self.get(number).is_some_and(|entry| entry.name() == *name))
+    }
+
+    /// Enters something but an order or a hold under the lowest free number; says too whether the table has grown. `None` when it is full.
+    pub(super) fn open(&mut self, entry: Entry) -> Option<(u32, bool)> {
+        let (number, has_grown) = self.take_place()?;
         self.change(number, Some(entry));
-        // The one after it goes where somebody was long ago.
+        self.prefetch_free();
+        Some((number, has_grown))
+    }
+
+    /// The lowest free place, and whether the table has grown for it.
+    #[inline]
+    fn take_place(&mut self) -> Option<(u32, bool)> {
+        match self.free.first() {
+            Some(number) => Some((number, false)),
+            None if self.places.len() >= PLACES_MAX => None,
+            None => Some((self.places.push(Place::default())?, true)),
+        }
+    }
+
+    /// Brings the next free place closer: somebody was there long ago.
+    #[inline]
+    fn prefetch_free(&self) {
         if let Some(next) = self.free.first() {
             self.prefetch_place(next);
         }
-        Some((number, has_grown))
+    }
+
+    /// Whether there is no place left.
+    #[inline]
+    pub(super) fn is_full(&self) -> bool {
+        self.places.len() >= PLACES_MAX && self.free.is_empty()
     }
 
     /// Puts something in a place that there is, or frees it; gives what was there.
@@ -236,17 +268,22 @@ impl Entries {
         }
     }
 
-    /// Enters all orders into their books, given where accounts are: after loading.
+    /// Enters whose orders and holds are, and all orders into their books, given where accounts are: after loading.
     pub(super) fn fill_books(&mut self, slot_of: impl Fn(&Address) -> Option<Slot>) {
+        for number in 0..self.len() {
+            let Some(place) = self.places.get_mut(number) else { continue };
+            let owner = match &place.entry {
+                Some(Entry::Order(order)) => slot_of(&order.owner),
+                Some(Entry::Hold(hold)) => slot_of(&hold.owner),
+                _ => None,
+            };
+            place.owner = owner.map_or(names::NOBODY, |slot| slot.0);
+        }
         let orders = (0..self.len()).filter_map(|number| Some((self.order(number)?.priority, number)));
         let mut orders: Vec<(u64, u32)> = orders.collect();
         // In the order in which they came, each is the newest.
         orders.sort_unstable();
         for (_, number) in orders {
-            let owner = self.order(number).and_then(|order| slot_of(&order.owner));
-            if let Some(place) = self.places.get_mut(number) {
-                place.owner = owner.map_or(names::NOBODY, |slot| slot.0);
-            }
             self.follow_in_books(number, None, None);
         }
     }
@@ -300,7 +337,7 @@ impl Entries {
         numbers.filter_map(|number| Some((number, self.order(number)?)))
     }
 
-    /// The slot of the account whose order this is.
+    /// The slot of the account whose order or hold this is.
     #[inline]
     pub(super) fn owner_slot(&self, number: u32) -> Option<Slot> {
         self.places.get(number).map(|place| Slot(place.owner)).filter(|&slot| slot != NOWHERE)
@@ -329,6 +366,12 @@ impl Entries {
         self.books.prefetch_owner(market, owner);
     }
 
+    /// The same for the newest of them, when that is at hand.
+    #[inline]
+    pub(super) fn prefetch_newest(&self, market: MarketId, owner: Slot) {
+        self.books.newest(market, owner).into_iter().for_each(|number| self.prefetch_place(number));
+    }
+
     /// The same for what that leads to.
     #[inline]
     pub(super) fn prefetch_behind(&self, tag: u64) {
@@ -336,8 +379,7 @@ impl Entries {
             self.prefetch_behind_place(number);
             let Some(place) = self.places.get(number) else { continue };
             if let Some(order) = place.order() {
-                self.prefetch_place(place.links.line.older);
-                self.prefetch_place(place.links.line.newer);
+                place.links.neighbours().into_iter().for_each(|number| self.prefetch_place(number));
                 self.books.prefetch_owner(order.market, Slot(place.owner));
             }
         }
@@ -347,7 +389,7 @@ impl Entries {
     #[inline]
     pub(super) fn prefetch_behind_place(&self, number: u32) {
         match self.get(number) {
-            Some(Entry::Hold(hold)) => prefetch(&**hold),
+            Some(Entry::Hold(hold)) => prefetch(hold),
             Some(Entry::Grant(grant)) => prefetch(&**grant),
             _ => {}
         }
@@ -457,14 +499,14 @@ mod tests {
     fn the_lowest_free_number_is_given_and_setting_back_undoes() {
         let mut entries = Entries::new([1, 2], &Arena::default());
         for n in 0..5 {
-            assert_eq!(entries.open(state(n), None), Some((u32::from(n), true)));
+            assert_eq!(entries.open(state(n)), Some((u32::from(n), true)));
         }
         let before = bytes(&entries);
         let (kept, names) = (entries.share(), entries.share_names());
         let (one, three) = (entries.change(1, None), entries.change(3, None));
         assert_eq!(entries.find(&state(3).name()), None);
-        assert_eq!((entries.open(state(9), None), entries.open(state(8), None)), (Some((1, false)), Some((3, false))));
-        assert_eq!(entries.open(state(7), None), Some((5, true)));
+        assert_eq!((entries.open(state(9)), entries.open(state(8))), (Some((1, false)), Some((3, false))));
+        assert_eq!(entries.open(state(7)), Some((5, true)));
         entries.change(5, None);
         entries.shrink();
         entries.set_back(3, three);
@@ -477,13 +519,13 @@ mod tests {
     #[test]
     fn what_was_encoded_comes_back_with_its_free_places() {
         let mut entries = Entries::new([1, 2], &Arena::default());
-        (0..200).for_each(|n| assert_eq!(entries.open(state(n), None), Some((u32::from(n), true))));
+        (0..200).for_each(|n| assert_eq!(entries.open(state(n)), Some((u32::from(n), true))));
         (0..200).step_by(3).for_each(|number| drop(entries.change(number, None)));
         let encoded = bytes(&entries);
         let (mut loaded, mut reader) = (Entries::new([1, 2], &Arena::default()), Reader::new(&encoded));
         (0..200).for_each(|_| loaded.push_encoded(&mut reader).unwrap());
         assert_eq!((reader.offset(), bytes(&loaded)), (encoded.len(), encoded.clone()));
-        assert_eq!((loaded.free.clone(), loaded.open(state(201), None)), (entries.free, Some((0, false))));
+        assert_eq!((loaded.free.clone(), loaded.open(state(201))), (entries.free, Some((0, false))));
         // The same entry twice is no table.
         let twice = [encoded.clone(), encoded[1..].to_vec()].concat();
         let mut reader = Reader::new(&twice);

@@ -67,7 +67,8 @@ impl Name<'_> {
     }
 }
 
-/// The tag of all orders of an account in a market, by its slot. Who grinds slots can't know the factor.
+/// The tag of all orders of an account in a market, by its slot: each step can be undone, so that no two have the same. Who grinds slots can't know
+/// the factor.
 pub(super) const fn orders_tag([factor, mask]: Key, market: MarketId, owner: Slot) -> u64 {
     let all = ((market.0 as u64) << 32 | owner.0 as u64) ^ mask;
     let mixed = all.wrapping_mul(factor | 1);

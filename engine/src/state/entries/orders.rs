@@ -1,0 +1,85 @@
+//! Orders and holds in their places: they come and go by the million, so each change of one writes what it has to and looks nothing up
+//! twice.
+
+use super::market::OrderState;
+use super::{Before, Entries, Entry, PlacedHold};
+use crate::state::index::Slot;
+use crate::types::{Amount, Time};
+
+impl Entries {
+    /// What stands in a place, for [`set_back`](Self::set_back).
+    pub(in crate::state) fn before(&self, number: u32) -> Before {
+        Before(self.places.get(number).cloned().unwrap_or_default())
+    }
+
+    /// Enters an order of the account with this slot, as [`open`](Self::open) does; `tag` is that of its name, which is free.
+    pub(in crate::state) fn open_order(&mut self, order: OrderState, owner: Slot, tag: u64) -> Option<(u32, bool)> {
+        let (number, has_grown) = self.enter(order.into(), owner, tag)?;
+        self.books.insert(&order, number, None, &mut self.places);
+        Some((number, has_grown))
+    }
+
+    /// The same for a hold.
+    pub(in crate::state) fn open_hold(&mut self, hold: PlacedHold, owner: Slot, tag: u64) -> Option<(u32, bool)> {
+        self.enter(hold.into(), owner, tag)
+    }
+
+    /// Takes an order out of its book and frees its place; gives what it was.
+    pub(in crate::state) fn close_order(&mut self, number: u32) -> Option<OrderState> {
+        let order = *self.order(number)?;
+        self.leave(number, order.expiry);
+        self.books.remove(&order, number, &mut self.places);
+        Some(order)
+    }
+
+    /// Frees the place of a hold.
+    pub(in crate::state) fn close_hold(&mut self, number: u32) {
+        if let Some(Entry::Hold(hold)) = self.get(number) {
+            self.leave(number, hold.expiry);
+        }
+    }
+
+    #[inline]
+    fn enter(&mut self, entry: Entry, owner: Slot, tag: u64) -> Option<(u32, bool)> {
+        let (number, has_grown) = self.take_place()?;
+        self.ends.extend(entry.expiry().map(|time| (time, number)));
+        self.asking = self.asking.saturating_add(u32::from(entry.asks_for_balances()));
+        if let Some(place) = self.places.get_mut(number) {
+            (place.owner, place.tag, place.entry) = (owner.0, tag, Some(entry));
+        }
+        self.names.insert(tag, number);
+        self.free.remove(number);
+        self.prefetch_free();
+        Some((number, has_grown))
+    }
+
+    #[inline]
+    fn leave(&mut self, number: u32, expiry: Option<Time>) {
+        let Some(place) = self.places.get_mut(number) else { return };
+        let asks = place.entry.take().is_some_and(|entry| entry.asks_for_balances());
+        self.asking = self.asking.saturating_sub(u32::from(asks));
+        self.names.remove(place.tag, number);
+        if let Some(time) = expiry {
+            self.ends.remove(&(time, number));
+        }
+        self.free.insert(number);
+    }
+
+    /// Leaves an order so many lots; nothing else that is known of it changes.
+    pub(in crate::state) fn reduce_order(&mut self, number: u32, left: u64) {
+        if let Some(place) = self.places.get_mut(number)
+            && let Some(Entry::Order(order)) = &mut place.entry
+        {
+            order.quantity = left;
+        }
+    }
+
+    /// Leaves a hold so much, of which vouchers have drawn so much, if one did; nothing else that is known of it changes.
+    pub(in crate::state) fn reduce_hold(&mut self, number: u32, left: Amount, drawn: Option<Amount>) {
+        if let Some(place) = self.places.get_mut(number)
+            && let Some(Entry::Hold(hold)) = &mut place.entry
+        {
+            hold.reduce(left, drawn);
+        }
+    }
+}
