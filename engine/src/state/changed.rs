@@ -80,11 +80,18 @@ impl Changed {
         was_entered
     }
 
-    /// Takes back that an account was entered.
+    /// Takes back that an account was entered: the last one.
     pub(super) fn take_back(&mut self, place: Place) {
-        let at = (place.page << self.words_bits) + place.offset / WORD;
-        if let Some(bits) = self.words.get_mut(at) {
-            *bits &= !(1 << (place.offset % WORD));
+        let word = place.offset / WORD;
+        let at = (place.page << self.words_bits) + word;
+        let (Some(mark), Some(bits)) = (self.marks.get_mut(place.page), self.words.get_mut(at)) else { return };
+        *bits &= !(1 << (place.offset % WORD));
+        if *bits == 0 {
+            *mark &= !(1 << word);
+        }
+        if *mark == 0 {
+            // It got its mark with this account, and no page got one since.
+            self.pages.pop();
         }
     }
 
@@ -181,6 +188,33 @@ mod tests {
                 assert!(found.iter().eq(&slots), "pages of 2^{page_bits}, round {round}");
             }
         }
+    }
+
+    #[test]
+    fn what_is_taken_back_was_never_entered() {
+        let layout = Layout::new(1, 7);
+        let mut changed = Changed::new(layout);
+        (0..4).for_each(|_| changed.add_page());
+        let place = |slot| layout.place(Slot(slot));
+        let kept = [3, 200, 260];
+        kept.iter().for_each(|&slot| assert!(!changed.enter(place(slot))));
+        // Others of the same word, of another word, and of pages that have no other.
+        let tried = [4, 100, 201, 400, 500];
+        for _ in 0..3 {
+            tried.iter().for_each(|&slot| assert!(!changed.enter(place(slot))));
+            tried.iter().rev().for_each(|&slot| changed.take_back(place(slot)));
+        }
+        assert_eq!(changed.pages(), [0, 1, 2]);
+        assert!(!changed.enter(place(400)));
+        let mut found = Vec::new();
+        for page in changed.pages().to_vec() {
+            changed.drain_page(page as usize, |offset| found.push((page << 7) + offset));
+        }
+        assert_eq!(found, [3, 200, 260, 400]);
+        changed.enter_balance(Slot(3), AssetId(1));
+        changed.enter_balance(Slot(200), AssetId(2));
+        changed.take_balance_back(AssetId(2));
+        assert_eq!(changed.balances_from(Slot(0)).len(), 1);
     }
 
     #[test]
