@@ -2,13 +2,17 @@
 //!
 //! `cargo bench -p nostro-bench --bench execute`. Blocks of 16,384 transfers, so many that no block finds its accounts in the cache; the
 //! time is that of executing, without the effects, which the summary measures apart. Ratios within one run are what counts.
+//!
+//! Behind the transfers come mixes of the load generator, in which they stand among holds, grants, orders and records: `-- mix` runs those alone. A
+//! sample is a fresh ledger there, since a load can be run through but once.
 #![allow(clippy::unwrap_used, clippy::float_arithmetic, clippy::cast_precision_loss, reason = "a benchmark")]
 
 use criterion::{BenchmarkId, Criterion, Throughput};
 use nostro::{
     Address, Amount, AssetId, Digest, ExecutionShape, MeasuredExecution, PreparedBlock, Signature, Time, Transaction,
-    TransactionBuilder,
+    TransactionBuilder, TransactionRef,
 };
+use nostro_loadgen::{Mix, unsigned_load};
 use rand_chacha::ChaCha8Rng;
 use rand_chacha::rand_core::{Rng, SeedableRng};
 use std::time::{Duration, Instant};
@@ -195,6 +199,67 @@ fn main() {
         group.finish();
         summary(name, &mut world);
     }
+    for mix in MIXES {
+        if asked.is_empty() || asked.iter().any(|text| format!("mix/{}", mix.name()).contains(text)) {
+            mixed(mix, is_test);
+        }
+    }
+}
+
+/// Mixes that have more than payments.
+const MIXES: [Mix; 4] = [Mix::Mixed, Mix::Holds, Mix::Devices, Mix::Dvp];
+
+/// A mix in all shapes in turns, each on a ledger of its own.
+fn mixed(mix: Mix, is_test: bool) {
+    let (accounts, transactions, rounds) = if is_test { (200, 2_000, 1) } else { (100_000, 400_000, 3) };
+    let load = unsigned_load(mix, accounts, transactions, 7).unwrap();
+    let time = load.time.unwrap_or(Time(1));
+    let mut best = [f64::MAX; SHAPES.len()];
+    let mut digest = None;
+    for _ in 0..rounds {
+        for ((_, threads), best) in SHAPES.iter().zip(&mut best) {
+            let mut execution = MeasuredExecution::new(ExecutionShape::SERIAL).unwrap();
+            for block in blocks(&load.setup, 64) {
+                let block = execution.prepare(block).unwrap();
+                assert!(execution.settle(time, &block).rejections().is_empty());
+            }
+            execution.use_threads(*threads, None).unwrap();
+            let all: Vec<PreparedBlock> =
+                blocks(&load.load, BLOCK).into_iter().map(|block| execution.prepare(block).unwrap()).collect();
+            let mut executing = Duration::ZERO;
+            for block in &all {
+                let start = Instant::now();
+                let executed = execution.execute(time, block);
+                executing += start.elapsed();
+                let settled = execution.finish(executed);
+                execution.reuse(settled);
+            }
+            *best = best.min(executing.as_nanos() as f64 / transactions as f64);
+            let reached = execution.digest();
+            assert_eq!(*digest.get_or_insert(reached), reached, "every shape leads to the same state");
+        }
+    }
+    println!("mix/{}: best of {rounds} in turns, ns per transaction; state {}", mix.name(), digest.unwrap());
+    for ((shape, _), executing) in SHAPES.iter().zip(best) {
+        println!("  {shape:10} {executing:6.1}   {:.2} of serial", executing / best[0]);
+    }
+}
+
+/// Blocks of so many transactions.
+fn blocks(bytes: &[u8], count: usize) -> Vec<Vec<u8>> {
+    let mut blocks = Vec::new();
+    let mut rest = bytes;
+    while !rest.is_empty() {
+        let mut after = rest;
+        for _ in 0..count {
+            if !after.is_empty() {
+                (_, after) = TransactionRef::decode_prefix(after).unwrap();
+            }
+        }
+        blocks.push(rest[..rest.len() - after.len()].to_vec());
+        rest = after;
+    }
+    blocks
 }
 
 /// All shapes in turns, so that what the machine does meanwhile meets each alike.

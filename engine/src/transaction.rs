@@ -41,7 +41,7 @@ const KEYS_MAX: u8 = 32;
 const KEY_BYTES: usize = 40;
 const HEADER_BYTES: usize = 56;
 const SIGNERS_MAX: u8 = 16;
-const OPERATIONS_MAX: u16 = 256;
+pub(crate) const OPERATIONS_MAX: u16 = 256;
 const SIGNATURE_BYTES: usize = 64;
 const MESSAGE_TAG: &[u8; 15] = b"nostro 1 signed";
 
@@ -344,6 +344,15 @@ impl<'a> TransactionRef<'a> {
             return None;
         }
         Transfer::peek(self.bytes.get(HEADER_BYTES..)?)
+    }
+
+    /// What it orders, if that is one thing, of its account, in lane 0 and by one signer, and may be a promise.
+    #[inline]
+    pub(crate) fn only_promise(&self) -> Option<EncodedOperation<'a>> {
+        if (self.signer_count(), self.operation_count()) != (1, 1) || self.lane() != 0 || self.names_keys() {
+            return None;
+        }
+        self.encoded_operations().next().filter(|operation| operation.may_promise())
     }
 
     /// The signatures, in the order of the signers, or of the keys that are named.

@@ -161,12 +161,18 @@ impl Case {
         })
     }
 
+    /// Its transactions.
+    #[must_use]
+    pub fn program(&self) -> Program {
+        Program { steps: self.steps.clone() }
+    }
+
     /// Runs it.
     ///
     /// # Panics
     /// If something isn't as was said, or differs between the model and an engine.
     pub fn run(&self) {
-        let program = Program { steps: self.steps.clone() };
+        let program = self.program();
         let model = on_model(&program, None);
         for (place, (expected, (_, found))) in self.expected.iter().zip(&model.outcomes).enumerate() {
             let agrees = match (expected, found) {

@@ -5,12 +5,18 @@
 
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a test fails by panicking")]
 
-use nostro::{Digest, ExecutionShape, Outcome, PlantedOrder};
+use nostro::{
+    Amount, AssetId, AuthorityRules, Authorize, Comparison, Digest, ExecutionShape, Grant, GrantAction, GrantKind,
+    GrantName, GrantTerms, Hold, Outcome, PlantedOrder, Predicate, RejectionCode, Require, Settle, Share, Time,
+    Transfer,
+};
+use nostro_tests::case::{Case, pay};
 use nostro_tests::compare::{on_model, shrink};
 use nostro_tests::language::{agrees, program, word};
 use nostro_tests::program::Program;
 use nostro_tests::random::Random;
 use nostro_tests::sharded::{Run, Seen, execute};
+use nostro_tests::world::named;
 
 const SHARDS: [u32; 4] = [1, 2, 7, 64];
 const THREADS: [usize; 5] = [1, 2, 3, 4, 8];
@@ -127,18 +133,34 @@ fn contended_payments_give_the_serial_result() {
 }
 
 #[test]
+fn orders_of_all_kinds_among_payments_give_the_serial_result() {
+    for seed in 0..seeds(400) * 2 {
+        let program = Program::contended(seed);
+        let expected = expected(&program);
+        let threads = if seed % 8 == 0 { THREADS[usize::try_from(seed / 8 % 5).unwrap()] } else { 1 };
+        for (shards, block) in [(1, 16_384), (7, 100), (64, 16_384)] {
+            check_against_model(&program, &expected, Run::new(shards, threads, block), &format!("seed {seed}"));
+        }
+    }
+}
+
+#[test]
 fn every_mistake_put_into_the_schedule_is_noticed() {
     let planted = [
         PlantedOrder::CreditBeforeBarrier,
         PlantedOrder::MissedContention,
         PlantedOrder::UnorderedResidual,
         PlantedOrder::UndeferredCredit,
+        PlantedOrder::MissedPayment,
+        PlantedOrder::PromisesByShard,
     ];
     for planted in planted {
-        let mut run = Run::new(7, 1, 16_384);
+        // One thread has all shards in one part.
+        let threads = if planted == PlantedOrder::PromisesByShard { 2 } else { 1 };
+        let mut run = Run::new(7, threads, 16_384);
         run.shape.planted = Some(planted);
         let (seed, program) = (0..300)
-            .map(|seed| (seed, contention(seed)))
+            .flat_map(|seed| [(seed, contention(seed)), (seed, Program::contended(seed))])
             .find(|(_, program)| differs(program, run).is_some())
             .unwrap_or_else(|| panic!("{planted:?} isn't noticed"));
         let smallest = shrink(&program, &mut |smaller| differs(smaller, run).is_some());
@@ -194,4 +216,154 @@ fn what_is_ordered_sees_what_came_before_and_nothing_of_what_comes_after() {
 fn sequences_are_used_in_order_on_both_sides_of_contention() {
     check("A=5 B=9 C=0", "A>C:5#7 A>C:1#7 A>C:9#8 B>A:9 A>C:9#8 A>C:9#9", "ok 303=7 412=9 ok 303=8 ok");
     check("A=1 B=9 C=0", "B>A:1 A>C:2#100 A>C:1#36 A>C:1#37", "ok ok 304=37 412=1");
+}
+
+/// A case in which letters have money before the last block, and who issues it is known.
+fn with_money(balances: &str) -> Case {
+    let mut case = Case::with_money(&format!("{balances} Z=1"));
+    case.at(1_100).ok('Z', pay('I', 1, 0));
+    case
+}
+
+/// A case whose last block, at 2,000 ms, is executed in every layout.
+fn check_case(case: &Case) {
+    case.run();
+    let program = case.program();
+    let expected = expected(&program);
+    for shards in SHARDS {
+        for threads in [1, 2] {
+            check_against_model(&program, &expected, Run::new(shards, threads, 16_384), "a case");
+        }
+    }
+}
+
+fn hold(id: u64, payee: char, amount: u128) -> Hold {
+    Hold { id, amount: Amount(amount), payees: vec![Share { payee: named(payee), parts: 1 }], ..Hold::default() }
+}
+
+fn settle(owner: char, id: u64) -> Settle {
+    Settle { owner: named(owner), id, ..Settle::default() }
+}
+
+fn has(letter: char, amount: u128) -> Predicate {
+    Predicate::balance(named(letter), AssetId(0), Comparison::AtLeast, Amount(amount))
+}
+
+fn grant(to: char, terms: GrantTerms) -> Grant {
+    let terms = GrantTerms { to: named(to), ..terms };
+    let id = if terms.kind == GrantKind::Act { GrantTerms::acting_id(&terms.to) } else { 1 };
+    Grant { action: GrantAction::Create, id, terms: Some(Box::new(terms)) }
+}
+
+#[test]
+fn a_balance_that_is_asked_for_is_that_of_its_position() {
+    let mut case = with_money("A=9 B=1 C=7 D=1");
+    case.at(2_000).ok('A', Require { predicate: has('C', 7) }).ok('C', pay('D', 5, 0)).no(
+        'A',
+        Require { predicate: has('C', 3) },
+        RejectionCode::RequirementUnmet,
+        0,
+    );
+    check_case(&case);
+    // What was promised before the block, and in it.
+    for made in [1_200, 2_000] {
+        let mut case = with_money("A=9 B=1 C=7 D=1 E=9");
+        let release = Predicate::before(Time(1)).or(&has('C', 7));
+        case.at(made)
+            .ok('A', Hold { release: release.clone(), ..hold(1, 'B', 2) })
+            .ok('A', Hold { cancel: release.negated(), ..hold(2, 'B', 2) })
+            .ok('A', grant('B', GrantTerms { predicate: release, ..GrantTerms::default() }))
+            .at(2_000)
+            .ok('E', pay('A', 1, 0))
+            .ok('B', Transfer { grant: Some(GrantName { owner: named('A'), id: 1 }), ..pay('D', 1, 0) })
+            .no('A', Settle { cancels: true, ..settle('A', 2) }, RejectionCode::ConditionUnmet, 0)
+            .ok('B', settle('A', 1))
+            .ok('C', pay('D', 1, 0))
+            .ok('A', Settle { cancels: true, ..settle('A', 2) })
+            .no(
+                'B',
+                Transfer { grant: Some(GrantName { owner: named('A'), id: 1 }), ..pay('D', 1, 0) },
+                RejectionCode::ConditionUnmet,
+                0,
+            );
+        check_case(&case);
+    }
+}
+
+#[test]
+fn whose_money_a_grant_spends_is_the_payer() {
+    let mut case = with_money("A=5 B=1 C=7 D=1");
+    let acts = GrantTerms { kind: GrantKind::Act, scope: 1 << 1, predicate: has('C', 7), ..GrantTerms::default() };
+    case.ok('A', grant('B', GrantTerms::default()))
+        .ok('A', grant('D', acts))
+        .at(2_000)
+        .ok('B', Transfer { grant: Some(GrantName { owner: named('A'), id: 1 }), ..pay('C', 4, 0) })
+        .ok_for('D', "D", 'A', pay('C', 1, 0))
+        .no('A', pay('D', 1, 0), RejectionCode::InsufficientFunds, 1)
+        .ok('C', pay('D', 6, 0));
+    check_case(&case);
+}
+
+#[test]
+fn who_acts_for_another_asks_for_what_the_grant_asks_for() {
+    let mut case = with_money("A=5 B=1 C=7 D=1");
+    let acts = GrantTerms { kind: GrantKind::Act, scope: 1 << 1, predicate: has('C', 7), ..GrantTerms::default() };
+    case.ok('A', grant('D', acts)).at(2_000).ok_for('D', "D", 'A', pay('B', 1, 0)).ok('C', pay('D', 6, 0)).no_for(
+        'D',
+        "D",
+        'A',
+        pay('B', 1, 0),
+        (RejectionCode::ConditionUnmet, 0),
+    );
+    check_case(&case);
+}
+
+#[test]
+fn whoever_is_paid_by_what_names_nobody_can_spend_it() {
+    // Settled by its payee, its owner, and because a new one takes its id when it is over and more is over than a block ends.
+    let mut case = with_money("A=900 B=1 C=1");
+    let over = |id| (('A'), Hold { expiry: Some(Time(1_500)), releases_at_expiry: true, ..hold(id, 'C', 1) }.into());
+    case.ok('A', hold(900, 'B', 5))
+        .together('A', (0..200).map(over).collect())
+        .together('A', (200..400).map(over).collect())
+        .at(2_000)
+        .no('C', pay('B', 258, 0), RejectionCode::InsufficientFunds, 1)
+        .ok('A', hold(399, 'B', 7))
+        .ok('C', pay('B', 258, 0))
+        .no('C', pay('B', 1, 0), RejectionCode::InsufficientFunds, 1)
+        .ok('A', settle('A', 900))
+        .ok('B', pay('C', 264, 0))
+        .no('B', pay('C', 1, 0), RejectionCode::InsufficientFunds, 1);
+    check_case(&case);
+}
+
+#[test]
+fn rules_bind_those_who_pay_behind_them() {
+    let mut case = with_money("A=5 C=7");
+    let rules = AuthorityRules { needs_memo: true, ..AuthorityRules::of_address(named('C')) };
+    case.at(2_000)
+        .ok('A', pay('C', 1, 0))
+        .ok('C', Authorize::Set(rules))
+        .no('A', pay('C', 1, 0), RejectionCode::MemoRequired, 0)
+        .ok('A', Transfer { reference: 1, ..pay('C', 4, 0) });
+    check_case(&case);
+}
+
+#[test]
+fn a_name_is_free_when_what_had_it_is_gone() {
+    let mut case = with_money("A=9 B=1 C=1");
+    case.ok('A', hold(1, 'B', 2))
+        .at(2_000)
+        .no('A', hold(1, 'B', 2), RejectionCode::HoldExists, 0)
+        .ok('A', hold(2, 'C', 3))
+        .no('A', hold(2, 'C', 3), RejectionCode::HoldExists, 1)
+        .ok('C', settle('A', 2))
+        .ok('A', hold(2, 'C', 4))
+        .no('A', hold(3, 'C', 1), RejectionCode::InsufficientFunds, 1)
+        .ok('B', Settle { cancels: true, ..settle('A', 1) })
+        .ok('A', hold(1, 'B', 1))
+        .ok('C', pay('B', 3, 0))
+        .ok('C', settle('A', 2))
+        .ok('A', pay('B', 1, 0));
+    check_case(&case);
 }

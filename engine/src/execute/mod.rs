@@ -45,6 +45,8 @@ use unrooted::Unrooted;
 
 /// Transactions whose accounts are brought closer ahead of the one that is executed.
 const AHEAD: usize = 32;
+/// The same for the steps in which entries are.
+const STEPS: [usize; 3] = [AHEAD, AHEAD / 4 * 3, AHEAD / 2];
 
 /// Parties of a transaction that are brought closer before it; those behind them while it is executed.
 const PARTIES_AHEAD: usize = 8;
@@ -164,18 +166,10 @@ fn execute_in_order(block: &Block<'_>, state: &mut State, scratch: &mut Scratch)
     for run in &block.runs {
         for (place, prepared) in run.prepared.iter().enumerate() {
             if let Some(ahead) = run.prepared.get(place + AHEAD) {
-                let (payer, payee) = (ahead.payer(), ahead.payee());
                 if ahead.payment().is_none() {
                     others = AHEAD;
                 }
-                if let Some(payer) = payer {
-                    state.prefetch(payer);
-                }
-                if let Some(payee) = payee {
-                    state.prefetch(payee);
-                }
-                let parties = ahead.parties(run);
-                (0..PARTIES_AHEAD).filter_map(|place| parties.at(place)).for_each(|party| state.prefetch(party));
+                bring_accounts(ahead, run, state);
             }
             if let Some(later) = run.prepared.get(place + AHEAD + 16) {
                 prefetch(later);
@@ -193,7 +187,7 @@ fn execute_in_order(block: &Block<'_>, state: &mut State, scratch: &mut Scratch)
             }
             if others > 0 {
                 others -= 1;
-                bring_entries(run, place, state);
+                bring_entries(STEPS.map(|ahead| Some((run.prepared.get(place + ahead)?, run))), state);
             }
             scratch.changes.go_to(Some(position));
             if let Err(rejection) = execute(prepared, run, block.time, state, &mut scratch.changes) {
@@ -203,6 +197,14 @@ fn execute_in_order(block: &Block<'_>, state: &mut State, scratch: &mut Scratch)
         }
     }
     rejections
+}
+
+/// Brings the accounts of a transaction closer.
+#[inline]
+fn bring_accounts(ahead: &Prepared, run: &PreparedRun<'_>, state: &State) {
+    ahead.payer().into_iter().chain(ahead.payee()).for_each(|slot| state.prefetch(slot));
+    let parties = ahead.parties(run);
+    (0..PARTIES_AHEAD).filter_map(|place| parties.at(place)).for_each(|party| state.prefetch(party));
 }
 
 /// Brings closer the balances of payments in assets that aren't the first of their accounts.
@@ -216,18 +218,17 @@ fn bring_balances(prepared: &[Prepared], place: usize, state: &State) {
 }
 
 /// Brings closer what transactions that are no payments need beside records of accounts: a step at a time, since each shows where the next
-/// thing lies.
+/// thing lies. Given are those that come so many later as [`STEPS`] says.
 #[inline]
-fn bring_entries(run: &PreparedRun<'_>, place: usize, state: &State) {
-    let at = |ahead: usize| run.prepared.get(place + ahead).filter(|ahead| ahead.payment().is_none());
-    at(AHEAD / 2).into_iter().for_each(|ahead| ahead.bring(run));
-    if let Some(tag) = at(AHEAD).and_then(Prepared::entry_tag) {
-        state.prefetch_name(tag);
+fn bring_entries(ahead: [Option<(&Prepared, &PreparedRun<'_>)>; 3], state: &State) {
+    let [first, second, third] = ahead.map(|ahead| ahead.filter(|(ahead, _)| ahead.payment().is_none()));
+    if let Some((ahead, _)) = first {
+        ahead.entry_tag().into_iter().for_each(|tag| state.prefetch_name(tag));
+        if let Some((market, owner)) = ahead.market().zip(ahead.payer()) {
+            state.prefetch_orders(market, owner);
+        }
     }
-    if let Some((market, owner)) = at(AHEAD).and_then(|ahead| ahead.market().zip(ahead.payer())) {
-        state.prefetch_orders(market, owner);
-    }
-    if let Some(ahead) = at(AHEAD / 4 * 3) {
+    if let Some((ahead, run)) = second {
         if let Some((market, owner)) = ahead.market().zip(ahead.payer()) {
             state.prefetch_newest_order(market, owner);
         }
@@ -236,8 +237,9 @@ fn bring_entries(run: &PreparedRun<'_>, place: usize, state: &State) {
         let parties = (0..PARTIES_AHEAD).filter_map(|place| parties.at(place));
         ahead.payer().into_iter().chain(ahead.payee()).chain(parties).for_each(|slot| state.prefetch_further(slot));
     }
-    if let Some(tag) = at(AHEAD / 2).and_then(Prepared::leading_entry_tag) {
-        state.prefetch_behind(tag);
+    if let Some((ahead, run)) = third {
+        ahead.bring(run);
+        ahead.leading_entry_tag().into_iter().for_each(|tag| state.prefetch_behind(tag));
     }
 }
 

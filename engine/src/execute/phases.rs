@@ -4,10 +4,11 @@
 use super::firsts::Firsts;
 use super::sharded::PlantedOrder;
 use crate::block::Block;
-use crate::ops::Operation;
+use crate::ops::{Promise, Touch};
 use crate::prepare::{Prepared, PreparedRun};
-use crate::state::{Debited, Flows, Known, Layout, Shard, Slot, prefetch};
-use crate::types::Rejection;
+use crate::state::{Context, Debited, Entry, Flows, GrantState, Known, Layout, Name, Payment, Shard, Slot, prefetch};
+use crate::transaction::TransactionRef;
+use crate::types::{AssetId, Rejection, Time};
 use std::ops::Range;
 use std::sync::OnceLock;
 
@@ -17,16 +18,19 @@ const AHEAD: usize = 64;
 /// The same for what was prepared.
 const PREPARED_AHEAD: u32 = 32;
 
-/// One side of a payment, or an account that is touched by something that isn't one.
+/// One side of a payment, or an account that something else takes from or pays.
 #[derive(Clone, Copy, Debug)]
 struct Half {
     slot: Slot,
-    /// The position, and [`TOUCHED`] if the account is touched.
+    /// The position, and [`PROMISED`] or [`TOUCHED`] if there is something else than a payment: a promise, or anything.
     position: u32,
 }
 
-/// A block has fewer transactions than this.
+/// A block has fewer transactions than either of these.
 const TOUCHED: u32 = 1 << 31;
+/// The same of a promise.
+const PROMISED: u32 = 1 << 30;
+const POSITION: u32 = PROMISED - 1;
 
 /// Some of the shards, which one thread works on at a time.
 #[derive(Debug)]
@@ -54,8 +58,10 @@ pub(super) struct Bucket {
     credits: Vec<Vec<Half>>,
     /// Positions of what isn't a payment.
     pub(super) ordered: Vec<u32>,
-    /// The first position from which nothing is certain.
+    /// The first position behind which nothing is certain.
     fence: Option<u32>,
+    /// The first position behind which anybody may have been paid.
+    pays_anybody: Option<u32>,
 }
 
 /// What is found out about the accounts of some shards in a block.
@@ -70,6 +76,10 @@ pub(super) struct Lane {
     pub(super) ordered: Vec<u32>,
     /// Certain credits that have to wait for their position.
     pub(super) deferred: Vec<u32>,
+    /// Promises that are certain, which get their places in the table of entries by position.
+    pub(super) made: Vec<(u32, Made)>,
+    /// By whose those are, of which kind and under which id, mixed to 32 bits: two that are alike by chance are only taken for the same.
+    names: Firsts,
     pub(super) rejections: Vec<(u32, Rejection)>,
     pub(super) flows: Flows,
     /// A bit per position: payments that aren't certain, or no payments.
@@ -83,8 +93,50 @@ impl Lane {
         self.knows_credited = false;
         self.ordered.clear();
         self.deferred.clear();
+        self.made.clear();
+        self.names.clear();
         self.rejections.clear();
     }
+
+    /// Leaves something to be done in order, and whatever its account does behind it.
+    fn contend(&mut self, slot: Slot, position: u32) {
+        self.contended.enter(slot, position);
+        self.ordered.push(position);
+    }
+}
+
+/// An entry that waits for its place.
+#[derive(Debug)]
+pub(super) struct Made {
+    entry: Entry,
+    owner: Slot,
+    /// Of its name.
+    tag: u64,
+}
+
+impl Made {
+    /// Enters it under the lowest free number.
+    pub(super) fn enter(self, context: &mut Context<'_>) {
+        let entered = match self.entry {
+            Entry::Hold(hold) => context.enter_hold(hold, self.owner, self.tag),
+            entry => context.open_entry(entry),
+        };
+        assert!(entered.is_ok(), "there was room for all that may be promised");
+    }
+}
+
+/// A slot and a number in 32 bits.
+fn mix(slot: Slot, id: u64) -> Slot {
+    let mixed = (id ^ u64::from(slot.0) << 32).wrapping_mul(0x9e37_79b9_7f4a_7c15);
+    Slot(u32::try_from((mixed ^ u64::from(slot.0)) >> 32).unwrap_or(0))
+}
+
+/// From where on in the block something holds.
+struct Froms {
+    /// Behind this nothing is certain.
+    fence: u32,
+    /// Behind this anybody may have been paid.
+    pays_anybody: u32,
 }
 
 /// The transactions of a block by ascending positions.
@@ -127,6 +179,8 @@ pub(super) struct Phases<'a> {
     pub(super) layout: Layout,
     pub(super) planted: Option<PlantedOrder>,
     pub(super) known: Known<'a>,
+    /// Whether a promise can be certain: nothing is over and still has its name, and there is room for all that may be made.
+    pub(super) can_promise: bool,
     /// By shard: the portion it is in.
     pub(super) portions: &'a [usize],
     /// Filled by the first phase, read by the others.
@@ -153,8 +207,7 @@ impl Phases<'_> {
             halves.iter_mut().for_each(Vec::clear);
         }
         bucket.ordered.clear();
-        bucket.fence = None;
-        let touches = !self.has(PlantedOrder::MissedContention);
+        (bucket.fence, bucket.pays_anybody) = (None, None);
         let mut cursor = Cursor::new(self.block);
         for position in range {
             let Some((prepared, run)) = cursor.at(position) else { return };
@@ -166,20 +219,24 @@ impl Phases<'_> {
                     bucket.debits[self.portion(payment.payer)].push(Half { slot: payment.payer, position });
                     bucket.credits[self.portion(payment.payee)].push(Half { slot: payment.payee, position });
                 }
+                None if let Some(slot) = self.promiser(prepared, run) => {
+                    bucket.debits[self.portion(slot)].push(Half { slot, position: position | PROMISED });
+                }
                 None => {
                     bucket.ordered.push(position);
-                    let touched = |slot: Slot| {
-                        if touches {
-                            let position = position | TOUCHED;
-                            bucket.debits[self.portion(slot)].push(Half { slot, position });
-                        }
-                    };
-                    if !touch(prepared, run, &self.known, touched) && bucket.fence.is_none() {
-                        bucket.fence = Some(position);
-                    }
+                    Touching { phases: self, bucket, position }.enter(prepared, run);
                 }
             }
         }
+    }
+
+    /// Whose promise something is, if it is one of nobody but an account that is there.
+    fn promiser(&self, prepared: &Prepared, run: &PreparedRun<'_>) -> Option<Slot> {
+        let slot = prepared.payer().filter(|&slot| self.can_promise && !self.known.is_guarded(slot))?;
+        let mut asks_for_balances = false;
+        let see = &mut |touch| asks_for_balances |= matches!(touch, Touch::Anything);
+        prepared.of(run)?.only_promise()?.touches(see);
+        (!asks_for_balances).then_some(slot)
     }
 
     /// How many halves of payments a portion has.
@@ -196,15 +253,20 @@ impl Phases<'_> {
     #[inline(always)]
     fn bring(&self, portion: &Portion<'_>, cursor: &mut Cursor<'_>, half: &Half) {
         portion.prefetch(self.layout, half.slot);
-        if let Some((prepared, _)) = cursor.at(half.position & !TOUCHED) {
+        if let Some((prepared, _)) = cursor.at(half.position & POSITION) {
             prefetch(prepared);
+            if half.position & PROMISED != 0
+                && let Some(tag) = prepared.entry_tag()
+            {
+                self.known.prefetch_name(tag);
+            }
         }
     }
 
     /// The debits of the accounts of a portion, in order.
     pub(super) fn debit(&self, number: usize, portion: &mut Portion<'_>) {
-        // From here on nothing is certain.
-        let fence = self.buckets().filter_map(|bucket| bucket.fence).min().unwrap_or(u32::MAX);
+        let first = |of: fn(&Bucket) -> Option<u32>| self.buckets().filter_map(of).min().unwrap_or(u32::MAX);
+        let from = Froms { fence: first(|bucket| bucket.fence), pays_anybody: first(|bucket| bucket.pays_anybody) };
         let mut uncertain = Vec::new();
         let mut cursor = Cursor::new(self.block);
         let halves = || self.buckets().filter_map(|bucket| bucket.debits.get(number)).flatten();
@@ -215,10 +277,14 @@ impl Phases<'_> {
                 self.bring(portion, &mut ahead_cursor, half);
             }
             if position & TOUCHED != 0 {
-                portion.lane.contended.enter(slot, position & !TOUCHED);
+                portion.lane.contended.enter(slot, position & POSITION);
                 continue;
             }
-            if position > fence || portion.lane.contended.of(slot).is_some() {
+            if position & PROMISED != 0 {
+                self.promise((number, portion), &mut cursor, slot, position & POSITION, &from);
+                continue;
+            }
+            if position > from.fence || portion.lane.contended.of(slot).is_some() {
                 portion.lane.ordered.push(position);
                 uncertain.push(position);
                 continue;
@@ -234,9 +300,8 @@ impl Phases<'_> {
                     uncertain.push(position);
                 }
                 Some(Debited::Uncovered(window, rejection)) => {
-                    if self.is_credited_before(number, lane, slot, position) {
-                        lane.contended.enter(slot, position);
-                        lane.ordered.push(position);
+                    if position > from.pays_anybody || self.is_credited_before(number, lane, slot, position) {
+                        lane.contend(slot, position);
                     } else {
                         shard.use_up(payer, window);
                         lane.rejections.push((position, rejection));
@@ -250,12 +315,77 @@ impl Phases<'_> {
         let _ = self.uncertain[number].set(uncertain);
     }
 
+    /// The owner's half of a promise.
+    fn promise(
+        &self,
+        (number, portion): (usize, &mut Portion<'_>),
+        cursor: &mut Cursor<'_>,
+        slot: Slot,
+        position: u32,
+        from: &Froms,
+    ) {
+        let Portion { shards, first, lane } = portion;
+        if position > from.fence || lane.contended.of(slot).is_some() {
+            return lane.ordered.push(position);
+        }
+        let transaction = cursor.at(position).and_then(|(prepared, run)| prepared.of(run));
+        let promise = transaction.and_then(|transaction| self.promised(&transaction, slot, &lane.names));
+        let Some((payment, made, name)) = promise else { return lane.contend(slot, position) };
+        let owner = self.layout.place(slot);
+        let Some(shard) = shards.get_mut(owner.shard.wrapping_sub(*first)) else { return };
+        match shard.set_aside(&payment, owner, self.block.time) {
+            Some(Debited::Paid) => {
+                lane.names.enter(name, position);
+                lane.made.push((position, made));
+            }
+            Some(Debited::Rejected(rejection)) => lane.rejections.push((position, rejection)),
+            Some(Debited::Uncovered(window, rejection)) => {
+                if position > from.pays_anybody || self.is_credited_before(number, lane, slot, position) {
+                    lane.contend(slot, position);
+                } else {
+                    shard.use_up(owner, window);
+                    lane.rejections.push((position, rejection));
+                }
+            }
+            None => {}
+        }
+    }
+
+    /// What an account promises and takes for it, if nothing but what it has can stand against that: in particular nobody had the promise's name
+    /// before the block, and no other has in it.
+    fn promised(&self, transaction: &TransactionRef<'_>, slot: Slot, names: &Firsts) -> Option<(Payment, Made, Slot)> {
+        let Promise { entry, asset, amount } =
+            transaction.only_promise()?.promise(&transaction.account(), self.block.time)?;
+        let name = match entry.name() {
+            Name::Hold { id, .. } => mix(slot, id),
+            Name::Grant { id, .. } => mix(slot, !id),
+            _ => return None,
+        };
+        let tag = self.known.tag(&entry.name());
+        if asset.is_some_and(|asset| !self.known.is_plain(asset))
+            || names.of(name).is_some()
+            || self.known.has_entry(&entry.name(), tag)
+        {
+            return None;
+        }
+        let payment = Payment {
+            payer: slot,
+            payee: slot,
+            // Nothing is taken where there is none.
+            asset: asset.unwrap_or(AssetId(0)),
+            amount,
+            sequence: transaction.sequence(),
+            valid_until: transaction.valid_until().unwrap_or(Time(u64::MAX)),
+        };
+        Some((payment, Made { entry, owner: slot, tag }, name))
+    }
+
     /// Whether an account may be credited before a position. Whoever has money never makes anybody ask.
     fn is_credited_before(&self, number: usize, lane: &mut Lane, slot: Slot, position: u32) -> bool {
         if !lane.knows_credited {
             lane.knows_credited = true;
             let credits = self.buckets().filter_map(|bucket| bucket.credits.get(number)).flatten();
-            credits.for_each(|credit| lane.credited.enter(credit.slot, credit.position));
+            credits.for_each(|credit| lane.credited.enter(credit.slot, credit.position & POSITION));
         }
         lane.credited.of(slot).is_some_and(|first| first < position)
     }
@@ -271,6 +401,9 @@ impl Phases<'_> {
         for &Half { slot, position } in halves() {
             if let Some(half) = ahead.next() {
                 self.bring(portion, &mut ahead_cursor, half);
+            }
+            if position & TOUCHED != 0 {
+                continue;
             }
             let Portion { shards, first, lane } = portion;
             if skips && lane.skipped[position as usize / 64] >> (position % 64) & 1 == 1 {
@@ -302,20 +435,76 @@ impl Phases<'_> {
     }
 }
 
-/// Visits the accounts that something else than a payment can touch, as far as they are there; those that aren't no payment touches.
-/// `false` if nobody can say.
-fn touch(prepared: &Prepared, run: &PreparedRun<'_>, known: &Known<'_>, mut touched: impl FnMut(Slot)) -> bool {
-    let Some(transaction) = prepared.of(run) else { return false };
-    prepared.payer().into_iter().for_each(&mut touched);
-    // An account that wasn't found when this was prepared may be there by now.
-    transaction.signers().filter_map(|signer| known.find(&signer)).for_each(&mut touched);
-    transaction.operations().all(|(_, operation)| match operation {
-        // By a grant somebody else pays, by a policy a fee account is paid.
-        Operation::Transfer(transfer) => {
-            known.find(&transfer.payee).into_iter().for_each(&mut touched);
-            transfer.grant.is_none() && !known.has_policy(transfer.asset)
+/// Enters what something touches that isn't a payment. Accounts that aren't there no payment is about.
+struct Touching<'a, 'b> {
+    phases: &'a Phases<'b>,
+    bucket: &'a mut Bucket,
+    position: u32,
+}
+
+impl Touching<'_, '_> {
+    fn enter(&mut self, prepared: &Prepared, run: &PreparedRun<'_>) {
+        // It was prepared from these bytes, so it is there.
+        let Some(transaction) = prepared.of(run) else { return self.fence() };
+        let known = &self.phases.known;
+        let account = transaction.account();
+        // One that wasn't found when this was prepared may be there by now.
+        self.takes(prepared.payer().or_else(|| known.find(&account)));
+        let parties = prepared.parties(run);
+        for (place, signer) in transaction.signers().skip(1).enumerate() {
+            self.takes(parties.at(place).or_else(|| known.find(&signer)));
+            if transaction.names_keys() {
+                // The account may act in its place.
+                self.asks(&GrantState::name(&signer, GrantState::acting_id(&account)));
+            }
         }
-        Operation::RegisterAsset(order) => !order.is_update && order.policy.0 == 0,
-        _ => false,
-    })
+        for (place, operation) in (0..).zip(transaction.encoded_operations()) {
+            operation.touches(&mut |touch| match touch {
+                Touch::Pays(account) if place == 0 => self.pays(prepared.payee().or_else(|| known.find(&account))),
+                touch => self.touch(touch),
+            });
+        }
+    }
+
+    fn touch(&mut self, touch: Touch) {
+        let known = &self.phases.known;
+        match touch {
+            Touch::Takes(account) => self.takes(known.find(&account)),
+            // Those behind the first are many where there are any, and to look each up isn't worth it.
+            Touch::Pays(_) | Touch::PaysAnybody => self.pays_anybody(),
+            Touch::Ends if known.has_over(self.phases.block.time) => self.pays_anybody(),
+            Touch::Ends => {}
+            Touch::Asks(owner, id, kind) => self.asks(&kind(&owner, id)),
+            Touch::Anything => self.fence(),
+        }
+    }
+
+    fn takes(&mut self, account: Option<Slot>) {
+        let position = self.position | TOUCHED;
+        if let Some(slot) = account.filter(|_| !self.phases.has(PlantedOrder::MissedContention)) {
+            self.bucket.debits[self.phases.portion(slot)].push(Half { slot, position });
+        }
+    }
+
+    fn pays(&mut self, account: Option<Slot>) {
+        let position = self.position | TOUCHED;
+        if let Some(slot) = account.filter(|_| !self.phases.has(PlantedOrder::MissedPayment)) {
+            self.bucket.credits[self.phases.portion(slot)].push(Half { slot, position });
+        }
+    }
+
+    fn pays_anybody(&mut self) {
+        if !self.phases.has(PlantedOrder::MissedPayment) {
+            self.bucket.pays_anybody.get_or_insert(self.position);
+        }
+    }
+
+    fn asks(&mut self, promise: &Name<'_>) {
+        let known = &self.phases.known;
+        known.balances_asked(promise, &mut |account| self.takes(known.find(&account)));
+    }
+
+    fn fence(&mut self) {
+        self.bucket.fence.get_or_insert(self.position);
+    }
 }

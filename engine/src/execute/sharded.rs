@@ -11,14 +11,21 @@
 //! 2. A certain debit is covered by the balance before the block less the account's earlier debits in the block. Credits could only
 //!    have helped. Hence taking it early equals taking it in order.
 //! 3. A debit that isn't covered is a certain *no* if nobody credits the account earlier in the block. Otherwise the account is
-//!    contended from that position on: its outcomes depend on credits that come in between.
-//! 4. Whatever isn't a plain payment is ordered, and contends every account it can touch from its position on. What it can touch is
-//!    known of transfers and registrations; anything else may touch all there is, so that nothing behind it is certain.
+//!    contended from that position on: its outcomes depend on credits that come in between. Behind what may pay anybody everybody counts
+//!    as credited.
+//! 4. Whatever isn't a plain payment is ordered. Every operation says what it touches (see [`Touch`](crate::ops::Touch)): the accounts that it may
+//!    take from or read the balances of, and those of its signers, are contended from its position on; those that it may pay are
+//!    credited there, which may be anybody. What can't say it is a fence: nothing behind it is certain.
 //! 5. Of a contended account all debits from that position on are ordered, and certain credits from there on are deferred to their
 //!    position. So when a transaction is executed in order, every account it reads stands as it would in the serial order.
-//! 6. A credit to an account that isn't contended commutes with all that happens to it: its certain debits didn't need it, and nobody
-//!    else reads its balance.
-//! 7. An account's window changes in the order of its transactions: those before it is contended in its shard, the others after them.
+//! 6. A credit to an account that isn't contended commutes with all that happens to it, whichever pass makes it: its certain debits didn't
+//!    need it, and nobody else reads its balance.
+//! 7. What a predicate asks for that is kept and looked at later was there before the block, where it is looked up by its promise's name; or it
+//!    came in the block, and is a fence if it asks for balances.
+//! 8. A promise of an account alone, a hold or a grant, is a debit of what it sets aside, certain or not like any other; if it is certain the
+//!    entry waits for its position, where it gets the lowest free place. That nobody has its name is seen in the table before the block and in what
+//!    the account has promised in it; where somebody has, it is ordered, and its account is contended.
+//! 9. An account's window changes in the order of its transactions: those before it is contended in its shard, the others after them.
 //!
 //! # Cost
 //!
@@ -29,11 +36,12 @@
 #[cfg(test)]
 mod letters;
 
-use super::phases::{Bucket, Cursor, Lane, Phases, Portion};
-use super::{Scratch, execute};
+use super::phases::{Bucket, Cursor, Lane, Made, Phases, Portion};
+use super::{STEPS, Scratch, bring_accounts, bring_entries, execute};
 use crate::block::Block;
 use crate::crew::{Busy, Crew, Items};
-use crate::state::State;
+use crate::state::{Context, State};
+use crate::transaction::OPERATIONS_MAX;
 use crate::types::Rejection;
 use std::sync::OnceLock;
 
@@ -59,6 +67,10 @@ pub enum PlantedOrder {
     UnorderedResidual,
     /// Credits to contended accounts aren't deferred.
     UndeferredCredit,
+    /// What is ordered credits nobody.
+    MissedPayment,
+    /// Promises get their places in the table of entries by shard.
+    PromisesByShard,
 }
 
 /// What executing by shards needs, and the next block can use again.
@@ -72,8 +84,10 @@ pub(crate) struct Sharding {
     lanes: Vec<Lane>,
     /// The same: how long it was worked on.
     busy: Vec<Busy>,
-    /// What is left to be done in order: positions, and whether only the credit is.
+    /// What is left to be done in order: positions, and whether only the credit or the promise's entry is.
     ordered: Vec<(u32, bool)>,
+    /// Those entries.
+    made: Vec<(u32, Made)>,
     counts: ShardCounts,
 }
 
@@ -93,8 +107,8 @@ pub(crate) struct ShardCounts {
 
 impl Sharding {
     pub(crate) fn new(crew: Crew, mode: Mode, planted: Option<PlantedOrder>) -> Self {
-        let (buckets, lanes, busy, ordered, counts) = Default::default();
-        Self { crew, mode, planted, buckets, lanes, busy, ordered, counts }
+        let (buckets, lanes, busy, ordered, made, counts) = Default::default();
+        Self { crew, mode, planted, buckets, lanes, busy, ordered, made, counts }
     }
 
     /// Those who work side by side.
@@ -175,6 +189,8 @@ pub(super) fn execute_sharded(
         block,
         layout,
         planted: *planted,
+        can_promise: !known.has_over(block.time)
+            && known.has_room(u64::from(block.count).saturating_mul(OPERATIONS_MAX.into())),
         known,
         portions: &portions,
         buckets: &buckets,
@@ -223,7 +239,7 @@ fn finish(
     scratch: &mut Scratch,
     sharding: &mut Sharding,
 ) -> Vec<(u32, Rejection)> {
-    let Sharding { planted, buckets, lanes, ordered, counts, .. } = sharding;
+    let Sharding { planted, buckets, lanes, ordered, made, counts, .. } = sharding;
     let mut rejections = Vec::new();
     ordered.clear();
     let unlike = buckets.iter().take(chunks).flat_map(|bucket| &bucket.ordered);
@@ -231,20 +247,35 @@ fn finish(
     for lane in lanes {
         ordered.extend(lane.ordered.iter().map(|&position| (position, false)));
         ordered.extend(lane.deferred.iter().map(|&position| (position, true)));
+        ordered.extend(lane.made.iter().map(|&(position, _)| (position, true)));
+        made.append(&mut lane.made);
         rejections.append(&mut lane.rejections);
         scratch.changes.take_flows(&mut lane.flows);
     }
-    // Both lists consist of a few parts in order, which this sort makes use of.
+    // These lists consist of a few parts in order, which this sort makes use of.
     ordered.sort();
+    if *planted != Some(PlantedOrder::PromisesByShard) {
+        made.sort_by_key(|&(position, _)| position);
+    }
     let is_backwards = *planted == Some(PlantedOrder::UnorderedResidual);
     if is_backwards {
         ordered.reverse();
+        made.reverse();
     }
+    let mut made = made.drain(..);
     counts.ordered += ordered.len() as u64;
     let mut cursor = Cursor::new(block);
+    let mut ahead = STEPS.map(|step| (ordered.get(step..).unwrap_or_default().iter(), Cursor::new(block)));
     for &(position, is_credit) in ordered.iter() {
         if is_backwards {
             cursor = Cursor::new(block);
+        } else {
+            let ahead = ahead.each_mut().map(|(rest, cursor)| {
+                let &(position, _) = rest.next()?;
+                cursor.at(position)
+            });
+            ahead[0].into_iter().for_each(|(ahead, run)| bring_accounts(ahead, run, state));
+            bring_entries(ahead, state);
         }
         let Some((prepared, run)) = cursor.at(position) else { continue };
         if !is_credit {
@@ -254,6 +285,8 @@ fn finish(
             }
         } else if let Some(payment) = prepared.payment() {
             state.credit(&payment, &mut scratch.changes);
+        } else if let Some((_, made)) = made.next() {
+            made.enter(&mut Context::new(state, &mut scratch.changes, false));
         }
     }
     rejections.sort_by_key(|&(position, _)| position);

@@ -4,9 +4,9 @@
 //!
 //! **Touches** the orders and the source's account.
 //!
-//! **Goes in order**, since the orders of a market follow each other.
+//! **Goes in order**, since the orders of a market follow each other. What others pay meanwhile goes by shards.
 
-use super::Source;
+use super::{Source, Touch};
 use crate::state::{Context, OrderState};
 use crate::types::{Amount, MarketId, Rejection, RejectionCode};
 use crate::wire::{Malformed, Reader};
@@ -60,6 +60,14 @@ impl Amend {
     #[inline]
     pub(super) fn peek_id(operation: &[u8]) -> Option<u64> {
         super::peek_u64(operation, 8).filter(|_| operation.get(4) != Some(&1))
+    }
+
+    /// See [`Touch`]. A new price may meet what no longer counts, which goes back to its owner.
+    pub(super) fn touches(operation: &[u8], see: &mut dyn FnMut(Touch)) -> Option<()> {
+        if *operation.get(4)? == 2 {
+            see(Touch::PaysAnybody);
+        }
+        Some(())
     }
 
     pub(super) fn encode(&self, out: &mut Vec<u8>) {

@@ -2,9 +2,9 @@
 //!
 //! **Touches** the source's authority and, to close it, its account.
 //!
-//! **Goes in order**, since whatever follows in the block is judged by it.
+//! **Goes in order**, and all behind it too, since whatever follows in the block is judged by it.
 
-use super::Source;
+use super::{Source, Touch};
 use crate::state::Context;
 use crate::types::{Address, AuthorityKey, AuthorityRules, Rejection, RejectionCode, Time};
 use crate::wire::{Malformed, Reader};
@@ -59,6 +59,11 @@ impl Authorize {
                 context.set_authority(source, before.rules, None)
             }
         }
+    }
+
+    /// See [`Touch`]. Whoever pays the source is bound by what it says.
+    pub(super) const fn touches(_: &[u8], _: &mut dyn FnMut(Touch)) -> Option<()> {
+        None
     }
 
     pub(super) fn encode(&self, out: &mut Vec<u8>) {

@@ -2,9 +2,9 @@
 //!
 //! **Touches** the grant.
 //!
-//! **Goes in order**, since the places of the table of entries are given in order.
+//! **Goes by shards** like a hold where something is granted; its place in the table of entries it gets in order. To revoke or remove one goes in order.
 
-use super::{Predicate, Source};
+use super::{Predicate, Promise, Source, Touch};
 use crate::state::{Context, GrantState};
 use crate::types::{Address, Amount, AssetId, GrantKind, Rejection, RejectionCode, Time};
 use crate::wire::{Malformed, Reader};
@@ -70,6 +70,34 @@ impl GrantTerms {
         GrantState::acting_id(agent)
     }
 
+    /// What stands in the table when it is granted.
+    fn granted(self, owner: &Address, id: u64, time: Time) -> GrantState {
+        let GrantTerms { kind, to, asset, payee, cap, period_ms, period_cap, rate, start, end, subject, .. } = self;
+        let (predicate, scope) = (self.predicate, self.scope);
+        let start = if start == Time(0) { time } else { start };
+        GrantState {
+            owner: *owner,
+            id,
+            to,
+            kind,
+            is_revoked: false,
+            asset,
+            payee,
+            cap,
+            used: Amount::ZERO,
+            period_ms,
+            period_cap,
+            period: 0,
+            period_used: Amount::ZERO,
+            rate,
+            start,
+            end,
+            subject,
+            predicate,
+            scope,
+        }
+    }
+
     fn is_limited(&self) -> bool {
         self.period_ms != 0 || self.cap != Amount::ZERO || self.rate != Amount::ZERO
     }
@@ -101,35 +129,31 @@ impl Grant {
         if let Some((number, _)) = found {
             return Err(Rejection::new(RejectionCode::GrantExists, u64::from(number)));
         }
-        let GrantTerms { kind, to, asset, payee, cap, period_ms, period_cap, rate, start, end, subject, .. } = *terms;
-        let (predicate, scope) = (terms.predicate, terms.scope);
-        let start = if start == Time(0) { context.time() } else { start };
-        let grant = GrantState {
-            owner: *source.address,
-            id: self.id,
-            to,
-            kind,
-            is_revoked: false,
-            asset,
-            payee,
-            cap,
-            used: Amount::ZERO,
-            period_ms,
-            period_cap,
-            period: 0,
-            period_used: Amount::ZERO,
-            rate,
-            start,
-            end,
-            subject,
-            predicate,
-            scope,
-        };
-        match context.stale_grant(source.address, self.id) {
+        let id = self.id;
+        let grant = terms.granted(source.address, id, context.time());
+        match context.stale_grant(source.address, id) {
             Some(number) => context.set_entry(number, Some(grant.into())),
             None => drop(context.open_entry(grant.into())?),
         }
         Ok(())
+    }
+
+    /// See [`Touch`].
+    pub(super) fn touches(operation: &[u8], see: &mut dyn FnMut(Touch)) -> Option<()> {
+        let [action, _, has_payee] = *operation.get(4..)?.first_chunk()?;
+        if action != GrantAction::Create as u8 {
+            return Some(());
+        }
+        let start = 160 + 32 * usize::from(has_payee);
+        super::refuse_balances(&mut Reader::new(operation.get(start..)?), see)
+    }
+
+    /// See [`promise`](super::EncodedOperation::promise).
+    pub(super) fn promise(self, owner: &Address, time: Time) -> Option<Promise> {
+        let terms = self.terms.filter(|terms| terms.to != *owner && terms.end.is_none_or(|last| last >= time))?;
+        let needs_asset = terms.kind == GrantKind::Spend || terms.kind == GrantKind::Act && terms.is_limited();
+        let asset = needs_asset.then_some(terms.asset);
+        Some(Promise { entry: terms.granted(owner, self.id, time).into(), asset, amount: Amount::ZERO })
     }
 
     pub(super) fn encode(&self, out: &mut Vec<u8>) {

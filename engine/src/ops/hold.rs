@@ -1,11 +1,13 @@
 //! Sets money aside for somebody, until it is released to them or cancelled.
 //!
-//! **Touches** the source's account, the hold, the asset, and what its policy asks of source and payees.
+//! **Touches** the source's account, the hold, the asset, and what its policy asks of source and payees; a hold of the same id that is over.
 //!
-//! **Goes in order**, since the places of the table of entries are given in order, and which place an entry gets is part of the state.
+//! **Goes by shards** where it is the only order of one signer, in lane 0, in an asset without policy, under an id that nobody had at the beginning of
+//! the block, and no predicate asks for balances: what it sets aside is a debit like any other (see `execute/sharded.rs`). Its place in the table of
+//! entries it gets in order, since which place an entry gets is part of the state. Any other goes in order.
 
-use super::{Predicate, Source};
-use crate::state::{Channel, Context, HoldState, Share};
+use super::{Predicate, Promise, Source, Touch};
+use crate::state::{Channel, Context, HoldState, PlacedHold, Share};
 use crate::types::{Address, Amount, AssetId, Rejection, RejectionCode, Time};
 use crate::wire::{Malformed, Reader};
 
@@ -60,33 +62,49 @@ impl Hold {
         let (owner, _) = context.payer(source, self.asset, self.amount)?;
         context.check_expiry(self.expiry)?;
         let tag = context.free_hold(source.address, self.id)?;
-        let Self { id, asset, amount, payees, release, cancel, arbiter, expiry, releases_at_expiry, voucher_key } =
-            self;
-        let owner_address = *source.address;
-        let opened = context.time();
-        let channel = voucher_key.map(|key| Channel { key, opened, drawn: Amount::ZERO });
-        let hold = HoldState {
-            owner: owner_address,
-            id,
-            asset,
-            amount,
-            expiry,
-            releases_at_expiry,
-            arbiter,
-            payees,
-            release,
-            cancel,
-            channel,
-        };
+        let (asset, amount) = (self.asset, self.amount);
+        let hold = self.opened(source.address, context.time());
         context.enter_hold(hold.into(), owner, tag)?;
         context.set_aside(owner, asset, amount);
         Ok(())
+    }
+
+    /// What stands in the table when it is made.
+    fn opened(self, owner: &Address, time: Time) -> HoldState {
+        let Self { id, asset, amount, payees, release, cancel, arbiter, expiry, releases_at_expiry, voucher_key } =
+            self;
+        let channel = voucher_key.map(|key| Channel { key, opened: time, drawn: Amount::ZERO });
+        let owner = *owner;
+        HoldState { owner, id, asset, amount, expiry, releases_at_expiry, arbiter, payees, release, cancel, channel }
+    }
+
+    /// See [`promise`](super::EncodedOperation::promise).
+    pub(super) fn promise(self, owner: &Address, time: Time) -> Option<Promise> {
+        let pays_itself = self.payees.iter().any(|share| share.payee == *owner);
+        if pays_itself || self.amount == Amount::ZERO || self.expiry.is_some_and(|last| last < time) {
+            return None;
+        }
+        let (asset, amount) = (Some(self.asset), self.amount);
+        Some(Promise { entry: PlacedHold::from(self.opened(owner, time)).into(), asset, amount })
     }
 
     /// Its id, read from the bytes of the whole operation.
     #[inline]
     pub(super) fn peek_id(operation: &[u8]) -> Option<u64> {
         super::peek_u64(operation, 16)
+    }
+
+    /// See [`Touch`].
+    pub(super) fn touches(operation: &[u8], see: &mut dyn FnMut(Touch)) -> Option<()> {
+        see(Touch::Ends);
+        let [flags, payees] = *operation.get(4..)?.first_chunk()?;
+        let has = |flag: u8| usize::from(flags & flag != 0);
+        let start = 48 + 32 * (has(Self::HAS_ARBITER) + has(Self::HAS_VOUCHER_KEY)) + 40 * usize::from(payees);
+        let mut predicates = Reader::new(operation.get(start..)?);
+        for _ in 0..2 {
+            super::refuse_balances(&mut predicates, see)?;
+        }
+        Some(())
     }
 
     pub(super) fn encode(&self, out: &mut Vec<u8>) {

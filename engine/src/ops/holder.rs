@@ -4,9 +4,9 @@
 //!
 //! **Touches** the asset, the holder's state for it, and the holder's account when something is clawed back.
 //!
-//! **Goes in order**, since whatever follows in the block is judged by it.
+//! **Goes in order**, since whatever follows in the block is judged by it. What others pay in assets without policy goes by shards meanwhile.
 
-use super::Source;
+use super::{Source, Touch};
 use crate::state::Context;
 use crate::types::{Address, Amount, AssetId, AssetPolicy, Rejection, RejectionCode};
 use crate::wire::{Malformed, Reader};
@@ -100,6 +100,14 @@ impl ControlHolder {
         context.set_available(slot, self.asset, rest);
         context.set_issued(self.asset, Amount(issued.0.saturating_sub(amount.0)));
         Ok(())
+    }
+
+    /// See [`Touch`]. Where anything is to be authorised or frozen an asset has a policy, and all is paid in order.
+    pub(super) fn touches(operation: &[u8], see: &mut dyn FnMut(Touch)) -> Option<()> {
+        if *operation.get(4)? == HolderAction::ClawBack as u8 {
+            see(Touch::Takes(operation.get(16..)?.first_chunk().copied().map(Address)?));
+        }
+        Some(())
     }
 
     pub(super) fn encode(&self, out: &mut Vec<u8>) {

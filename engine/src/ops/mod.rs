@@ -41,8 +41,8 @@ pub use require::Require;
 pub use settle::Settle;
 pub use transfer::{GrantName, Transfer};
 
-use crate::state::{Context, GrantState, Name, OrderState, PlacedHold};
-use crate::types::{Address, AssetId, MarketId, Rejection};
+use crate::state::{Context, Entry, GrantState, Name, OrderState, PlacedHold};
+use crate::types::{Address, Amount, AssetId, MarketId, Rejection, Time};
 use crate::wire::{Malformed, Reader};
 
 /// One line of the table of operations.
@@ -101,6 +101,15 @@ macro_rules! operations {
                 match code {
                     $($name::CODE => $name::decode(fields).map_or(Ok(()), |order| order.apply(source, context)),)*
                     _ => Ok(()),
+                }
+            }
+
+            /// Says what the one that these bytes are touches beside its transaction's signers. `None` if its bytes don't say.
+            #[inline]
+            fn peek_touches(operation: &[u8], see: &mut dyn FnMut(Touch)) -> Option<()> {
+                match *operation.first()? {
+                    $($name::CODE => $name::touches(operation, see),)*
+                    _ => None,
                 }
             }
 
@@ -198,10 +207,47 @@ impl<'a> EncodedOperation<'a> {
         Operation::apply_fields(code, &mut Reader::new(self.bytes.get(4..).unwrap_or_default()), source, context)
     }
 
+    /// Says what it touches of balances and rules beside what its transaction's signers have.
+    #[inline]
+    pub(crate) fn touches(self, see: &mut dyn FnMut(Touch)) {
+        if Operation::peek_touches(self.bytes, see).is_none() {
+            see(Touch::Anything);
+        }
+    }
+
+    /// The promise that it makes for its account, as far as that can be said before the block: nothing stands against it but what the account has,
+    /// that the asset has to be there and without policy, and that another may have its name. `None` for all else.
+    #[inline]
+    pub(crate) fn promise(self, account: &Address, time: Time) -> Option<Promise> {
+        let mut fields = Reader::new(self.bytes.get(4..)?);
+        match *self.bytes.first()? {
+            Hold::CODE => Hold::decode(&mut fields).ok()?.promise(account, time),
+            Grant::CODE => Grant::decode(&mut fields).ok()?.promise(account, time),
+            _ => None,
+        }
+    }
+
+    /// Whether it may make one.
+    #[inline]
+    pub(crate) fn may_promise(self) -> bool {
+        // Where something is granted there is more than an id.
+        matches!(self.bytes, [Hold::CODE, ..] | [Grant::CODE, _, _, _, 0, ..])
+    }
+
     /// The same as a value.
     pub(crate) fn decode(self) -> Option<Operation> {
         Operation::decode(&mut Reader::new(self.bytes), u8::MAX).ok().map(|(_, operation)| operation)
     }
+}
+
+/// What an account promises: an entry, and what the account sets aside for it.
+#[derive(Debug)]
+pub(crate) struct Promise {
+    pub entry: Entry,
+    /// What has to be there, without policy.
+    pub asset: Option<AssetId>,
+    /// How much is set aside.
+    pub amount: Amount,
 }
 
 /// What gives an entry of its kind its name, by owner and id.
@@ -216,6 +262,26 @@ pub(crate) enum Way {
     Entry,
     /// Other places may be on the way.
     Further,
+}
+
+/// What an operation touches of balances and rules, beside those of its transaction's signers, as its bytes say it: whoever does things side by side
+/// has to know. Other entries and assets are no part of it, since they are only read and changed in order; nor are fees, since whatever is paid in an
+/// asset that has any is.
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum Touch {
+    /// It may take from this account, or read what that has.
+    Takes(Address),
+    /// It may pay this account.
+    Pays(Address),
+    /// It may pay accounts that its bytes don't name.
+    PaysAnybody,
+    /// It may end a promise that is over, which pays accounts that its bytes don't name.
+    Ends,
+    /// It may read what the predicates of this promise ask for, if it was made before the block. One made in the block asks for no balances, or
+    /// whoever has made it says [`Anything`](Self::Anything).
+    Asks(Address, u64, EntryKind),
+    /// It, or what comes of it, may touch all there is.
+    Anything,
 }
 
 /// Number of eight bytes at an offset.
@@ -462,6 +528,11 @@ fn put_predicate(predicate: &Predicate, out: &mut Vec<u8>) {
     let bytes = predicate.bytes();
     out.extend_from_slice(bytes);
     out.resize(out.len() + bytes.len().next_multiple_of(8) - bytes.len(), 0);
+}
+
+/// Reads a predicate that is kept and looked at later: nobody knows what is touched then if it asks for balances.
+fn refuse_balances(reader: &mut Reader<'_>, see: &mut dyn FnMut(Touch)) -> Option<()> {
+    Predicate::read_balances(reader, &mut |_| see(Touch::Anything))
 }
 
 /// Reads a predicate and the zeros behind it.

@@ -7,9 +7,10 @@
 //! **Touches** the market and its orders, the accounts of the source and of those whose orders are met, both assets and what their
 //! policies ask.
 //!
-//! **Goes in order**, since what it meets is what the orders before it have left.
+//! **Goes in order**, since what it meets is what the orders before it have left. What others pay meanwhile goes by shards: of those whose orders it
+//! meets it takes only what they have set aside.
 
-use super::Source;
+use super::{Source, Touch};
 use crate::state::{Context, MarketState, ORDERS_MET_MAX, OrderState, Slot, Trades};
 use crate::types::{Address, Amount, Lifetime, MarketId, Rejection, RejectionCode, SelfTrade, Side, Time};
 use crate::wire::{Malformed, Reader};
@@ -183,6 +184,13 @@ impl PlaceOrder {
     #[inline]
     pub(super) fn peek_market(operation: &[u8]) -> Option<MarketId> {
         operation.get(8..)?.first_chunk().map(|bytes| MarketId(u32::from_le_bytes(*bytes)))
+    }
+
+    /// See [`Touch`]. Of those whose orders it meets it takes only what they have set aside.
+    #[expect(clippy::unnecessary_wraps, reason = "all operations say it alike")]
+    pub(super) fn touches(_: &[u8], see: &mut dyn FnMut(Touch)) -> Option<()> {
+        see(Touch::PaysAnybody);
+        Some(())
     }
 
     pub(super) fn encode(&self, out: &mut Vec<u8>) {

@@ -152,6 +152,58 @@ impl Predicate {
         Ok(Self((bytes != [0]).then(|| bytes.into())))
     }
 
+    /// Visits the accounts whose balances it asks for.
+    pub(crate) fn balances(&self, see: &mut dyn FnMut(Address)) {
+        // Nearly all hold always.
+        if let Some(bytes) = &self.0 {
+            // The bytes were read when this value was made.
+            let _ = Self::read_balances(&mut Reader::new(bytes), see);
+        }
+    }
+
+    /// Whether it asks for any.
+    pub(crate) fn asks_for_balances(&self) -> bool {
+        let mut found = false;
+        self.balances(&mut |_| found = true);
+        found
+    }
+
+    /// The same for one that was read before and that bytes begin with; it ends where its last node does.
+    #[inline]
+    pub(super) fn read_balances(reader: &mut Reader<'_>, see: &mut dyn FnMut(Address)) -> Option<()> {
+        let mut nodes = 1_usize;
+        while nodes > 0 {
+            nodes -= 1;
+            let fields = match reader.u8().ok()? {
+                0 => 0,
+                1 | 2 => 8,
+                3 | 4 => 32,
+                5 => {
+                    reader.u8().ok()?;
+                    nodes += usize::from(reader.u8().ok()?);
+                    0
+                }
+                6 => 96,
+                7 => {
+                    see(Address(reader.array().ok()?));
+                    21
+                }
+                8 => 89,
+                9 => 98,
+                10 | 11 => {
+                    nodes += 2;
+                    0
+                }
+                _ => {
+                    nodes += 1;
+                    0
+                }
+            };
+            reader.bytes(fields).ok()?;
+        }
+        Some(())
+    }
+
     /// Whether it holds; if not, the node that decides, counted in preorder.
     pub(crate) fn holds(&self, context: &Context<'_>, proof: Option<&[u8]>) -> Result<(), u8> {
         let mut walk = Walk { reader: Reader::new(self.bytes()), context, proof, node: 0 };

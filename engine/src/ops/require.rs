@@ -2,9 +2,10 @@
 //!
 //! **Touches** what the predicate's nodes name.
 //!
-//! **Goes in order**, since what it asks for may change with every transaction before it.
+//! **Goes in order**, since what it asks for may change with every transaction before it. What others pay meanwhile goes by shards, but for those whose
+//! balances it asks for.
 
-use super::{Predicate, Source};
+use super::{Predicate, Source, Touch};
 use crate::state::Context;
 use crate::types::{Rejection, RejectionCode};
 use crate::wire::{Malformed, Reader};
@@ -24,6 +25,11 @@ impl Require {
     pub(super) fn apply(&self, _: Source<'_>, context: &mut Context<'_>) -> Result<(), Rejection> {
         let met = self.predicate.holds(context, None);
         met.map_err(|node| Rejection::new(RejectionCode::RequirementUnmet, u64::from(node)))
+    }
+
+    /// See [`Touch`].
+    pub(super) fn touches(operation: &[u8], see: &mut dyn FnMut(Touch)) -> Option<()> {
+        Predicate::read_balances(&mut Reader::new(operation.get(8..)?), &mut |account| see(Touch::Takes(account)))
     }
 
     pub(super) fn encode(&self, out: &mut Vec<u8>) {

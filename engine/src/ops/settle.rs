@@ -8,9 +8,10 @@
 //!
 //! **Touches** the hold, the accounts of its owner and its payees, the asset and what its policy asks of them.
 //!
-//! **Goes in order**, since it may free a place of the table of entries, which the next entry gets.
+//! **Goes in order**, since it may free a place of the table of entries, which the next entry gets. What others pay meanwhile goes by shards: whom it
+//! pays isn't known, but to be paid takes nothing from anybody.
 
-use super::Source;
+use super::{Source, Touch};
 use crate::keys::Signature;
 use crate::state::{Context, PlacedHold};
 use crate::types::{Address, Amount, Rejection, RejectionCode, Time};
@@ -119,6 +120,14 @@ impl Settle {
     pub(super) fn peek_name(operation: &[u8]) -> Option<(Address, u64)> {
         let owner = operation.get(8..)?.first_chunk().copied().map(Address)?;
         Some((owner, super::peek_u64(operation, 40)?))
+    }
+
+    /// See [`Touch`].
+    pub(super) fn touches(operation: &[u8], see: &mut dyn FnMut(Touch)) -> Option<()> {
+        let (owner, id) = Self::peek_name(operation)?;
+        see(Touch::PaysAnybody);
+        see(Touch::Asks(owner, id, PlacedHold::name));
+        Some(())
     }
 
     pub(super) fn encode(&self, out: &mut Vec<u8>) {

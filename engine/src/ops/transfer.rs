@@ -10,8 +10,8 @@
 //! **Goes by shards** where it is the only order of one signer, in lane 0, in an asset without policy, neither a mint nor a burn, between accounts that are there and have
 //! no rules of their own: a debit of one account and a credit of another (see `execute/sharded.rs`). Any other goes in order.
 
-use super::Source;
-use crate::state::{Asset, Context};
+use super::{Source, Touch};
+use crate::state::{Asset, Context, GrantState};
 use crate::types::{Address, Amount, AssetId, AssetPolicy, AssetTerms, Rejection, RejectionCode};
 use crate::wire::{Malformed, Reader};
 
@@ -238,6 +238,17 @@ impl Transfer {
     #[inline]
     pub(super) fn peek_payee(operation: &[u8]) -> Option<Address> {
         operation.get(Self::BYTES - 32..)?.first_chunk().copied().map(Address)
+    }
+
+    /// See [`Touch`](super::Touch).
+    #[inline]
+    pub(super) fn touches(operation: &[u8], see: &mut dyn FnMut(Touch)) -> Option<()> {
+        see(Touch::Pays(Self::peek_payee(operation)?));
+        if let Some((owner, id)) = Self::peek_grant(operation) {
+            see(Touch::Takes(owner));
+            see(Touch::Asks(owner, id, GrantState::name));
+        }
+        Some(())
     }
 
     /// The grant it is by, read in the same way.

@@ -50,7 +50,7 @@ pub(crate) use context::{Changes, Context, Flows};
 pub use entries::{
     AuthorityState, Channel, GrantState, HoldState, HolderState, MarketState, OrderState, Record, Share,
 };
-pub(crate) use entries::{Name, PlacedHold};
+pub(crate) use entries::{Entry, Name, PlacedHold};
 pub(crate) use facts::{SWEEP_EVENTS_MAX, Scene, sweep};
 pub(crate) use index::{Resolver, Slot};
 pub(crate) use leaves::Leaves;

@@ -7,12 +7,12 @@
 
 use super::addresses::Addresses;
 use super::asset::Assets;
-use super::entries::Entries;
+use super::entries::{Entries, Entry, Name, PLACES_MAX as ENTRIES_MAX};
 use super::index::Index;
 use super::layout::Place;
 use super::shard::Shard;
 use super::window::{Use, Window};
-use super::{Asset, Balance, Changes, Layout, Slot, State};
+use super::{Balance, Changes, Layout, Slot, State};
 use crate::types::{Address, Amount, AssetId, Rejection, RejectionCode, Time};
 
 /// A transaction of one signer and one transfer in lane 0, of more than nothing and to somebody else; both accounts are there.
@@ -124,6 +124,32 @@ impl Shard {
         })
     }
 
+    /// The owner's half of a promise: the same, but what is paid is set aside.
+    pub(crate) fn set_aside(&mut self, payment: &Payment, owner: Place, time: Time) -> Option<Debited> {
+        let available = self.available(owner, payment.asset);
+        Some(match judge(self.cell(owner)?.window(), available, payment, time) {
+            Judged::Covered(window, rest) => {
+                self.use_up(owner, window);
+                if payment.amount != Amount::ZERO {
+                    // Both are parts of what is issued.
+                    let set_aside = |before: Balance| Balance {
+                        available: rest,
+                        held: Amount(before.held.0.saturating_add(payment.amount.0)),
+                    };
+                    let _ = self.change_balance((payment.payer, owner), payment.asset, set_aside);
+                }
+                Debited::Paid
+            }
+            Judged::Uncovered(window, rejection) => Debited::Uncovered(window, rejection),
+            Judged::Rejected(window, rejection) => {
+                if let Some(window) = window {
+                    self.use_up(owner, window);
+                }
+                Debited::Rejected(rejection)
+            }
+        })
+    }
+
     /// Uses a sequence up.
     #[inline]
     pub(crate) fn use_up(&mut self, payer: Place, window: Window) {
@@ -202,9 +228,54 @@ impl Known<'_> {
         self.issuers.know(payment, self.accounts, self.entries)
     }
 
-    /// Whether an asset has a policy, or isn't known.
-    pub(crate) fn has_policy(&self, asset: AssetId) -> bool {
-        self.assets.get(asset).is_none_or(Asset::has_policy)
+    /// Visits the accounts whose balances the hold or the grant of a name asks for.
+    pub(crate) fn balances_asked(&self, name: &Name<'_>, see: &mut dyn FnMut(Address)) {
+        if !self.entries.asks_for_balances() {
+            return;
+        }
+        match self.entries.find(name).and_then(|number| self.entries.get(number)) {
+            Some(Entry::Hold(hold)) => hold.balances(see),
+            Some(Entry::Grant(grant)) => grant.predicate.balances(see),
+            _ => {}
+        }
+    }
+
+    /// Whether an account has rules of its own.
+    #[inline]
+    pub(crate) fn is_guarded(&self, slot: Slot) -> bool {
+        self.entries.is_guarded(slot.0)
+    }
+
+    /// Whether there is an asset, and it has no policy.
+    #[inline]
+    pub(crate) fn is_plain(&self, asset: AssetId) -> bool {
+        self.assets.get(asset).is_some_and(|asset| !asset.has_policy())
+    }
+
+    /// By which a name is looked for.
+    pub(crate) fn tag(&self, name: &Name<'_>) -> u64 {
+        self.entries.tag(name)
+    }
+
+    /// Whether an entry has a name with this tag.
+    pub(crate) fn has_entry(&self, name: &Name<'_>, tag: u64) -> bool {
+        self.entries.find_tagged(name, tag).is_some()
+    }
+
+    /// Whether so many entries more surely find room.
+    pub(crate) fn has_room(&self, entries: u64) -> bool {
+        u64::from(self.entries.len()).saturating_add(entries) < u64::from(ENTRIES_MAX)
+    }
+
+    /// Brings closer where an entry is looked for.
+    #[inline]
+    pub(crate) fn prefetch_name(&self, tag: u64) {
+        self.entries.prefetch_name(tag);
+    }
+
+    /// Whether something is over at a time and still in its place.
+    pub(crate) fn has_over(&self, now: Time) -> bool {
+        self.entries.first_over(now).is_some()
     }
 }
 

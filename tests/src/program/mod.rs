@@ -65,6 +65,8 @@ enum Emphasis {
     Promises,
     Markets,
     Keys,
+    /// Of payments between accounts with little, and a bit of everything that takes from them or pays them.
+    Contention,
 }
 
 const EMPHASES: [Emphasis; 12] = [
@@ -88,6 +90,16 @@ impl Program {
     pub fn random(seed: u64, signed: bool) -> Self {
         let mut random = Random::new(seed);
         let emphasis = *random.pick(&EMPHASES);
+        Self::with(random, emphasis, signed)
+    }
+
+    /// One of a seed in which much depends on order although most are payments that needn't.
+    #[must_use]
+    pub fn contended(seed: u64) -> Self {
+        Self::with(Random::new(seed), Emphasis::Contention, false)
+    }
+
+    fn with(mut random: Random, emphasis: Emphasis, signed: bool) -> Self {
         // It takes many transactions to open all lanes of an account.
         let length = if emphasis == Emphasis::Lanes { 250 } else { [20, 60, 150, 250][random.index(4)] };
         let mut maker = Maker {
@@ -177,6 +189,7 @@ impl Maker {
         match self.emphasis {
             Emphasis::Chains if self.random.chance(80) => self.hand,
             Emphasis::Lanes if self.random.chance(90) => 1,
+            Emphasis::Contention if self.random.chance(50) => self.hand,
             _ => self.letter(),
         }
     }
@@ -194,6 +207,7 @@ impl Maker {
     fn lane(&mut self) -> u16 {
         let lanes = if self.is(Emphasis::Lanes) { 70 } else { 3 };
         match self.random.below(100) {
+            0..90 if self.is(Emphasis::Contention) => 0,
             0..60 if !self.is(Emphasis::Lanes) => 0,
             60 => u16::MAX,
             _ => u16::try_from(self.random.below(lanes)).expect("a lane"),

@@ -37,6 +37,7 @@ impl Maker {
             Emphasis::Policies | Emphasis::Records | Emphasis::Promises => 55,
             Emphasis::Markets => 75,
             Emphasis::Keys => 35,
+            Emphasis::Contention => 30,
             _ => 4,
         };
         // Issuers have nothing of their own to set aside; others need what they pay out.
@@ -49,6 +50,7 @@ impl Maker {
             Emphasis::Promises => (5, 10, 97),
             Emphasis::Markets => (5, 8, 10),
             Emphasis::Keys => (2, 12, 22),
+            Emphasis::Contention => (5, 10, 75),
             _ => (15, 60, 75),
         };
         Some(match self.random.below(100) {

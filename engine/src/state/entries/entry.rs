@@ -191,6 +191,16 @@ impl Entry {
         }
     }
 
+    /// Whether what becomes of it depends on balances: it is a promise with such a predicate.
+    #[inline]
+    pub(super) fn asks_for_balances(&self) -> bool {
+        match self {
+            Self::Hold(hold) => hold.release().asks_for_balances() || hold.cancel().asks_for_balances(),
+            Self::Grant(grant) => grant.predicate.asks_for_balances(),
+            _ => false,
+        }
+    }
+
     /// Its canonical bytes, appended.
     pub(crate) fn encode(&self, out: &mut Vec<u8>) {
         match self {

@@ -156,6 +156,11 @@ impl PlacedHold {
         }
     }
 
+    /// Visits the accounts whose balances it asks for.
+    pub(crate) fn balances(&self, see: &mut dyn FnMut(Address)) {
+        [self.release(), self.cancel()].iter().for_each(|predicate| predicate.balances(see));
+    }
+
     /// How much each payee gets of an amount: rounded down, and what is left over to the first.
     pub(crate) fn split(&self, amount: Amount) -> impl Iterator<Item = (Address, Amount)> {
         let others = &self.rest().payees;

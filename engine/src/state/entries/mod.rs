@@ -100,6 +100,8 @@ pub(super) struct Entries {
     books: Books,
     /// Slots of accounts that have rules of their own.
     guarded: NumberSet,
+    /// How many holds and grants ask for balances.
+    asking: u32,
     /// By which names are hashed.
     key: Key,
 }
@@ -114,6 +116,7 @@ impl Entries {
             ends: BTreeSet::new(),
             books: Books::new(key, arena.clone()),
             guarded: NumberSet::default(),
+            asking: 0,
             key,
         }
     }
@@ -211,7 +214,7 @@ impl Entries {
 
     /// Lets names, ends, free numbers and guarded accounts go from what was in a place to what is.
     fn follow(&mut self, number: u32, before: Option<&Entry>) {
-        let Self { places, free, names, ends, guarded, key, .. } = self;
+        let Self { places, free, names, ends, guarded, asking, key, .. } = self;
         let Some(place) = places.get_mut(number) else { return };
         let after = place.entry.as_ref();
         let (old, new) = (before.map(Entry::name), after.map(Entry::name));
@@ -236,6 +239,9 @@ impl Entries {
             (Some(_), None) => free.insert(number),
             _ => {}
         }
+        // There are no more of them than there are places.
+        *asking = asking.saturating_sub(u32::from(before.is_some_and(Entry::asks_for_balances)));
+        *asking = asking.saturating_add(u32::from(after.is_some_and(Entry::asks_for_balances)));
         if let Some(Entry::Authority(authority)) = before {
             guarded.remove(authority.slot);
         }
@@ -301,6 +307,12 @@ impl Entries {
     #[inline]
     pub(super) fn has_guarded(&self) -> bool {
         !self.guarded.is_empty()
+    }
+
+    /// Whether any hold or grant asks for balances.
+    #[inline]
+    pub(super) const fn asks_for_balances(&self) -> bool {
+        self.asking > 0
     }
 
     #[inline]
@@ -380,9 +392,8 @@ impl Entries {
     /// The same for what lies behind an entry.
     #[inline]
     pub(super) fn prefetch_behind_place(&self, number: u32) {
-        match self.get(number) {
-            Some(Entry::Grant(grant)) => prefetch(&**grant),
-            _ => {}
+        if let Some(Entry::Grant(grant)) = self.get(number) {
+            prefetch(&**grant);
         }
     }
 

@@ -43,6 +43,7 @@ impl Entries {
     fn enter(&mut self, entry: Entry, owner: Slot, tag: u64) -> Option<(u32, bool)> {
         let (number, has_grown) = self.take_place()?;
         self.ends.extend(entry.expiry().map(|time| (time, number)));
+        self.asking = self.asking.saturating_add(u32::from(entry.asks_for_balances()));
         if let Some(place) = self.places.get_mut(number) {
             (place.owner, place.tag, place.entry) = (owner.0, tag, Some(entry));
         }
@@ -55,7 +56,8 @@ impl Entries {
     #[inline]
     fn leave(&mut self, number: u32, expiry: Option<Time>) {
         let Some(place) = self.places.get_mut(number) else { return };
-        place.entry = None;
+        let asks = place.entry.take().is_some_and(|entry| entry.asks_for_balances());
+        self.asking = self.asking.saturating_sub(u32::from(asks));
         self.names.remove(place.tag, number);
         if let Some(time) = expiry {
             self.ends.remove(&(time, number));
