@@ -300,10 +300,10 @@ struct BlockLimits {
     events: usize,
 }
 
-/// Bytes of events that a byte of a transaction brings about at most: an order of 184 bytes ends one of its own, meets 64 others
+/// Bytes of events that a byte of a transaction brings about at most: an order of 184 bytes ends one of its own, meets 32 others
 /// and pays three fees.
-const EVENTS_PER_BYTE: usize = 27;
-const _: () = assert!(68 * EVENT_BYTES <= 184 * EVENTS_PER_BYTE);
+const EVENTS_PER_BYTE: usize = 15;
+const _: () = assert!(36 * EVENT_BYTES <= 184 * EVENTS_PER_BYTE);
 
 struct ExecuteThread {
     state: State,

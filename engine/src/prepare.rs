@@ -4,7 +4,7 @@
 //! may have come into being since; whoever executes the block looks again. So preparing belongs to the threads that verify, and
 //! leaves the owner of the state a few dozen bytes per transaction, in order, instead of hashing, probing and decoding.
 
-use crate::ops::EncodedOperation;
+use crate::ops::{EncodedOperation, Way};
 use crate::state::{Payment, Resolver, Slot, prefetch};
 use crate::transaction::TransactionRef;
 use crate::types::{Address, Amount, AssetId, MarketId, Time};
@@ -47,7 +47,7 @@ impl PreparedBatch {
 pub(crate) struct Prepared {
     payer: u32,
     payee: u32,
-    /// `NO_ASSET` unless it is a payment between accounts that are there.
+    /// At least `NO_PAYMENT` unless it is a payment between accounts that are there.
     asset: AssetId,
     /// Where it begins in its run, in words of eight bytes.
     words: u32,
@@ -60,14 +60,17 @@ pub(crate) struct Prepared {
 
 const _: () = assert!(size_of::<Prepared>() == 48);
 
-/// Never registered.
-const NO_ASSET: AssetId = AssetId(u32::MAX);
+/// Not paid in: stands where there is no payment.
+const NO_PAYMENT: AssetId = AssetId(u32::MAX - 2);
+/// The same where the entry that it is about leads to nothing else, and where it is yet to come into being.
+const ABOUT_ENTRY: AssetId = AssetId(u32::MAX - 1);
+const ABOUT_NEW_ENTRY: AssetId = AssetId(u32::MAX);
 
 impl Prepared {
     /// A payment of asset 0 whose bytes nobody has, or with no payee something whose bytes begin at so many words.
     #[cfg(test)]
     pub(crate) fn letter(payer: Slot, payee: Option<Slot>, amount: u128, sequence: u64, words: u32) -> Self {
-        let (asset, payee) = payee.map_or((NO_ASSET, NOWHERE), |payee| (AssetId(0), payee.0));
+        let (asset, payee) = payee.map_or((NO_PAYMENT, NOWHERE), |payee| (AssetId(0), payee.0));
         let valid_until = Time(u64::MAX);
         Self { payer: payer.0, payee, asset, words, sequence, valid_until, amount: Amount(amount) }
     }
@@ -89,13 +92,25 @@ impl Prepared {
     pub(crate) fn payment(&self) -> Option<Payment> {
         let Self { payer, payee, asset, amount, sequence, valid_until, .. } = *self;
         let (payer, payee) = (Slot(payer), Slot(payee));
-        (asset != NO_ASSET).then_some(Payment { payer, payee, asset, amount, sequence, valid_until })
+        (asset < NO_PAYMENT).then_some(Payment { payer, payee, asset, amount, sequence, valid_until })
     }
 
     /// By which the entry is looked for that its first operation is about, if it is no payment and about one.
     #[inline]
     pub(crate) fn entry_tag(&self) -> Option<u64> {
         self.tags().map(|tags| tags.entry).filter(|&tag| tag != 0)
+    }
+
+    /// The same if that entry may be there already.
+    #[inline]
+    pub(crate) fn known_entry_tag(&self) -> Option<u64> {
+        self.entry_tag().filter(|_| self.asset != ABOUT_NEW_ENTRY)
+    }
+
+    /// The same if it may lead to something else.
+    #[inline]
+    pub(crate) fn leading_entry_tag(&self) -> Option<u64> {
+        self.entry_tag().filter(|_| self.asset == NO_PAYMENT)
     }
 
     /// The market in which its first operation places an order.
@@ -106,7 +121,7 @@ impl Prepared {
 
     #[inline]
     fn tags(&self) -> Option<Tags> {
-        (self.asset == NO_ASSET).then(|| Tags::from(self.amount))
+        (self.asset >= NO_PAYMENT).then(|| Tags::from(self.amount))
     }
 
     /// Where its further signers are, and behind them the parties of its operations but the first; nothing if it has neither.
@@ -140,7 +155,7 @@ impl Prepared {
         let mut prepared = Self {
             payer: NOWHERE,
             payee: NOWHERE,
-            asset: NO_ASSET,
+            asset: NO_PAYMENT,
             words,
             sequence: transaction.sequence(),
             valid_until: transaction.valid_until().unwrap_or(Time(u64::MAX)),
@@ -148,9 +163,15 @@ impl Prepared {
         };
         let Some(transfer) = transaction.only_transfer() else {
             prepared.amount = Tags::new(transaction, resolver).into();
+            prepared.asset = match transaction.first_way() {
+                Way::Further => NO_PAYMENT,
+                Way::Entry => ABOUT_ENTRY,
+                Way::NewEntry => ABOUT_NEW_ENTRY,
+            };
             return (prepared, account, transaction.first_party());
         };
-        if transaction.lane() == 0 && transfer.amount != Amount::ZERO && transfer.payee != account {
+        let is_plain = transaction.lane() == 0 && transfer.amount != Amount::ZERO && transfer.payee != account;
+        if is_plain && transfer.asset < NO_PAYMENT {
             (prepared.asset, prepared.amount) = (transfer.asset, transfer.amount);
         }
         (prepared, account, Some(transfer.payee))
@@ -255,8 +276,8 @@ pub(crate) fn prepare(resolver: &Resolver, run: &[u8], batch: &mut PreparedBatch
         let place = |slot: Option<Slot>| slot.map_or(NOWHERE, |slot| slot.0);
         for (own, [payer, payee]) in group.iter_mut().zip(slots.as_chunks().0) {
             (own.payer, own.payee) = (place(*payer), place(*payee));
-            if own.asset != NO_ASSET && (own.payer == NOWHERE || own.payee == NOWHERE) {
-                (own.asset, own.amount) = (NO_ASSET, Amount::ZERO);
+            if own.asset < NO_PAYMENT && (own.payer == NOWHERE || own.payee == NOWHERE) {
+                (own.asset, own.amount) = (NO_PAYMENT, Amount::ZERO);
             }
         }
     }

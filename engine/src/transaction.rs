@@ -25,7 +25,7 @@ mod builder;
 pub use builder::{SignError, TransactionBuilder, UnsignedTransaction};
 
 use crate::ledger::Ledger;
-use crate::ops::{EncodedOperation, EntryKind, Operation, Transfer};
+use crate::ops::{EncodedOperation, EntryKind, Operation, Transfer, Way};
 use crate::state::ORDERS_MET_MAX;
 use crate::types::{Address, MarketId, Time, TransactionId};
 use crate::wire::{Malformed, Reader};
@@ -329,6 +329,12 @@ impl<'a> TransactionRef<'a> {
     #[inline]
     pub(crate) fn first_entry(&self) -> Option<(Address, u64, EntryKind)> {
         Operation::peek_name(self.bytes.get(self.operations_start()..)?, &self.account())
+    }
+
+    /// How far what the first operation changes lies from that entry.
+    #[inline]
+    pub(crate) fn first_way(&self) -> Way {
+        Operation::peek_way(self.bytes.get(self.operations_start()..).unwrap_or_default())
     }
 
     /// The transfer that it orders, if it orders nothing else and has one signer.

@@ -254,33 +254,33 @@ fn of_two_faults_the_first_in_precedence_is_told() {
 
 /// The orders of one transaction share what they may meet.
 #[test]
-fn a_transaction_meets_sixty_four_orders_however_many_it_has() {
+fn a_transaction_meets_thirty_two_orders_however_many_it_has() {
     let mut case = Case::with_money("A=500 B=500");
     case.ok('J', asset("USD", AssetPolicy::default(), AssetTerms::default()))
         .ok('J', pay('A', 900, 1))
         .ok('J', pay('B', 900, 1))
         .ok('M', OpenMarket { quote: AssetId(1), lot: 1, tick: 1, ..OpenMarket::default() });
-    for id in 0..100 {
+    for id in 0..50 {
         case.ok('B', PlaceOrder { side: Side::Sell, ..buy(id, 1, 2) });
     }
     let taking = |id, quantity| -> (char, Operation) {
         ('A', PlaceOrder { lifetime: Lifetime::ImmediateOrCancel, ..buy(id, quantity, 2) }.into())
     };
-    case.together('A', vec![taking(1, 40), taking(2, 40), taking(3, 1)])
-        // 64 were taken, and the third order met nobody.
-        .no('A', pay('C', 773, 1), No::InsufficientFunds, 1)
+    case.together('A', vec![taking(1, 20), taking(2, 20), taking(3, 1)])
+        // 32 were taken, and the third order met nobody.
+        .no('A', pay('C', 837, 1), No::InsufficientFunds, 1)
         .not_together(
             'A',
-            vec![taking(1, 30), ('A', PlaceOrder { lifetime: Lifetime::FillOrKill, ..buy(2, 7, 2) }.into())],
+            vec![taking(1, 15), ('A', PlaceOrder { lifetime: Lifetime::FillOrKill, ..buy(2, 4, 2) }.into())],
             No::NotFilled,
             1,
         )
         .together('B', vec![('B', Amend::CancelAll(MarketId(0)).into()), ('B', Amend::CancelAll(MarketId(0)).into())])
-        .no('B', Amend::Cancel(vec![99]), No::NoOrder, 99);
-    for id in 0..100 {
+        .no('B', Amend::Cancel(vec![49]), No::NoOrder, 49);
+    for id in 0..50 {
         case.ok('B', PlaceOrder { side: Side::Sell, ..buy(id, 1, 2) });
     }
     case.together('B', vec![('B', Amend::CancelAll(MarketId(0)).into()), ('B', Amend::CancelAll(MarketId(0)).into())])
-        .ok('B', Amend::Cancel((0..36).collect()))
+        .ok('B', Amend::Cancel((0..18).collect()))
         .run();
 }

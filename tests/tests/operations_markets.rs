@@ -207,17 +207,24 @@ fn what_cannot_be_transferred_has_no_market() {
 }
 
 #[test]
-fn an_order_meets_sixty_four_others_and_the_rest_of_it_is_gone() {
+fn an_order_meets_thirty_two_others_and_the_rest_of_it_is_gone() {
     let mut case = trading();
     for id in 0..70 {
         case.ok('A', sell(id, 1, 1));
     }
-    case.no('B', living(Lifetime::FillOrKill, buy(1, 65, 1)), RejectionCode::NotFilled, 1)
+    case.no('B', living(Lifetime::FillOrKill, buy(1, 33, 1)), RejectionCode::NotFilled, 1)
         .ok('B', buy(1, 70, 1))
         .no('B', Amend::Cancel(vec![1]), RejectionCode::NoOrder, 1)
+        .no('B', pay('X', 69, 1), RejectionCode::InsufficientFunds, 1)
+        // All 32 that it may meet are all that it wants, so nothing of it is left to be gone.
+        .ok('B', living(Lifetime::FillOrKill, buy(1, 32, 1)))
         .ok('B', pay('X', 36, 1))
-        .ok('A', Amend::CancelAll(MARKET))
-        .ok('A', pay('X', 36, 0))
+        // Six are left: an order for seven takes them and waits with the last lot.
+        .ok('B', pay('I', 64, 0))
+        .ok('I', pay('B', 7, 1))
+        .ok('B', buy(1, 7, 1))
+        .ok('B', Amend::Cancel(vec![1]))
+        .ok('A', pay('X', 30, 0))
         .run();
 }
 
@@ -233,6 +240,50 @@ fn a_trade_of_a_rejected_transaction_has_not_happened() {
         )
         .ok('C', buy(1, 5, 2))
         .ok('B', pay('X', 100, 1))
+        .run();
+}
+
+#[test]
+fn an_order_that_is_rejected_late_leaves_what_it_met_as_it_was() {
+    let rejects = |order| PlaceOrder { self_trade: SelfTrade::Reject, ..order };
+    let control = |action| ControlHolder { asset: GOLD, holder: named('A'), action, ..ControlHolder::default() };
+    let mut case = Case::new();
+    case.ok('I', asset("GOLD", AssetPolicy::FREEZABLE, AssetTerms::default()))
+        .ok('I', asset("EUR", AssetPolicy::default(), AssetTerms::default()))
+        .ok('M', market());
+    for letter in ['A', 'B', 'C'] {
+        case.ok('I', pay(letter, 10, 0)).ok('I', pay(letter, 100, 1));
+    }
+    // A's is taken before B's own is met.
+    case.ok('A', sell(1, 1, 2))
+        .ok('B', sell(1, 2, 3))
+        .no('B', rejects(buy(2, 4, 3)), RejectionCode::SelfTrade, 1)
+        .no('B', pay('X', 101, 1), RejectionCode::InsufficientFunds, 1)
+        .no('A', sell(1, 1, 9), RejectionCode::OrderExists, 1)
+        // A's would be ended, had B's not been behind it.
+        .ok('I', control(HolderAction::Freeze))
+        .no('C', living(Lifetime::PostOnly, buy(2, 1, 3)), RejectionCode::WouldCross, 3)
+        .no('C', living(Lifetime::FillOrKill, buy(2, 5, 3)), RejectionCode::NotFilled, 3)
+        .ok('I', control(HolderAction::Unfreeze))
+        .ok('C', living(Lifetime::FillOrKill, buy(2, 3, 3)))
+        .ok('C', pay('X', 92, 1))
+        .ok('C', pay('X', 13, 0))
+        .run();
+}
+
+#[test]
+fn orders_are_taken_back_together_or_not_at_all() {
+    let mut case = trading();
+    case.ok('A', sell(1, 5, 3))
+        .ok('A', buy(2, 5, 1))
+        .ok('A', sell(3, 5, 4))
+        .no('A', Amend::Cancel(vec![1, 2, 9]), RejectionCode::NoOrder, 9)
+        .no('A', Amend::Cancel(vec![1, 2, 1, 9]), RejectionCode::NoOrder, 1)
+        .no('A', pay('X', 91, 0), RejectionCode::InsufficientFunds, 1)
+        .ok('B', living(Lifetime::FillOrKill, buy(1, 10, 4)))
+        .no('A', Amend::Cancel(vec![2, 1]), RejectionCode::NoOrder, 1)
+        .ok('A', Amend::Cancel(vec![2]))
+        .ok('A', pay('X', 135, 1))
         .run();
 }
 
@@ -291,7 +342,7 @@ impl Naive {
         let mut met = 0;
         let crosses = |price| if order.side == Side::Buy { price <= order.price } else { price >= order.price };
         while let Some(place) = self.best(order.side.other()).filter(|&place| crosses(self.orders[place].price)) {
-            if left == 0 || met == 64 {
+            if left == 0 || met == 32 {
                 return true;
             }
             met += 1;

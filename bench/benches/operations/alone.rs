@@ -11,6 +11,8 @@ use std::time::{Duration, Instant};
 
 /// Transactions per block.
 const BLOCK: u64 = 1_024;
+/// Orders that one transaction can take.
+const MET: u64 = 32;
 const SCHEMA: [u8; 32] = [7; 32];
 /// The time of all blocks: what becomes free by the second has become so.
 const NOW: Time = Time(1_000_000);
@@ -116,9 +118,9 @@ fn order(maker: &mut Maker, n: u64, order: PlaceOrder) -> Result<(), Failure> {
     maker.one(someone(n), order)
 }
 
-/// Sixty-four orders that wait, of as many people, for the n-th that takes them all.
+/// As many orders that wait as one can take, each of somebody else, for the n-th that takes them all.
 fn rows(maker: &mut Maker, numbers: std::ops::Range<u64>, case: u64, market: MarketId) -> Result<(), Failure> {
-    for n in numbers.start * 64..numbers.end * 64 {
+    for n in numbers.start * MET..numbers.end * MET {
         let sells = PlaceOrder { market, id: id(case, n), side: Side::Sell, price: 1 << 20, quantity: 1, ..waits() };
         order(maker, n, sells)?;
     }
@@ -215,12 +217,12 @@ fn cases() -> Vec<Case> {
             block: BLOCK,
         },
         Case {
-            name: "order at worst: takes 64",
+            name: "order at worst: takes 32",
             prepare: |maker, numbers| rows(maker, numbers, 12, DEAR_MARKET),
             order: |maker, n| {
                 let lifetime = Lifetime::FillOrKill;
-                let takes = PlaceOrder { market: DEAR_MARKET, id: id(13, n), price: 1 << 20, quantity: 64, ..waits() };
-                order(maker, n * 64 + 70, PlaceOrder { lifetime, ..takes })
+                let takes = PlaceOrder { market: DEAR_MARKET, id: id(13, n), price: 1 << 20, quantity: MET, ..waits() };
+                order(maker, n * MET + 70, PlaceOrder { lifetime, ..takes })
             },
             block: 64,
         },
@@ -324,7 +326,9 @@ pub(super) fn print(is_test: bool) -> Result<(), Failure> {
     println!("Each operation alone inside execution, a thousand accounts: nanoseconds, and of a transfer");
     println!("{:<30} {:>9} {:>9} {:>9} {:>9} {:>9}", "operation", "execute", "effects", "both", "of plain", "rejected");
     let mut plain = None;
-    for case in cases() {
+    // Those of a name, if one is given behind the table's, and the transfer beside which they stand.
+    let named = std::env::args().skip_while(|argument| argument != "alone").nth(1).unwrap_or_default();
+    for case in cases().into_iter().filter(|case| case.name == "transfer" || case.name.contains(&named)) {
         let blocks = if is_test { 2 } else { 33 };
         let (executing, finishing, rejected) = measure(&case, blocks)?;
         let both = executing + finishing;

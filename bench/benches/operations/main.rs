@@ -6,7 +6,8 @@
 //! 4. each operation alone inside execution, as it usually is and at its worst, beside a transfer in nanoseconds.
 //!
 //! No criterion here: a ledger can be run through but once, so that a sample is a fresh ledger, and what counts is the ratio to the first
-//! line. A word behind `--` picks one table: `mixes`, `book`, `few`, `alone`.
+//! line. A word behind `--` picks one table: `mixes`, `book`, `few`, `alone`; another behind
+//! `alone` the operations whose names have it.
 
 #![allow(clippy::print_stdout, reason = "it prints tables")]
 #![allow(clippy::float_arithmetic, clippy::cast_precision_loss, reason = "ratios for people")]

@@ -161,6 +161,8 @@ fn execute_in_order(block: &Block<'_>, state: &mut State, scratch: &mut Scratch)
     let mut position = 0_u32;
     // How many more transactions there are to look around in for one that needs more than two records.
     let mut others = 0;
+    // The same for payments in accounts' further assets.
+    let mut further = 0;
     for run in &block.runs {
         for (place, prepared) in run.prepared.iter().enumerate() {
             if let Some(ahead) = run.prepared.get(place + AHEAD) {
@@ -177,11 +179,14 @@ fn execute_in_order(block: &Block<'_>, state: &mut State, scratch: &mut Scratch)
                 && let Some(near) = run.prepared.get(place + BALANCES_AHEAD).and_then(Prepared::payment)
                 && state.pays_further(&near)
             {
-                others = AHEAD;
+                further = AHEAD;
+            }
+            if further > 0 {
+                further -= 1;
+                bring_balances(run.prepared, place, state);
             }
             if others > 0 {
                 others -= 1;
-                bring_balances(run.prepared, place, state);
                 bring_entries(STEPS.map(|ahead| Some((run.prepared.get(place + ahead)?, run))), state);
             }
             scratch.changes.go_to(Some(position));
@@ -227,14 +232,14 @@ fn bring_entries(ahead: [Option<(&Prepared, &PreparedRun<'_>)>; 3], state: &Stat
         if let Some((market, owner)) = ahead.market().zip(ahead.payer()) {
             state.prefetch_newest_order(market, owner);
         }
-        ahead.entry_tag().into_iter().for_each(|tag| state.prefetch_entry(tag));
+        ahead.known_entry_tag().into_iter().for_each(|tag| state.prefetch_entry(tag));
         let parties = ahead.parties(run);
         let parties = (0..PARTIES_AHEAD).filter_map(|place| parties.at(place));
         ahead.payer().into_iter().chain(ahead.payee()).chain(parties).for_each(|slot| state.prefetch_further(slot));
     }
     if let Some((ahead, run)) = third {
         ahead.bring(run);
-        ahead.entry_tag().into_iter().for_each(|tag| state.prefetch_behind(tag));
+        ahead.leading_entry_tag().into_iter().for_each(|tag| state.prefetch_behind(tag));
     }
 }
 

@@ -16,7 +16,7 @@ use crate::wire::{Malformed, Reader};
 pub enum Amend {
     /// Takes orders back: one to 64.
     Cancel(Vec<u64>),
-    /// Takes all of the source's orders in a market back, the newest first, at most 64 in one transaction.
+    /// Takes all of the source's orders in a market back, the newest first, at most 32 in one transaction.
     CancelAll(MarketId),
     /// Changes one.
     Change {
@@ -39,28 +39,17 @@ impl Amend {
         match self {
             Self::Cancel(ids) => {
                 let mut numbers = [0; Self::IDS_MAX];
-                for (place, &id) in ids.iter().enumerate() {
-                    let (number, _) = own(source, id, context)?;
-                    let (before, rest) = numbers.split_at_mut(place.min(Self::IDS_MAX));
-                    // What was named before is gone by then.
-                    if before.contains(&number) {
-                        return Err(Rejection::new(RejectionCode::NoOrder, id));
-                    }
-                    rest.iter_mut().take(1).for_each(|next| *next = number);
-                }
+                context.find_orders(source.address, ids, &mut numbers)?;
 
                 // From here on it cannot fail.
-                for &number in numbers.iter().take(ids.len()) {
-                    let _ = context.take_back(number);
-                }
+                context.end_orders(source, numbers.get(..ids.len()).unwrap_or_default(), false);
                 Ok(())
             }
             Self::CancelAll(market) => {
                 context.market(*market)?;
-                for (number, order) in context.own_orders(*market, source, context.orders_left()) {
-                    context.meet();
-                    context.end_order(number, &order);
-                }
+                let numbers = context.own_orders(*market, source, context.orders_left());
+                numbers.iter().for_each(|_| context.meet());
+                context.end_orders(source, &numbers, true);
                 Ok(())
             }
             &Self::Change { id, price, quantity } => change(source, id, price, quantity, context),

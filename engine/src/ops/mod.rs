@@ -253,6 +253,17 @@ pub(crate) struct Promise {
 /// What gives an entry of its kind its name, by owner and id.
 pub(crate) type EntryKind = for<'a> fn(&'a Address, u64) -> Name<'a>;
 
+/// How far what an operation changes lies from the entry that it names.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Way {
+    /// It comes into being.
+    NewEntry,
+    /// All that there is lies in its place.
+    Entry,
+    /// Other places may be on the way.
+    Further,
+}
+
 /// What an operation touches of balances and rules, beside those of its transaction's signers, as its bytes say it: whoever does things side by side
 /// has to know. Other entries and assets are no part of it, since they are only read and changed in order; nor are fees, since whatever is paid in an
 /// asset that has any is.
@@ -322,6 +333,16 @@ impl Operation {
             _ => return None,
         };
         named.map(|(owner, id)| (owner, id, kind))
+    }
+
+    /// How far what it changes lies from that entry.
+    #[inline]
+    pub(crate) fn peek_way(operation: &[u8]) -> Way {
+        match operation.first() {
+            Some(&Hold::CODE) => Way::NewEntry,
+            Some(&Settle::CODE) => Way::Entry,
+            _ => Way::Further,
+        }
     }
 
     /// The market in which it places an order.

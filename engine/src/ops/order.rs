@@ -1,7 +1,7 @@
 //! Buys or sells in a market: takes what others offer at the limit or better, and waits with the rest.
 //!
 //! Price, then time: the best price is taken first, at a price the one that has waited longest. A trade is at the price of the order that
-//! waited. What an order that waits gives is set aside. The orders of a transaction together meet at most 64 others; what is left of one that
+//! waited. What an order that waits gives is set aside. The orders of a transaction together meet at most 32 others; what is left of one that
 //! could take more is gone.
 //!
 //! **Touches** the market and its orders, the accounts of the source and of those whose orders are met, both assets and what their
@@ -136,6 +136,7 @@ impl PlaceOrder {
                 taking.waits = false;
                 break;
             }
+            context.bring_line(number);
             let counts = known.next().unwrap_or_else(|| context.can_trade(&trades, &order));
             let is_own = order.owner == *source.address;
             if !counts || is_own && self.self_trade == SelfTrade::CancelWaiting {

@@ -27,6 +27,27 @@ impl Balance {
         Self { available: Amount(self.available.0.saturating_add(amount.0)), ..self }
     }
 
+    /// With so much less to be spent, which was there.
+    #[inline]
+    pub(super) fn debited(self, amount: Amount) -> Self {
+        debug_assert!(self.available >= amount, "only what is there is spent");
+        Self { available: Amount(self.available.0.saturating_sub(amount.0)), ..self }
+    }
+
+    /// With so much less set aside, which was there.
+    #[inline]
+    pub(super) fn delivered(self, amount: Amount) -> Self {
+        debug_assert!(self.held >= amount, "only what was set aside is delivered or given back");
+        Self { held: Amount(self.held.0.saturating_sub(amount.0)), ..self }
+    }
+
+    /// With so much more set aside of what can be spent.
+    #[inline]
+    pub(super) fn set_aside(self, amount: Amount) -> Self {
+        let Self { available, held } = self.debited(amount);
+        Self { available, held: Amount(held.0.saturating_add(amount.0)) }
+    }
+
     /// Both together: a part of what is issued.
     #[inline]
     pub(super) const fn all(self) -> Amount {

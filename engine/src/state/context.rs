@@ -319,7 +319,7 @@ impl<'a> Context<'a> {
 
     /// Changes what an account has.
     #[inline]
-    fn change_balance(&mut self, slot: Slot, asset: AssetId, change: impl FnOnce(Balance) -> Balance) {
+    pub(super) fn change_balance(&mut self, slot: Slot, asset: AssetId, change: impl FnOnce(Balance) -> Balance) {
         let changes = &mut *self.changes;
         let change = |before: Balance| {
             let after = change(before);
@@ -330,11 +330,6 @@ impl<'a> Context<'a> {
         if let (Some(before), Some(journal)) = (before, &mut self.journal) {
             journal.push(Undo::Balance { slot, asset, before });
         }
-    }
-
-    /// Changes what an account has, available and set aside.
-    pub(super) fn set_balance(&mut self, slot: Slot, asset: AssetId, after: Balance) {
-        self.change_balance(slot, asset, |_| after);
     }
 
     /// Changes what an account can spend.
@@ -408,10 +403,13 @@ impl<'a> Context<'a> {
 
     /// Enters that what stands in a place is going to change.
     fn keep_before(&mut self, number: u32) {
-        if self.journal.is_some() {
-            self.changes.befores.push(self.state.entries.before(number));
+        match &mut self.journal {
+            Some(journal) => {
+                journal.push(Undo::Entry { number });
+                self.changes.befores.push(self.state.entries.before(number));
+            }
+            None => self.changes.entries.insert(number),
         }
-        self.record(Undo::Entry { number });
     }
 
     /// From here on changes are journalled. For an operation that has changed nothing yet and may be rejected after it has.

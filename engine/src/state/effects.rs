@@ -42,7 +42,7 @@ impl State {
         let mut writer = Writer { out, end: 0 };
         let block = self.accounts.block();
         let reading = || Reading::new(&self.accounts);
-        let (mut here, mut near, mut far) = (reading(), reading(), reading());
+        let (mut here, mut nearer, mut near, mut far) = (reading(), reading(), reading(), reading());
         let has_further = self.accounts.has_further_changed();
         for (place, &slot) in slots.iter().enumerate() {
             if let Some((cell, address)) = slots.get(place + AHEAD).and_then(|&slot| far.at(slot)) {
@@ -54,6 +54,13 @@ impl State {
                 && cell.changed().is_paid_further(block)
             {
                 near.shard.iter().for_each(|shard| shard.prefetch_further_of(&cell.get()));
+            }
+            if has_further
+                && let Some(&slot) = slots.get(place + AHEAD / 4)
+                && let Some((cell, _)) = nearer.at(slot)
+                && cell.changed().is_paid_further(block)
+            {
+                nearer.bring_further(slot, &cell.get());
             }
             let Some((cell, address)) = here.at(slot) else { continue };
             let account = cell.get();
@@ -104,6 +111,15 @@ impl<'a> Reading<'a> {
             self.cells = self.accounts.addresses().segment(segment);
         }
         Some((self.accounts_of_page.get(layout.offset(slot))?, self.cells.get(place)?))
+    }
+
+    /// Brings those closer, when what is in place of them is at hand.
+    #[inline]
+    fn bring_further(&mut self, slot: Slot, account: &Account) {
+        let changed = self.further(slot);
+        if let Some(shard) = self.shard {
+            changed.iter().for_each(|balance| shard.prefetch_further_at(account, balance.asset()));
+        }
     }
 
     /// Which further balances of the account at hand have changed.

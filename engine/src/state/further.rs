@@ -44,13 +44,14 @@ impl FurtherBalances {
         self.find(asset).copied().unwrap_or_default()
     }
 
-    /// Brings a balance closer, when what is in place is at hand.
+    /// Brings a balance closer, or where it would be, when what is in place is at hand.
     #[inline]
     pub(super) fn prefetch(&self, asset: AssetId) {
-        if let (Self::Some { balances, .. }, Some(balance)) = (self, self.find_in_place(asset)) {
-            prefetch(balance);
+        if let Self::Some { balances, .. } = self {
+            let (assets, _) = self.in_place();
+            let place = assets.partition_point(|own| *own < asset);
             // Beside the first stands who shares them.
-            balances.first().into_iter().for_each(prefetch);
+            balances.get(place).into_iter().chain(balances.first()).for_each(prefetch);
         }
     }
 

@@ -1,6 +1,5 @@
 //! Markets: what operations ask of books, and how orders trade.
 
-use super::account::Balance;
 use super::context::Context;
 use super::entries::{Entry, MarketState, OrderState};
 use super::{Asset, Slot};
@@ -10,7 +9,7 @@ use crate::types::{
 };
 
 /// The most orders that wait which those of one transaction meet, or which it takes back market by market.
-pub(crate) const ORDERS_MET_MAX: usize = 64;
+pub(crate) const ORDERS_MET_MAX: usize = 32;
 
 impl Context<'_> {
     /// A market by its number.
@@ -49,14 +48,49 @@ impl Context<'_> {
         }
     }
 
-    fn order_at(&self, owner: &Address, id: u64) -> Option<(u32, OrderState)> {
-        let number = self.state.entries.find(&OrderState::name(owner, id))?;
-        Some((number, self.order_numbered(number)?))
-    }
-
     /// An order that waits, with its number, unless it is over.
     pub(crate) fn order(&self, owner: &Address, id: u64) -> Option<(u32, OrderState)> {
-        self.order_at(owner, id).filter(|(_, order)| !self.is_over(order.expiry))
+        self.order_tagged(owner, id, self.state.entries.tag(&OrderState::name(owner, id)))
+    }
+
+    fn order_tagged(&self, owner: &Address, id: u64, tag: u64) -> Option<(u32, OrderState)> {
+        let number = self.state.entries.find_tagged(&OrderState::name(owner, id), tag)?;
+        let order = self.order_numbered(number).filter(|order| !self.is_over(order.expiry))?;
+        Some((number, order))
+    }
+
+    /// The numbers of an account's orders that wait, by their ids, as many as there is room for. Several lie anywhere, so each step is made for all of
+    /// them before the next.
+    pub(crate) fn find_orders<const N: usize>(
+        &self,
+        owner: &Address,
+        ids: &[u64],
+        numbers: &mut [u32; N],
+    ) -> Result<(), Rejection> {
+        let entries = &self.state.entries;
+        let mut tags = [0; N];
+        for (tag, &id) in tags.iter_mut().zip(ids) {
+            *tag = entries.tag(&OrderState::name(owner, id));
+            entries.prefetch_name(*tag);
+        }
+        if ids.len() > 1 {
+            tags.iter().take(ids.len()).for_each(|&tag| entries.prefetch_places(tag));
+        }
+        for (place, (&tag, &id)) in tags.iter().zip(ids).enumerate() {
+            let (before, rest) = numbers.split_at_mut(place);
+            let found = self.order_tagged(owner, id, tag).map(|(number, _)| number);
+            // What was named before is gone by then.
+            let Some(number) = found.filter(|number| !before.contains(number)) else {
+                return Err(Rejection::new(RejectionCode::NoOrder, id));
+            };
+            if let Some(next) = rest.first_mut() {
+                *next = number;
+            }
+            if ids.len() > 1 {
+                entries.prefetch_neighbours(number);
+            }
+        }
+        Ok(())
     }
 
     /// Makes sure that an id is free: one that is over and still in its place is ended. Gives the tag by which it is going to be looked for.
@@ -132,10 +166,10 @@ impl Context<'_> {
         self.met = self.met.saturating_add(1);
     }
 
-    /// The newest orders of an account in a market, the newest first.
-    pub(crate) fn own_orders(&self, market: MarketId, owner: Source<'_>, most: usize) -> Vec<(u32, OrderState)> {
+    /// The numbers of an account's orders in a market, the newest first.
+    pub(crate) fn own_orders(&self, market: MarketId, owner: Source<'_>, most: usize) -> Vec<u32> {
         let Some(slot) = owner.slot else { return Vec::new() };
-        self.state.entries.owned(market, slot).take(most).map(|(number, order)| (number, *order)).collect()
+        self.state.entries.owned(market, slot).take(most).collect()
     }
 
     /// The account whose order this is.
@@ -160,22 +194,55 @@ impl Context<'_> {
 
     /// Takes an order out of its book and gives back what was set aside for it; its owner is told.
     pub(crate) fn end_order(&mut self, number: u32, order: &OrderState) {
-        if let Some((asset, amount)) = self.take_back(number) {
-            self.tell(order.owner, Happening::OrderEnded { order: order.id, asset, amount });
+        let owner = self.owner_of(number, order);
+        if let Some((asset, amount)) = self.close(number, true) {
+            self.give_back(owner, asset, amount);
         }
     }
 
-    /// The same for an owner who knows; gives what was set aside.
-    pub(crate) fn take_back(&mut self, number: u32) -> Option<(AssetId, Amount)> {
-        let slot = self.state.entries.owner_slot(number);
+    /// The same for several of one owner's, who is told if it doesn't know. What it gets back is summed up first: mostly it is of one market.
+    pub(crate) fn end_orders(&mut self, owner: Source<'_>, numbers: &[u32], is_told: bool) {
+        let mut sums = [(AssetId(0), Amount::ZERO); 2];
+        for &number in numbers {
+            let Some((asset, amount)) = self.close(number, is_told) else { continue };
+            let place = sums.iter().position(|&(own, sum)| own == asset || sum == Amount::ZERO).unwrap_or(0);
+            let (own, sum) = &mut sums[place];
+            if *own != asset {
+                self.give_back_some(owner, *own, *sum);
+                (*own, *sum) = (asset, Amount::ZERO);
+            }
+            // Both are part of what is issued.
+            sum.0 = sum.0.saturating_add(amount.0);
+        }
+        sums.into_iter().for_each(|(asset, sum)| self.give_back_some(owner, asset, sum));
+    }
+
+    fn give_back_some(&mut self, owner: Source<'_>, asset: AssetId, amount: Amount) {
+        if amount != Amount::ZERO {
+            self.give_back(owner, asset, amount);
+        }
+    }
+
+    /// Takes an order out of its book; gives what was set aside for it.
+    fn close(&mut self, number: u32, is_told: bool) -> Option<(AssetId, Amount)> {
         let order = self.close_order(number)?;
-        let owner = Source { address: &order.owner, slot };
         // An order waits in a market, which is for ever.
-        let market = self.market(order.market).ok()?;
-        let (asset, given) = market.given(order.side, order.quantity, order.price);
+        let (asset, given) = self.market(order.market).ok()?.given(order.side, order.quantity, order.price);
         let amount = given.unwrap_or(Amount::ZERO);
-        self.give_back(owner, asset, amount);
+        if is_told {
+            self.tell(order.owner, Happening::OrderEnded { order: order.id, asset, amount });
+        }
         Some((asset, amount))
+    }
+
+    /// Brings closer what trading with an order and with those behind it needs.
+    pub(crate) fn bring_line(&self, number: u32) {
+        if let Some(slot) = self.state.entries.owner_slot(number) {
+            self.state.prefetch_further(slot);
+        }
+        if let Some(slot) = self.state.entries.prefetch_line(number) {
+            self.state.prefetch(slot);
+        }
     }
 
     /// Looks up what the trades of an order on this side need.
@@ -218,7 +285,7 @@ impl Context<'_> {
         self.collect_fee(given, given_amount, kept);
         // Whoever has an order that waits has an account.
         if let Some(slot) = owner.slot.or_else(|| self.find_account(owner.address)) {
-            self.take_held(slot, got.id, got_amount);
+            self.change_balance(slot, got.id, |before| before.delivered(got_amount));
             self.credit_some(slot, given.id, credited);
         }
         let fee = got_amount.basis_points(market.fee_basis_points);
@@ -244,10 +311,7 @@ impl Context<'_> {
     /// Enters what the trades of an order have come to; gives the market as it is now.
     pub(crate) fn end_trades(&mut self, trades: Trades, taker: Slot) -> Result<MarketState, Rejection> {
         let Trades { market, given, got, paid, kept, collected } = trades;
-        let Balance { available, held } = self.state.accounts.balance(taker, given.id);
-        debug_assert!(available >= paid, "an order costs no more than was there for it");
-        let available = Amount(available.0.saturating_sub(paid.0));
-        self.set_balance(taker, given.id, Balance { available, held });
+        self.change_balance(taker, given.id, |before| before.debited(paid));
         self.credit_some(taker, got.id, kept);
         if collected != Amount::ZERO {
             let slot = self.open_account(&market.fee_account)?;
@@ -273,13 +337,6 @@ impl Context<'_> {
         if kept != amount {
             self.collect(traded.terms.fee_account, traded.id, Amount(amount.0.saturating_sub(kept.0)));
         }
-    }
-
-    /// Takes what was set aside away.
-    fn take_held(&mut self, slot: Slot, asset: AssetId, amount: Amount) {
-        let Balance { available, held } = self.state.accounts.balance(slot, asset);
-        debug_assert!(held >= amount, "only what was set aside is delivered");
-        self.set_balance(slot, asset, Balance { available, held: Amount(held.0.saturating_sub(amount.0)) });
     }
 
     /// Adds to what an account can spend, unless it is nothing.

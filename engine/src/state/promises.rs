@@ -1,6 +1,5 @@
 //! Holds and grants: what operations ask of them, and how they change them.
 
-use super::account::Balance;
 use super::context::Context;
 use super::entries::{Entry, GrantState, PlacedHold};
 use super::{Slot, State};
@@ -50,26 +49,14 @@ impl Context<'_> {
 
     /// Moves a part of what an account can spend to what it has set aside. The caller has made sure that it is there.
     pub(crate) fn set_aside(&mut self, slot: Slot, asset: AssetId, amount: Amount) {
-        let Balance { available, held } = self.state.accounts.balance(slot, asset);
-        debug_assert!(available >= amount, "only what is there is set aside");
-        let after = Balance {
-            available: Amount(available.0.saturating_sub(amount.0)),
-            held: Amount(held.0.saturating_add(amount.0)),
-        };
-        self.set_balance(slot, asset, after);
+        self.change_balance(slot, asset, |before| before.set_aside(amount));
     }
 
     /// Gives what was set aside back.
     pub(crate) fn give_back(&mut self, owner: Source<'_>, asset: AssetId, amount: Amount) {
         // Whoever has set something aside has an account.
         let Some(slot) = owner.slot.or_else(|| self.find_account(owner.address)) else { return };
-        let Balance { available, held } = self.state.accounts.balance(slot, asset);
-        debug_assert!(held >= amount, "only what was set aside is given back");
-        let after = Balance {
-            available: Amount(available.0.saturating_add(amount.0)),
-            held: Amount(held.0.saturating_sub(amount.0)),
-        };
-        self.set_balance(slot, asset, after);
+        self.change_balance(slot, asset, |before| before.delivered(amount).credited(amount));
     }
 
     /// Gives all that is left of a hold back to its owner; those it would have paid are told.
@@ -144,9 +131,7 @@ impl Context<'_> {
 
         // From here on it cannot fail: what an account has is part of what is issued.
         let Some(source) = owner.slot.or_else(|| self.find_account(owner.address)) else { return Ok(Amount::ZERO) };
-        let Balance { available, held } = self.state.accounts.balance(source, id);
-        debug_assert!(held >= amount, "only what is there is delivered");
-        self.set_balance(source, id, Balance { available, held: Amount(held.0.saturating_sub(amount.0)) });
+        self.change_balance(source, id, |before| before.delivered(amount));
         let mut burnt = if is_burnt { amount } else { Amount::ZERO };
         let kept = Amount(amount.0.saturating_sub(fee.0));
         if let Some(target) = target {

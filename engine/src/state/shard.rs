@@ -258,13 +258,17 @@ impl Shard {
     #[inline]
     pub(super) fn prefetch_balance(&self, place: Place, asset: AssetId, is_in_place_at_hand: bool) {
         let Some(account) = self.get(place).filter(|account| account.asset != asset) else { return };
-        if !is_in_place_at_hand {
-            return self.prefetch_further_of(&account);
+        if is_in_place_at_hand {
+            self.prefetch_further_at(&account, asset);
+        } else {
+            self.prefetch_further_of(&account);
         }
+    }
+
+    #[inline]
+    pub(super) fn prefetch_further_at(&self, account: &Account, asset: AssetId) {
         let entry = account.balances.checked_sub(1);
-        if let Some(balances) = entry.and_then(|entry| self.balances.get(entry)) {
-            balances.prefetch(asset);
-        }
+        entry.and_then(|entry| self.balances.get(entry)).iter().for_each(|balances| balances.prefetch(asset));
     }
 
     #[inline]

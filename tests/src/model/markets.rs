@@ -8,7 +8,7 @@ use nostro::{
 };
 
 /// How many orders those of a transaction meet at most.
-const MET_MAX: usize = 64;
+const MET_MAX: usize = 32;
 
 pub(super) fn encode_market(market: &MarketState, bytes: &mut Vec<u8>) {
     bytes.push(6);

@@ -63,11 +63,12 @@ const NOWHERE: Slot = Slot(names::NOBODY);
 #[derive(Clone, Debug, Default)]
 #[repr(C, align(64))]
 pub(super) struct Place {
+    /// First, so that what changes when a neighbour comes or goes is in one cache line.
     links: Links,
-    /// The slot of the account whose order or hold it is.
-    owner: u32,
     /// By which the entry's name is looked for.
     tag: u64,
+    /// The slot of the account whose order or hold it is.
+    owner: u32,
     entry: Option<Entry>,
 }
 
@@ -331,10 +332,9 @@ impl Entries {
         self.books.side(market, side, &self.places).filter_map(|number| self.order(number))
     }
 
-    /// The orders of an account in a market, the newest first.
-    pub(super) fn owned(&self, market: MarketId, owner: Slot) -> impl Iterator<Item = (u32, &OrderState)> {
-        let numbers = self.books.owned(market, owner, &self.places);
-        numbers.filter_map(|number| Some((number, self.order(number)?)))
+    /// The numbers of an account's orders in a market, the newest first.
+    pub(super) fn owned(&self, market: MarketId, owner: Slot) -> impl Iterator<Item = u32> {
+        self.books.owned(market, owner, &self.places)
     }
 
     /// The slot of the account whose order or hold this is.
@@ -352,12 +352,20 @@ impl Entries {
     /// The same for what is found there, when that is at hand.
     #[inline]
     pub(super) fn prefetch_places(&self, tag: u64) {
-        self.names.alike(tag).for_each(|number| self.prefetch_place(number));
+        for number in self.names.alike(tag) {
+            self.prefetch_place(number);
+        }
     }
 
     #[inline]
     pub(super) fn prefetch_place(&self, number: u32) {
         self.places.get(number).iter().for_each(|place| prefetch(*place));
+    }
+
+    /// The same for what of an order changes when a neighbour comes or goes.
+    #[inline]
+    fn prefetch_links(&self, number: u32) {
+        self.places.get(number).iter().for_each(|place| prefetch(&place.links));
     }
 
     /// Brings closer where the orders of an account in a market are found.
@@ -369,7 +377,7 @@ impl Entries {
     /// The same for the newest of them, when that is at hand.
     #[inline]
     pub(super) fn prefetch_newest(&self, market: MarketId, owner: Slot) {
-        self.books.newest(market, owner).into_iter().for_each(|number| self.prefetch_place(number));
+        self.books.newest(market, owner).into_iter().for_each(|number| self.prefetch_links(number));
     }
 
     /// The same for what that leads to.
@@ -377,21 +385,15 @@ impl Entries {
     pub(super) fn prefetch_behind(&self, tag: u64) {
         for number in self.names.alike(tag) {
             self.prefetch_behind_place(number);
-            let Some(place) = self.places.get(number) else { continue };
-            if let Some(order) = place.order() {
-                place.links.neighbours().into_iter().for_each(|number| self.prefetch_place(number));
-                self.books.prefetch_owner(order.market, Slot(place.owner));
-            }
+            self.prefetch_neighbours(number);
         }
     }
 
     /// The same for what lies behind an entry.
     #[inline]
     pub(super) fn prefetch_behind_place(&self, number: u32) {
-        match self.get(number) {
-            Some(Entry::Hold(hold)) => prefetch(hold),
-            Some(Entry::Grant(grant)) => prefetch(&**grant),
-            _ => {}
+        if let Some(Entry::Grant(grant)) = self.get(number) {
+            prefetch(&**grant);
         }
     }
 

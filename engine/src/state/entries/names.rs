@@ -6,7 +6,7 @@
 //!
 //! A tag is a hash under a secret of the process; whether it is the name is seen at the entry. The table has
 //! 2ᵏ + s buckets: those below s, and as many at the end, go by k + 1 bits of the tag, the others by k (linear hashing; Litwin 1980). When names
-//! are more than two to a bucket the next one is split, so that growing never stops anybody. What finds its bucket full lies in an
+//! are more than three to two buckets the next one is split, so that growing never stops anybody. What finds its bucket full lies in an
 //! ordered tree.
 
 use crate::arena::Arena;
@@ -104,8 +104,14 @@ impl Bucket {
     /// The numbers in it that have this tag.
     #[inline]
     fn alike(&self, tag: u64) -> impl Iterator<Item = u32> {
-        let own = self.tags.iter().zip(self.numbers);
-        own.filter(move |&(&known, number)| known == tag && number != NOBODY).map(|(_, number)| number)
+        // Most often one is, and a word says which faster than a look at each.
+        let mut left = (0..WIDTH).fold(0_u8, |bits, place| bits | u8::from(self.tags[place] == tag) << place);
+        std::iter::from_fn(move || {
+            let place = left.trailing_zeros() as usize;
+            left &= left.wrapping_sub(1);
+            self.numbers.get(place).copied()
+        })
+        .filter(|&number| number != NOBODY)
     }
 }
 
@@ -150,8 +156,8 @@ pub(super) struct Names {
 }
 
 impl Names {
-    /// Names per bucket before the next is split.
-    const LOAD: u32 = 2;
+    /// Names to two buckets before the next is split. With four of them one name in twenty would find its bucket full.
+    const LOAD: u32 = 3;
 
     pub(super) fn new(arena: Arena) -> Self {
         let mut buckets = Pages::new(arena);
@@ -183,7 +189,7 @@ impl Names {
     pub(super) fn insert(&mut self, tag: u64, number: u32) {
         self.put(tag, number);
         self.count = self.count.saturating_add(1);
-        if self.count / Self::LOAD >= self.shape.len() {
+        if self.count / Self::LOAD >= self.shape.len() / 2 {
             self.grow();
         }
     }

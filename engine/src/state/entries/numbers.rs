@@ -1,10 +1,11 @@
 //! A set of numbers whose lowest is at hand.
 
-/// Bits in levels, the numbers' own first: a bit of one level says that a word of the level below isn't zero. Entering, removing and the lowest
-/// cost a word of each level at most.
+/// Bits in levels, the numbers' own first: a bit of one level says that a word of the level below isn't zero. Entering and removing
+/// cost a word of each level at most, and so does removing the lowest.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(super) struct NumberSet {
     levels: [Vec<u64>; LEVELS],
+    first: Option<u32>,
 }
 
 /// Six bits each make all of a number.
@@ -12,6 +13,9 @@ const LEVELS: usize = 6;
 
 impl NumberSet {
     pub(super) fn insert(&mut self, number: u32) {
+        if self.first.is_none_or(|first| number < first) {
+            self.first = Some(number);
+        }
         let mut place = number as usize;
         for level in &mut self.levels {
             let (word, bit) = (place / 64, 1 << (place % 64));
@@ -30,12 +34,15 @@ impl NumberSet {
     pub(super) fn remove(&mut self, number: u32) {
         let mut place = number as usize;
         for level in &mut self.levels {
-            let Some(word) = level.get_mut(place / 64) else { return };
+            let Some(word) = level.get_mut(place / 64) else { break };
             *word &= !(1 << (place % 64));
             if *word != 0 {
-                return;
+                break;
             }
             place /= 64;
+        }
+        if self.first == Some(number) {
+            self.first = self.find_first();
         }
     }
 
@@ -44,7 +51,12 @@ impl NumberSet {
         self.levels[0].get(number as usize / 64).is_some_and(|word| word >> (number % 64) & 1 == 1)
     }
 
-    pub(super) fn first(&self) -> Option<u32> {
+    #[inline]
+    pub(super) const fn first(&self) -> Option<u32> {
+        self.first
+    }
+
+    fn find_first(&self) -> Option<u32> {
         let mut place = 0;
         for level in self.levels.iter().rev() {
             let word = level.get(place).copied().filter(|&word| word != 0)?;
@@ -53,8 +65,9 @@ impl NumberSet {
         u32::try_from(place).ok()
     }
 
-    pub(super) fn is_empty(&self) -> bool {
-        self.first().is_none()
+    #[inline]
+    pub(super) const fn is_empty(&self) -> bool {
+        self.first.is_none()
     }
 }
 

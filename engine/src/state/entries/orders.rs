@@ -74,6 +74,26 @@ impl Entries {
         }
     }
 
+    /// Brings closer what changes beside an order when it goes, when it is at hand.
+    #[inline]
+    pub(in crate::state) fn prefetch_neighbours(&self, number: u32) {
+        let Some(place) = self.places.get(number) else { return };
+        if let Some(order) = place.order() {
+            place.links.neighbours().into_iter().for_each(|number| self.prefetch_links(number));
+            self.books.prefetch_owner(order.market, Slot(place.owner));
+        }
+    }
+
+    /// Brings closer what is needed when those behind an order in its line are taken: of the next one its name, of the one after that its place. Gives
+    /// the slot of the next one's owner.
+    #[inline]
+    pub(in crate::state) fn prefetch_line(&self, number: u32) -> Option<Slot> {
+        let next = self.places.get(self.places.get(number)?.links.line.newer)?;
+        self.names.prefetch(next.tag);
+        self.prefetch_place(next.links.line.newer);
+        Some(Slot(next.owner))
+    }
+
     /// Leaves a hold so much, of which vouchers have drawn so much, if one did; nothing else that is known of it changes.
     pub(in crate::state) fn reduce_hold(&mut self, number: u32, left: Amount, drawn: Option<Amount>) {
         if let Some(place) = self.places.get_mut(number)
