@@ -127,25 +127,30 @@ impl Sharding {
         match self.mode {
             Mode::Always => count > 0,
             Mode::Auto => {
-                costs_less(count, threads) && {
+                // Nobody counts where payments alone are too few.
+                costs_less(count, 0, threads) && {
                     let prepared = block.runs.iter().flat_map(|run| run.prepared);
                     let payments = prepared.filter(|prepared| prepared.payment().is_some()).count();
-                    payments >= count / 4 * 3
+                    costs_less(payments, count.saturating_sub(payments), threads)
                 }
             }
         }
     }
 }
 
-/// What a block costs either way, from `cargo bench -p nostro-bench --bench execute`; what counts is how they compare.
-fn costs_less(count: usize, threads: usize) -> bool {
+/// What a block of payments and others costs either way, from `cargo bench -p nostro-bench --bench execute`; what counts is how they compare.
+fn costs_less(payments: usize, others: usize, threads: usize) -> bool {
     /// A payment one by one, and the same by shards on one thread.
     const SERIAL_NS: usize = 30;
     const SHARDED_NS: usize = 40;
+    /// What anything else costs more by shards, since it is gone through twice: in order, and side by side.
+    const ORDERED_MORE_NS: usize = 90;
+    const SIDE_BY_SIDE_MORE_NS: usize = 90;
     /// Until the others have woken up.
     const WAKING_NS: usize = 60_000;
-    let serial = count.saturating_mul(SERIAL_NS);
-    threads > 1 && WAKING_NS.saturating_add(count.saturating_mul(SHARDED_NS) / threads) < serial
+    let side_by_side = payments.saturating_mul(SHARDED_NS).saturating_add(others.saturating_mul(SIDE_BY_SIDE_MORE_NS));
+    let sharded = WAKING_NS.saturating_add(others.saturating_mul(ORDERED_MORE_NS));
+    threads > 1 && sharded.saturating_add(side_by_side / threads.max(1)) < payments.saturating_mul(SERIAL_NS)
 }
 
 /// Shards are cut into so many portions per thread, and blocks into so many chunks, so that none has to wait for long.
