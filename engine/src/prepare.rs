@@ -217,7 +217,13 @@ impl From<Amount> for Tags {
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Parties<'a>(&'a [u32]);
 
-impl Parties<'_> {
+impl<'a> Parties<'a> {
+    /// The first so many.
+    #[inline]
+    pub(crate) fn first(self, count: usize) -> impl Iterator<Item = Slot> + use<'a> {
+        self.0.iter().take(count).filter(|&&slot| slot != NOWHERE).map(|&slot| Slot(slot))
+    }
+
     /// The one at a place.
     #[inline]
     pub(crate) fn at(self, place: usize) -> Option<Slot> {

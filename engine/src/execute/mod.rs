@@ -203,8 +203,9 @@ fn execute_in_order(block: &Block<'_>, state: &mut State, scratch: &mut Scratch)
 #[inline]
 fn bring_accounts(ahead: &Prepared, run: &PreparedRun<'_>, state: &State) {
     ahead.payer().into_iter().chain(ahead.payee()).for_each(|slot| state.prefetch(slot));
-    let parties = ahead.parties(run);
-    (0..PARTIES_AHEAD).filter_map(|place| parties.at(place)).for_each(|party| state.prefetch(party));
+    for party in ahead.parties(run).first(PARTIES_AHEAD) {
+        state.prefetch(party);
+    }
 }
 
 /// Brings closer the balances of payments in assets that aren't the first of their accounts.
@@ -233,9 +234,10 @@ fn bring_entries(ahead: [Option<(&Prepared, &PreparedRun<'_>)>; 3], state: &Stat
             state.prefetch_newest_order(market, owner);
         }
         ahead.known_entry_tag().into_iter().for_each(|tag| state.prefetch_entry(tag));
-        let parties = ahead.parties(run);
-        let parties = (0..PARTIES_AHEAD).filter_map(|place| parties.at(place));
-        ahead.payer().into_iter().chain(ahead.payee()).chain(parties).for_each(|slot| state.prefetch_further(slot));
+        ahead.payer().into_iter().chain(ahead.payee()).for_each(|slot| state.prefetch_further(slot));
+        for party in ahead.parties(run).first(PARTIES_AHEAD) {
+            state.prefetch_further(party);
+        }
     }
     if let Some((ahead, run)) = third {
         ahead.bring(run);
