@@ -1,4 +1,4 @@
-//! From the log to the state, by the same [`settle`] that ran live.
+//! From the log to the state, by the same function that ran live: [`settle`](crate::execute::settle_again).
 //!
 //! Signatures aren't verified again: they were before the block was sealed, and the hash chain proves that nothing has changed
 //! since. What a block gives when it is executed again is compared with what its header says; a difference is an error with its
@@ -9,7 +9,7 @@
 
 use crate::block::Block;
 use crate::boundary::Tip;
-use crate::execute::{Scratch, settle};
+use crate::execute::{Scratch, settle_again};
 use crate::ledger::Rules;
 use crate::log::RecordRef;
 use crate::prepare::{PreparedBatch, prepare};
@@ -268,7 +268,7 @@ impl Replayer {
         }
         let run = ready.prepared.run(ready.transactions(), 0..header.count as usize);
         let block = Block::assemble(header.time, header.count, vec![run]);
-        let settled = settle(&block, &mut self.state, &mut self.scratch);
+        let settled = settle_again(&block, &mut self.state, &mut self.scratch, Some(&header.effects));
         // Made while the block was executed, where it is that of the block before.
         let known = self.roots.carried(height).ok_or_else(|| {
             let (expected, found) = ("one to compare with".to_owned(), "none that was made".to_owned());

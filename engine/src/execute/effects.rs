@@ -12,8 +12,12 @@ use crate::types::Digest;
 #[derive(Debug, Default)]
 pub(crate) struct Effects {
     pieces: Vec<Vec<u8>>,
-    /// Where the events begin in the last piece.
+    /// Where the accounts end in the last piece.
+    accounts: usize,
+    /// Where the events begin in it.
     events: usize,
+    /// What was hashed already.
+    digest: Option<Digest>,
 }
 
 /// Entries are brought closer so many ahead.
@@ -25,6 +29,10 @@ const ACCOUNTS_MIN: usize = 2048;
 impl Effects {
     /// BLAKE3 over it.
     pub(crate) fn digest(&self) -> Digest {
+        self.digest.unwrap_or_else(|| self.hash())
+    }
+
+    fn hash(&self) -> Digest {
         let mut hasher = blake3::Hasher::new_derive_key("nostro 1 effects");
         for piece in &self.pieces {
             hasher.update(piece);
@@ -37,16 +45,44 @@ impl Effects {
         self.pieces.last().and_then(|last| last.get(self.events..)).unwrap_or_default()
     }
 
-    /// Takes what has changed out of the state and the scratch.
-    pub(super) fn take(state: &mut State, scratch: &mut Scratch) -> Self {
+    /// Takes what has changed out of the state and the scratch; as the first logs have it if that is what was recorded.
+    pub(super) fn take(state: &mut State, scratch: &mut Scratch, recorded: Option<&Digest>) -> Self {
+        let mut effects = Self::gather(state, scratch);
+        if let Some(recorded) = recorded {
+            effects.digest = Some(effects.hash());
+            if effects.digest.as_ref() != Some(recorded) {
+                let of_first_logs = effects.of_first_logs(state, &scratch.slots);
+                if of_first_logs.digest.as_ref() == Some(recorded) {
+                    effects = of_first_logs;
+                }
+            }
+        }
+        state.end_block();
+        effects
+    }
+
+    /// The same as the first logs have it.
+    fn of_first_logs(&self, state: &State, slots: &[Slot]) -> Self {
+        let mut bytes = Vec::new();
+        state.encode_changed_holders(slots, &mut bytes);
+        let accounts = bytes.len();
+        let behind = self.pieces.last().and_then(|last| last.get(self.accounts..)).unwrap_or_default();
+        bytes.extend_from_slice(behind);
+        let events = accounts.saturating_add(self.events.saturating_sub(self.accounts));
+        let mut effects = Self { pieces: vec![bytes], accounts, events, digest: None };
+        effects.digest = Some(effects.hash());
+        effects
+    }
+
+    fn gather(state: &mut State, scratch: &mut Scratch) -> Self {
         let Scratch { changes, spare, slots, numbers, unrooted, sharding } = scratch;
         let Self { mut pieces, .. } = spare.pop().unwrap_or_default();
         state.drain_changed_accounts(slots);
         unrooted.enter_accounts(slots, state);
         encode(state, slots, sharding.as_ref().map(|sharding| sharding.crew()), &mut pieces);
-        state.end_block();
         let Changes { assets, entries, events: happened, .. } = changes;
         let mut bytes = pieces.pop().unwrap_or_default();
+        let accounts = bytes.len();
         bytes.extend_from_slice(&u32::MAX.to_le_bytes());
         assets.drain(|asset| {
             let start = bytes.len();
@@ -72,7 +108,7 @@ impl Effects {
         let events = bytes.len();
         bytes.append(happened);
         pieces.push(bytes);
-        Self { pieces, events }
+        Self { pieces, accounts, events, digest: None }
     }
 }
 

@@ -123,8 +123,18 @@ impl Scratch {
 /// # Panics
 /// If money was made or lost: that is a bug, and going on would make it permanent.
 pub(crate) fn settle(block: &Block<'_>, state: &mut State, scratch: &mut Scratch) -> Settled {
+    settle_again(block, state, scratch, None)
+}
+
+/// The same for a block of which this digest of its effects was recorded: they are said in the way in which they were.
+pub(crate) fn settle_again(
+    block: &Block<'_>,
+    state: &mut State,
+    scratch: &mut Scratch,
+    recorded: Option<&Digest>,
+) -> Settled {
     let rejections = execute_all(block, state, scratch);
-    Settled { count: block.count, rejections, effects: Effects::take(state, scratch) }
+    Settled { count: block.count, rejections, effects: Effects::take(state, scratch, recorded) }
 }
 
 /// Executes the transactions of a block; what has changed is left in the scratch.

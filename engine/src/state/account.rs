@@ -440,6 +440,22 @@ impl<'a> Record<'a> {
         further.saturating_add(u32::from(self.account.balance != Balance::ZERO))
     }
 
+    /// What the effects of a block in the first logs say of an account it changed: its canonical bytes; of one with many holdings their number,
+    /// then those of these assets alone, zeros included.
+    pub(super) fn encode_for_first_logs(&self, address: &Cell, mut changed: Vec<AssetId>, out: &mut Vec<u8>) {
+        /// Up to so many all are said.
+        const HOLDINGS_MAX: u32 = 64;
+        let filled = self.filled();
+        if filled <= HOLDINGS_MAX {
+            return self.encode(address, out);
+        }
+        changed.sort_unstable();
+        changed.dedup();
+        self.encode_windows(address, out);
+        out.extend_from_slice(&filled.to_le_bytes());
+        encode_holdings(changed.into_iter().map(|asset| (asset, self.balance(asset))), out);
+    }
+
     fn encode_windows(&self, address: &Cell, out: &mut Vec<u8>) {
         out.extend_from_slice(&address.get().0);
         out.extend_from_slice(&self.account.window.top.to_le_bytes());

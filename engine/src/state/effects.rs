@@ -8,6 +8,9 @@
 //!
 //! What an account holds beside, the block hasn't changed, so that it stands in the effects of the block that has. So a block's effects are
 //! as long as what happened in it, however many assets its accounts have been paid in before.
+//!
+//! The first logs have another last line: all that the account holds; of more than 64 holdings their number, then those that the block has
+//! changed. Whoever compares with a header takes either.
 
 use super::account::{Account, AccountCell, BlockMark, PLAIN_BYTES};
 use super::accounts::Accounts;
@@ -74,6 +77,24 @@ impl State {
         }
         let end = writer.end;
         out.truncate(end);
+    }
+
+    /// The same as the first logs have it, appended.
+    pub(crate) fn encode_changed_holders(&self, slots: &[Slot], out: &mut Vec<u8>) {
+        let block = self.accounts.block();
+        let mut here = Reading::new(&self.accounts);
+        for &slot in slots {
+            let Some((cell, address)) = here.at(slot) else { continue };
+            let account = cell.get();
+            let first = account.changed.is_paid(block).then_some(account.asset);
+            let further = if account.changed.is_paid_further(block) { here.further(slot) } else { &[] };
+            let further = further.iter().map(|balance| balance.asset());
+            let changed = first.into_iter().chain(further).collect();
+            out.extend_from_slice(&slot.0.to_le_bytes());
+            if let Some(shard) = here.shard {
+                shard.record_of(account).encode_for_first_logs(address, changed, out);
+            }
+        }
     }
 }
 
@@ -270,6 +291,35 @@ mod tests {
         state.accounts.encode(slot, &mut record);
         assert_eq!(record.len(), HEAD - 4 + 99_999 * 36);
         assert_eq!(state.accounts.share().balances(slot).len(), 99_999);
+    }
+
+    #[test]
+    fn of_up_to_64_holdings_the_first_logs_say_all_and_of_more_their_number_and_what_has_changed() {
+        for held in [1, 2, 63, 64, 65, 100] {
+            let mut state = State::new().unwrap();
+            let slot = state.accounts.push(&Address([7; 32])).unwrap();
+            let change = |state: &mut State, asset, amount| {
+                let balance = Balance { available: Amount(amount), held: Amount::ZERO };
+                state.accounts.change_balance(slot, AssetId(asset), |_| balance).unwrap();
+            };
+            (0..held).rev().for_each(|asset| change(&mut state, asset, 1));
+            state.end_block();
+            let changed = if held > 1 { vec![0, held - 1] } else { vec![0] };
+            changed.iter().rev().for_each(|&asset| change(&mut state, asset, 2));
+            let (mut slots, mut bytes) = (Vec::new(), Vec::new());
+            state.drain_changed_accounts(&mut slots);
+            state.encode_changed_holders(&slots, &mut bytes);
+            let mut record = slot.0.to_le_bytes().to_vec();
+            state.accounts.encode(slot, &mut record);
+            if held <= 64 {
+                assert_eq!(bytes, record);
+                continue;
+            }
+            assert_eq!((&bytes[..HEAD - 4], &bytes[HEAD - 4..HEAD]), (&record[..HEAD - 4], &held.to_le_bytes()[..]));
+            let (balances, _) = bytes[HEAD + 4..].as_chunks::<36>();
+            let assets = balances.iter().map(|holding| u32::from_le_bytes(*holding.first_chunk().unwrap()));
+            assert_eq!((assets.collect::<Vec<_>>(), bytes.len()), (changed, HEAD + 4 + 2 * 36));
+        }
     }
 
     #[test]

@@ -24,8 +24,8 @@ pub struct BlockHeader {
     pub transactions: Digest,
     /// Hash over the outcomes: the count and every rejection in order.
     pub outcomes: Digest,
-    /// Hash over the effects: every account and asset the block changed, as it is after the block, in order. Of an account with more
-    /// than 64 holdings it covers those that the block changed.
+    /// Hash over the effects: every account, asset and entry the block changed, as it is after the block, in order, and its events. Of what an
+    /// account holds it covers what the block changed; in the first logs all of it, of more than 64 holdings what the block changed.
     pub effects: Digest,
     /// State root of an earlier height, which [`Ledger::state_height`](crate::Ledger::state_height) tells; zeros if there is none yet.
     pub state: Digest,
