@@ -127,7 +127,7 @@ impl MeasuredExecution {
     /// The second part: the effects of the block, as bytes.
     pub fn finish(&mut self, executed: ExecutedBlock) -> SettledBlock {
         let ExecutedBlock { count, rejections } = executed;
-        SettledBlock(Settled { count, rejections, effects: Effects::take(&mut self.state, &mut self.scratch) })
+        SettledBlock(Settled { count, rejections, effects: Effects::take(&mut self.state, &mut self.scratch, None) })
     }
 
     /// Takes memory back for the next block.
