@@ -104,46 +104,39 @@ impl Shard {
     /// The same in an asset that isn't the payer's first.
     #[cold]
     fn debit_further(&mut self, payment: &Payment, payer: Place, time: Time) -> Option<Debited> {
-        let available = self.further_balance(payer, payment.asset).available;
+        self.take(payment, payer, time, |before, rest| Balance { available: rest, ..before })
+    }
+
+    /// The owner's half of a promise: the same, but what is paid is set aside.
+    pub(crate) fn set_aside(&mut self, payment: &Payment, owner: Place, time: Time) -> Option<Debited> {
+        self.take(payment, owner, time, |before, rest| {
+            // Both are parts of what is issued.
+            Balance { available: rest, held: Amount(before.held.0.saturating_add(payment.amount.0)) }
+        })
+    }
+
+    /// Takes from what an account can spend; `after` says what it has then, given what is left to be spent.
+    #[inline]
+    fn take(
+        &mut self,
+        payment: &Payment,
+        payer: Place,
+        time: Time,
+        after: impl Fn(Balance, Amount) -> Balance,
+    ) -> Option<Debited> {
+        let available = self.available(payer, payment.asset);
         Some(match judge(self.cell(payer)?.window(), available, payment, time) {
             Judged::Covered(window, rest) => {
                 self.use_up(payer, window);
-                self.change_balance((payment.payer, payer), payment.asset, |before| Balance {
-                    available: rest,
-                    ..before
-                })?;
+                if payment.amount != Amount::ZERO {
+                    self.change_balance((payment.payer, payer), payment.asset, |before| after(before, rest))?;
+                }
                 Debited::Paid
             }
             Judged::Uncovered(window, rejection) => Debited::Uncovered(window, rejection),
             Judged::Rejected(window, rejection) => {
                 if let Some(window) = window {
                     self.use_up(payer, window);
-                }
-                Debited::Rejected(rejection)
-            }
-        })
-    }
-
-    /// The owner's half of a promise: the same, but what is paid is set aside.
-    pub(crate) fn set_aside(&mut self, payment: &Payment, owner: Place, time: Time) -> Option<Debited> {
-        let available = self.available(owner, payment.asset);
-        Some(match judge(self.cell(owner)?.window(), available, payment, time) {
-            Judged::Covered(window, rest) => {
-                self.use_up(owner, window);
-                if payment.amount != Amount::ZERO {
-                    // Both are parts of what is issued.
-                    let set_aside = |before: Balance| Balance {
-                        available: rest,
-                        held: Amount(before.held.0.saturating_add(payment.amount.0)),
-                    };
-                    let _ = self.change_balance((payment.payer, owner), payment.asset, set_aside);
-                }
-                Debited::Paid
-            }
-            Judged::Uncovered(window, rejection) => Debited::Uncovered(window, rejection),
-            Judged::Rejected(window, rejection) => {
-                if let Some(window) = window {
-                    self.use_up(owner, window);
                 }
                 Debited::Rejected(rejection)
             }
