@@ -240,7 +240,7 @@ impl Transfer {
         operation.get(Self::BYTES - 32..)?.first_chunk().copied().map(Address)
     }
 
-    /// See [`Touch`](super::Touch).
+    /// See [`Touch`].
     #[inline]
     pub(super) fn touches(operation: &[u8], see: &mut dyn FnMut(Touch)) -> Option<()> {
         see(Touch::Pays(Self::peek_payee(operation)?));
