@@ -32,7 +32,7 @@ use crate::prepare::{PreparedBatch, prepare};
 use crate::priority;
 use crate::receipts::ReceiptIndex;
 use crate::roots::{self, Job, RootBoard, RootsBeside};
-use crate::state::{Resolver, SWEEP_EVENTS_MAX, State};
+use crate::state::{ORDERS_MET_MAX, Resolver, SWEEP_EVENTS_MAX, State};
 use crate::stats::{Stage, Stats};
 use crate::transaction::TransactionRef;
 use crate::types::{EVENT_BYTES, RootInterval, Time};
@@ -300,10 +300,11 @@ struct BlockLimits {
     events: usize,
 }
 
-/// Bytes of events that a byte of a transaction brings about at most: an order of 184 bytes ends one of its own, meets 32 others
-/// and pays three fees.
-const EVENTS_PER_BYTE: usize = 15;
-const _: () = assert!(36 * EVENT_BYTES <= 184 * EVENTS_PER_BYTE);
+/// Bytes of events that a byte of a transaction brings about at most: 136 bytes take all orders of a market back, an order of 184 ends one of its
+/// own, meets as many others, and pays three fees.
+const EVENTS_PER_BYTE: usize = 17;
+const _: () = assert!(ORDERS_MET_MAX * EVENT_BYTES <= 136 * EVENTS_PER_BYTE);
+const _: () = assert!((ORDERS_MET_MAX + 4) * EVENT_BYTES <= 184 * EVENTS_PER_BYTE);
 
 struct ExecuteThread {
     state: State,
@@ -489,6 +490,33 @@ fn split(part: Part, room: BlockLimits, is_first: bool) -> (Option<Part>, Option
 mod tests {
     use super::*;
     use crate::completion::{Completion, Delivery, Room};
+
+    #[test]
+    fn no_transaction_brings_more_events_than_its_bytes_say() {
+        use crate::keys::Signature;
+        use crate::ops::{Amend, Hold, Operation, PlaceOrder, Settle, Transfer};
+        use crate::state::Share;
+        use crate::types::{Address, Amount, MarketId};
+        let (own, other) = (Address([65; 32]), Address([66; 32]));
+        let payees = vec![Share { payee: other, parts: 1 }];
+        let orders: [Operation; 6] = [
+            Amend::CancelAll(MarketId(0)).into(),
+            Amend::Cancel(vec![1]).into(),
+            PlaceOrder { price: 1, quantity: 1, ..PlaceOrder::default() }.into(),
+            Settle { owner: other, ..Settle::default() }.into(),
+            Hold { amount: Amount(1), payees, ..Hold::default() }.into(),
+            Transfer { payee: other, amount: Amount(1), ..Transfer::default() }.into(),
+        ];
+        for order in orders {
+            for count in [1, 2, 10] {
+                let builder = crate::Transaction::builder(own);
+                let builder = (0..count).fold(builder, |builder, _| builder.operation(own, order.clone()));
+                let transaction = builder.build().unwrap().with_signatures(&[Signature([0; 64])]).unwrap();
+                let (most, bytes) = (transaction.as_ref().events_max(), transaction.bytes().len());
+                assert!(most * EVENT_BYTES <= bytes * EVENTS_PER_BYTE, "{most} events of {bytes} bytes: {order:?}");
+            }
+        }
+    }
 
     #[test]
     fn a_thread_that_panics_stops_the_engine_and_leaves_nobody_waiting() {

@@ -60,7 +60,7 @@ const NOWHERE: Slot = Slot(names::NOBODY);
 /// An entry, if one is there, and where it stands in a book, if it is an order.
 ///
 /// What books ask for lies in the first two cache lines.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug)]
 #[repr(C, align(64))]
 pub(super) struct Place {
     /// First, so that what changes when a neighbour comes or goes is in one cache line.
@@ -73,6 +73,12 @@ pub(super) struct Place {
 }
 
 const _: () = assert!(size_of::<Place>() == 192);
+
+impl Default for Place {
+    fn default() -> Self {
+        Self { links: Links::default(), tag: 0, owner: names::NOBODY, entry: None }
+    }
+}
 
 impl Place {
     #[inline]
