@@ -212,9 +212,16 @@ fn execute_in_order(block: &Block<'_>, state: &mut State, scratch: &mut Scratch)
 /// Brings the accounts of a transaction closer.
 #[inline]
 fn bring_accounts(ahead: &Prepared, run: &PreparedRun<'_>, state: &State) {
-    ahead.payer().into_iter().chain(ahead.payee()).for_each(|slot| state.prefetch(slot));
-    for party in ahead.parties(run).first(PARTIES_AHEAD) {
-        state.prefetch(party);
+    if let Some(payer) = ahead.payer() {
+        state.prefetch(payer);
+    }
+    if let Some(payee) = ahead.payee() {
+        state.prefetch(payee);
+    }
+    if ahead.payment().is_none() {
+        for party in ahead.parties(run).first(PARTIES_AHEAD) {
+            state.prefetch(party);
+        }
     }
 }
 
@@ -244,7 +251,12 @@ fn bring_entries(ahead: [Option<(&Prepared, &PreparedRun<'_>)>; 3], state: &Stat
             state.prefetch_newest_order(market, owner);
         }
         ahead.known_entry_tag().into_iter().for_each(|tag| state.prefetch_entry(tag));
-        ahead.payer().into_iter().chain(ahead.payee()).for_each(|slot| state.prefetch_further(slot));
+        if let Some(payer) = ahead.payer() {
+            state.prefetch_further(payer);
+        }
+        if let Some(payee) = ahead.payee() {
+            state.prefetch_further(payee);
+        }
         for party in ahead.parties(run).first(PARTIES_AHEAD) {
             state.prefetch_further(party);
         }
