@@ -37,14 +37,24 @@ const fn living(lifetime: Lifetime, order: PlaceOrder) -> PlaceOrder {
 
 /// Gold and euros of I, a market of M, and what A, B, C have of each.
 fn trading() -> Case {
+    trading_in(AssetPolicy::default(), 100)
+}
+
+/// The same where gold has a policy, and each has so much of it.
+fn trading_in(policy: AssetPolicy, gold: u128) -> Case {
     let mut case = Case::new();
-    case.ok('I', asset("GOLD", AssetPolicy::default(), AssetTerms::default()))
+    case.ok('I', asset("GOLD", policy, AssetTerms::default()))
         .ok('I', asset("EUR", AssetPolicy::default(), AssetTerms::default()))
         .ok('M', market());
     for letter in ['A', 'B', 'C'] {
-        case.ok('I', pay(letter, 100, 0)).ok('I', pay(letter, 100, 1));
+        case.ok('I', pay(letter, gold, 0)).ok('I', pay(letter, 100, 1));
     }
     case
+}
+
+/// What the issuer does about A's gold.
+fn control(action: HolderAction) -> ControlHolder {
+    ControlHolder { asset: GOLD, holder: named('A'), action, ..ControlHolder::default() }
 }
 
 #[test]
@@ -175,15 +185,8 @@ fn the_taker_pays_the_markets_fee_out_of_what_it_gets() {
 
 #[test]
 fn orders_that_are_over_or_whose_owner_may_not_trade_are_passed_by() {
-    let freeze =
-        ControlHolder { asset: GOLD, holder: named('A'), action: HolderAction::Freeze, ..ControlHolder::default() };
-    let mut case = Case::new();
-    case.ok('I', asset("GOLD", AssetPolicy::FREEZABLE, AssetTerms::default()))
-        .ok('I', asset("EUR", AssetPolicy::default(), AssetTerms::default()))
-        .ok('M', market());
-    for letter in ['A', 'B', 'C'] {
-        case.ok('I', pay(letter, 10, 0)).ok('I', pay(letter, 100, 1));
-    }
+    let freeze = control(HolderAction::Freeze);
+    let mut case = trading_in(AssetPolicy::FREEZABLE, 10);
     case.ok('A', sell(1, 5, 2))
         .ok('B', PlaceOrder { expiry: Some(Time(1_500)), ..sell(1, 5, 3) })
         .ok('C', sell(1, 5, 4))
@@ -246,14 +249,7 @@ fn a_trade_of_a_rejected_transaction_has_not_happened() {
 #[test]
 fn an_order_that_is_rejected_late_leaves_what_it_met_as_it_was() {
     let rejects = |order| PlaceOrder { self_trade: SelfTrade::Reject, ..order };
-    let control = |action| ControlHolder { asset: GOLD, holder: named('A'), action, ..ControlHolder::default() };
-    let mut case = Case::new();
-    case.ok('I', asset("GOLD", AssetPolicy::FREEZABLE, AssetTerms::default()))
-        .ok('I', asset("EUR", AssetPolicy::default(), AssetTerms::default()))
-        .ok('M', market());
-    for letter in ['A', 'B', 'C'] {
-        case.ok('I', pay(letter, 10, 0)).ok('I', pay(letter, 100, 1));
-    }
+    let mut case = trading_in(AssetPolicy::FREEZABLE, 10);
     // A's is taken before B's own is met.
     case.ok('A', sell(1, 1, 2))
         .ok('B', sell(1, 2, 3))

@@ -300,9 +300,7 @@ impl Phases<'_> {
                     uncertain.push(position);
                 }
                 Some(Debited::Uncovered(window, rejection)) => {
-                    if position > from.pays_anybody || self.is_credited_before(number, lane, slot, position) {
-                        lane.contend(slot, position);
-                    } else {
+                    if self.is_certain_no((number, lane), slot, position, &from) {
                         shard.use_up(payer, window);
                         lane.rejections.push((position, rejection));
                     }
@@ -340,9 +338,7 @@ impl Phases<'_> {
             }
             Some(Debited::Rejected(rejection)) => lane.rejections.push((position, rejection)),
             Some(Debited::Uncovered(window, rejection)) => {
-                if position > from.pays_anybody || self.is_credited_before(number, lane, slot, position) {
-                    lane.contend(slot, position);
-                } else {
+                if self.is_certain_no((number, lane), slot, position, from) {
                     shard.use_up(owner, window);
                     lane.rejections.push((position, rejection));
                 }
@@ -378,6 +374,15 @@ impl Phases<'_> {
             valid_until: transaction.valid_until().unwrap_or(Time(u64::MAX)),
         };
         Some((payment, Made { entry, owner: slot, tag }, name))
+    }
+
+    /// Whether a debit that isn't covered is a certain *no*; if not, its account is contended from there on.
+    fn is_certain_no(&self, (number, lane): (usize, &mut Lane), slot: Slot, position: u32, from: &Froms) -> bool {
+        let may_be_paid = position > from.pays_anybody || self.is_credited_before(number, lane, slot, position);
+        if may_be_paid {
+            lane.contend(slot, position);
+        }
+        !may_be_paid
     }
 
     /// Whether an account may be credited before a position. Whoever has money never makes anybody ask.
