@@ -299,11 +299,13 @@ impl Phases<'_> {
                     lane.rejections.push((position, rejection));
                     uncertain.push(position);
                 }
+                Some(Debited::Uncovered(..)) if self.may_be_paid_before((number, lane), slot, position, &from) => {
+                    lane.contend(slot, position);
+                    uncertain.push(position);
+                }
                 Some(Debited::Uncovered(window, rejection)) => {
-                    if self.is_certain_no((number, lane), slot, position, &from) {
-                        shard.use_up(payer, window);
-                        lane.rejections.push((position, rejection));
-                    }
+                    shard.use_up(payer, window);
+                    lane.rejections.push((position, rejection));
                     uncertain.push(position);
                 }
                 None => {}
@@ -337,11 +339,12 @@ impl Phases<'_> {
                 lane.made.push((position, made));
             }
             Some(Debited::Rejected(rejection)) => lane.rejections.push((position, rejection)),
+            Some(Debited::Uncovered(..)) if self.may_be_paid_before((number, lane), slot, position, from) => {
+                lane.contend(slot, position);
+            }
             Some(Debited::Uncovered(window, rejection)) => {
-                if self.is_certain_no((number, lane), slot, position, from) {
-                    shard.use_up(owner, window);
-                    lane.rejections.push((position, rejection));
-                }
+                shard.use_up(owner, window);
+                lane.rejections.push((position, rejection));
             }
             None => {}
         }
@@ -376,17 +379,12 @@ impl Phases<'_> {
         Some((payment, Made { entry, owner: slot, tag }, name))
     }
 
-    /// Whether a debit that isn't covered is a certain *no*; if not, its account is contended from there on.
-    fn is_certain_no(&self, (number, lane): (usize, &mut Lane), slot: Slot, position: u32, from: &Froms) -> bool {
-        let may_be_paid = position > from.pays_anybody || self.is_credited_before(number, lane, slot, position);
-        if may_be_paid {
-            lane.contend(slot, position);
+    /// Whether an account may be paid before a position, so that a debit that isn't covered is no certain *no*. Whoever has money never makes
+    /// anybody ask.
+    fn may_be_paid_before(&self, (number, lane): (usize, &mut Lane), slot: Slot, position: u32, from: &Froms) -> bool {
+        if position > from.pays_anybody {
+            return true;
         }
-        !may_be_paid
-    }
-
-    /// Whether an account may be credited before a position. Whoever has money never makes anybody ask.
-    fn is_credited_before(&self, number: usize, lane: &mut Lane, slot: Slot, position: u32) -> bool {
         if !lane.knows_credited {
             lane.knows_credited = true;
             let credits = self.buckets().filter_map(|bucket| bucket.credits.get(number)).flatten();
