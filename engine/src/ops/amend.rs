@@ -7,7 +7,7 @@
 //! **Goes in order**, since the orders of a market follow each other. What others pay meanwhile goes by shards.
 
 use super::{Source, Touch};
-use crate::state::{Context, OrderState};
+use crate::state::{Book, OrderState};
 use crate::types::{Amount, MarketId, Rejection, RejectionCode};
 use crate::wire::{Malformed, Reader};
 
@@ -35,24 +35,24 @@ impl Amend {
     pub(crate) const BYTES_MAX: usize = 8 + 8 * Self::IDS_MAX;
     const IDS_MAX: usize = 64;
 
-    pub(super) fn apply(&self, source: Source<'_>, context: &mut Context<'_>) -> Result<(), Rejection> {
+    pub(crate) fn apply(&self, source: Source<'_>, book: &mut impl Book) -> Result<(), Rejection> {
         match self {
             Self::Cancel(ids) => {
                 let mut numbers = [0; Self::IDS_MAX];
-                context.find_orders(source.address, ids, &mut numbers)?;
+                book.find_orders(source, ids, &mut numbers)?;
 
                 // From here on it cannot fail.
-                context.end_orders(source, numbers.get(..ids.len()).unwrap_or_default(), false);
+                book.end_orders(source, numbers.get(..ids.len()).unwrap_or_default(), false);
                 Ok(())
             }
             Self::CancelAll(market) => {
-                context.market(*market)?;
-                let numbers = context.own_orders(*market, source, context.orders_left());
-                numbers.iter().for_each(|_| context.meet());
-                context.end_orders(source, &numbers, true);
+                book.market(*market)?;
+                let numbers = book.own_orders(*market, source, book.orders_left());
+                numbers.iter().for_each(|_| book.meet());
+                book.end_orders(source, &numbers, true);
                 Ok(())
             }
-            &Self::Change { id, price, quantity } => change(source, id, price, quantity, context),
+            &Self::Change { id, price, quantity } => change(source, id, price, quantity, book),
         }
     }
 
@@ -119,31 +119,31 @@ impl Amend {
 }
 
 /// An order of the source's that waits.
-fn own(source: Source<'_>, id: u64, context: &Context<'_>) -> Result<(u32, OrderState), Rejection> {
-    context.order(source.address, id).ok_or(Rejection::new(RejectionCode::NoOrder, id))
+fn own(source: Source<'_>, id: u64, book: &impl Book) -> Result<(u32, OrderState), Rejection> {
+    book.own_order(source, id).ok_or(Rejection::new(RejectionCode::NoOrder, id))
 }
 
-fn change(source: Source<'_>, id: u64, price: u64, quantity: u64, context: &mut Context<'_>) -> Result<(), Rejection> {
-    let (number, before) = own(source, id, context)?;
-    let mut market = *context.market(before.market)?;
+fn change(source: Source<'_>, id: u64, price: u64, quantity: u64, book: &mut impl Book) -> Result<(), Rejection> {
+    let (number, before) = own(source, id, book)?;
+    let mut market = *book.market(before.market)?;
     let (asset, old) = market.given(before.side, before.quantity, before.price);
     let (_, new) = market.given(before.side, quantity, price);
     let (old, new) = (old.unwrap_or(Amount::ZERO), new.unwrap_or(Amount::MAX));
     let more = Amount(new.0.saturating_sub(old.0));
-    let (slot, _) = context.payer(source, asset, more)?;
+    let slot = book.source(source, asset, more)?;
     let keeps_its_place = price == before.price && quantity <= before.quantity;
     if !keeps_its_place {
-        context.check_crosses_nothing(before.market, before.side, price)?;
+        book.check_crosses_nothing(before.market, before.side, price)?;
     }
     let priority = if keeps_its_place { before.priority } else { market.take_priority() };
-    context.set_entry(number, Some(OrderState { price, quantity, priority, ..before }.into()));
+    book.replace_order(number, OrderState { price, quantity, priority, ..before });
     if !keeps_its_place {
-        context.set_market(before.market, market);
+        book.set_market(before.market, market);
     }
     if more != Amount::ZERO {
-        context.set_aside(slot, asset, more);
+        book.set_aside(slot, asset, more);
     } else {
-        context.give_back(source, asset, Amount(old.0.saturating_sub(new.0)));
+        book.give_back(source, asset, Amount(old.0.saturating_sub(new.0)));
     }
     Ok(())
 }

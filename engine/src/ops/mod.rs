@@ -41,7 +41,7 @@ pub use require::Require;
 pub use settle::Settle;
 pub use transfer::{GrantName, Transfer};
 
-use crate::state::{Context, Entry, GrantState, Name, OrderState, PlacedHold};
+use crate::state::{Book, Context, Entry, GrantState, Name, OrderState, PlacedHold};
 use crate::types::{Address, Amount, AssetId, MarketId, Rejection, Time};
 use crate::wire::{Malformed, Reader};
 
@@ -387,7 +387,7 @@ impl Operation {
             Self::Hold(order) => return Some(order.asset),
             Self::PlaceOrder(order) => (order.market, order.side),
             Self::Amend(Amend::Change { id, .. }) => {
-                let (_, order) = context.order(source, *id)?;
+                let (_, order) = context.own_order(Source { address: source, slot: None }, *id)?;
                 (order.market, order.side)
             }
             _ => return None,

@@ -11,7 +11,7 @@
 //! meets it takes only what they have set aside.
 
 use super::{Source, Touch};
-use crate::state::{Context, MarketState, ORDERS_MET_MAX, OrderState, Slot, Trades};
+use crate::state::{Book, MarketState, ORDERS_MET_MAX, OrderState, Slot, Trades};
 use crate::types::{Address, Amount, Lifetime, MarketId, Rejection, RejectionCode, SelfTrade, Side, Time};
 use crate::wire::{Malformed, Reader};
 
@@ -42,35 +42,35 @@ impl PlaceOrder {
     pub(crate) const CODE: u8 = 8;
     pub(crate) const BYTES: usize = 64;
 
-    pub(super) fn apply(&self, source: Source<'_>, context: &mut Context<'_>) -> Result<(), Rejection> {
-        let market = *context.market(self.market)?;
-        context.check_trader(&market, source.address)?;
+    pub(crate) fn apply(&self, source: Source<'_>, book: &mut impl Book) -> Result<(), Rejection> {
+        let market = *book.market(self.market)?;
+        book.check_trader(&market, source.address)?;
         let (asset, given) = market.given(self.side, self.quantity, self.price);
         let worst = given.unwrap_or(Amount::MAX);
         let worst = if self.lifetime == Lifetime::Budget { self.budget.min(worst) } else { worst };
         if given.is_none() && self.lifetime != Lifetime::Budget {
             return Err(Rejection::new(RejectionCode::InsufficientFunds, u64::MAX));
         }
-        let (slot, _) = context.payer(source, asset, worst)?;
-        context.check_expiry(self.expiry)?;
-        let tag = context.free_order(source.address, self.id)?;
+        let slot = book.source(source, asset, worst)?;
+        book.check_expiry(self.expiry)?;
+        let tag = book.free_order(source, self.id)?;
         if self.lifetime == Lifetime::PostOnly {
-            context.check_crosses_nothing(self.market, self.side, self.price)?;
+            book.check_crosses_nothing(self.market, self.side, self.price)?;
         }
         let mut taking = Taking { left: self.quantity, budget: self.budget, waits: self.waits() };
         if taking.waits {
-            context.expect_place();
+            book.expect_place();
         }
-        let takes = self.lifetime == Lifetime::FillOrKill || self.first_crossed(context).is_some();
-        let mut market = if takes { self.take((source, slot), market, &mut taking, context)? } else { market };
+        let takes = self.lifetime == Lifetime::FillOrKill || self.first_crossed(book).is_some();
+        let mut market = if takes { self.take((source, slot), market, &mut taking, book)? } else { market };
         if taking.waits && taking.left > 0 {
             // All of it was there before, and what was traded cost no more than its part.
             let given = market.given(self.side, taking.left, self.price).1.unwrap_or(Amount::ZERO);
             let order = self.waiting(source.address, taking.left, market.take_priority());
-            context.set_market(self.market, market);
-            context.open_order(order, (slot, tag), (asset, given))?;
+            book.set_market(self.market, market);
+            book.open_order(order, (slot, tag), (asset, given))?;
         } else if taking.left < self.quantity {
-            context.set_market(self.market, market);
+            book.set_market(self.market, market);
         }
         Ok(())
     }
@@ -87,22 +87,22 @@ impl PlaceOrder {
     }
 
     /// The best order that waits on the other side and is crossed.
-    fn first_crossed(&self, context: &Context<'_>) -> Option<(u32, OrderState)> {
-        let (number, order) = context.first_order(self.market, self.side.other())?;
+    fn first_crossed(&self, book: &impl Book) -> Option<(u32, OrderState)> {
+        let (number, order) = book.first_order(self.market, self.side.other())?;
         self.side.crosses(self.price, order.price).then_some((number, order))
     }
 
     /// Whether all of it would be taken at once; gives which of those that are met then count.
-    fn check_is_filled(&self, source: Source<'_>, trades: &Trades, context: &Context<'_>) -> Result<Known, Rejection> {
+    fn check_is_filled(&self, source: Source<'_>, trades: &Trades, book: &impl Book) -> Result<Known, Rejection> {
         let mut left = self.quantity;
         let mut known = Known::default();
-        let crossed = context.orders(self.market, self.side.other()).take(context.orders_left());
+        let crossed = book.orders(self.market, self.side.other()).take(book.orders_left());
         for order in crossed.take_while(|order| self.side.crosses(self.price, order.price)) {
             let is_own = order.owner == *source.address;
             if is_own && self.self_trade == SelfTrade::CancelTaking {
                 break;
             }
-            let counts = context.can_trade(trades, order);
+            let counts = book.can_trade(trades, &order);
             known.push(counts);
             if counts && !(is_own && self.self_trade == SelfTrade::CancelWaiting) {
                 left = left.saturating_sub(order.quantity);
@@ -114,63 +114,90 @@ impl PlaceOrder {
         Err(Rejection::new(RejectionCode::NotFilled, left))
     }
 
+    /// Refuses to meet one of its own, for an order that would rather not be.
+    fn check_meets_no_own(&self, source: Source<'_>, trades: &Trades, book: &impl Book) -> Result<(), Rejection> {
+        let (mut left, mut budget) = (self.quantity, self.budget);
+        let crossed = book.orders(self.market, self.side.other()).take(book.orders_left());
+        for order in crossed.take_while(|order| self.side.crosses(self.price, order.price)) {
+            if left == 0 {
+                break;
+            }
+            if !book.can_trade(trades, &order) {
+                continue;
+            }
+            if order.owner == *source.address {
+                return Err(Rejection::new(RejectionCode::SelfTrade, order.id));
+            }
+            let quantity = self.affords(&trades.market, budget, (left.min(order.quantity), order.price));
+            if quantity == 0 {
+                break;
+            }
+            let paid = trades.market.quote_of(quantity, order.price).unwrap_or(Amount::MAX);
+            budget = Amount(budget.0.saturating_sub(paid.0));
+            left = left.saturating_sub(quantity);
+        }
+        Ok(())
+    }
+
+    /// How many of so many lots at a price it can pay for.
+    fn affords(&self, market: &MarketState, budget: Amount, (quantity, price): (u64, u64)) -> u64 {
+        if self.lifetime != Lifetime::Budget {
+            return quantity;
+        }
+        // A lot that costs more than there can be of an asset costs more than the budget.
+        let one = market.quote_of(1, price).unwrap_or(Amount::MAX);
+        let afforded = budget.0.checked_div(one.0).unwrap_or(0);
+        quantity.min(u64::try_from(afforded).unwrap_or(u64::MAX))
+    }
+
     /// Takes what it can; gives the market after that.
     fn take(
         &self,
         (source, slot): (Source<'_>, Slot),
         market: MarketState,
         taking: &mut Taking,
-        context: &mut Context<'_>,
+        book: &mut impl Book,
     ) -> Result<MarketState, Rejection> {
-        let mut trades = context.begin_trades(market, self.side)?;
+        let mut trades = book.begin_trades(market, self.side)?;
         let mut known = match self.lifetime {
-            Lifetime::FillOrKill => self.check_is_filled(source, &trades, context)?,
+            Lifetime::FillOrKill => self.check_is_filled(source, &trades, book)?,
             _ => Known::default(),
         };
         if self.self_trade == SelfTrade::Reject {
-            context.begin_journal();
+            self.check_meets_no_own(source, &trades, book)?;
         }
         while taking.left > 0 {
-            let Some((number, order)) = self.first_crossed(context) else { break };
-            if context.orders_left() == 0 {
+            let Some((number, order)) = self.first_crossed(book) else { break };
+            if book.orders_left() == 0 {
                 taking.waits = false;
                 break;
             }
-            context.bring_line(number);
-            let counts = known.next().unwrap_or_else(|| context.can_trade(&trades, &order));
+            book.bring_line(number);
+            let counts = known.next().unwrap_or_else(|| book.can_trade(&trades, &order));
             let is_own = order.owner == *source.address;
             if !counts || is_own && self.self_trade == SelfTrade::CancelWaiting {
-                context.meet();
-                context.end_order(number, &order);
+                book.meet();
+                book.end_order(number, &order);
                 continue;
             }
             if is_own {
-                if self.self_trade == SelfTrade::Reject {
-                    return Err(Rejection::new(RejectionCode::SelfTrade, order.id));
-                }
                 taking.waits = false;
                 break;
             }
-            let mut quantity = taking.left.min(order.quantity);
-            if self.lifetime == Lifetime::Budget {
-                // A lot that costs more than there can be of an asset costs more than the budget.
-                let one = trades.market.quote_of(1, order.price).unwrap_or(Amount::MAX);
-                let afforded = taking.budget.0.checked_div(one.0).unwrap_or(0);
-                quantity = quantity.min(u64::try_from(afforded).unwrap_or(u64::MAX));
-                if quantity == 0 {
-                    break;
-                }
+            let quantity = self.affords(&trades.market, taking.budget, (taking.left.min(order.quantity), order.price));
+            if quantity == 0 {
+                break;
             }
-            context.meet();
-            let paid = context.trade(&mut trades, source.address, (number, &order), quantity);
+            book.meet();
+            let paid = book.trade(&mut trades, source.address, (number, &order), quantity);
             taking.budget = Amount(taking.budget.0.saturating_sub(paid.0));
             taking.left = taking.left.saturating_sub(quantity);
         }
         if taking.left == self.quantity {
             return Ok(trades.market);
         }
-        let market = context.end_trades(trades, slot)?;
-        context.tell_collected();
+        let market = book.end_trades(trades, slot)?;
+        book.tell_collected();
         Ok(market)
     }
 

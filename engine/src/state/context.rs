@@ -5,7 +5,7 @@
 //! everything before it changes anything; one that can't begins a journal before it does.
 
 use super::account::Balance;
-use super::entries::{Before, Entry, MarketState, OrderState};
+use super::entries::{Before, Entry, MarketState};
 use super::facts::Scene;
 use super::slots::SlotSet;
 use super::{Asset, Slot, State};
@@ -377,12 +377,6 @@ impl<'a> Context<'a> {
         self.record(Undo::Entry { number });
     }
 
-    /// Takes an order that waits out of its place.
-    pub(super) fn close_order(&mut self, number: u32) -> Option<OrderState> {
-        self.keep_before(number);
-        self.state.entries.close_order(number)
-    }
-
     /// Frees the place of a hold.
     pub(super) fn close_hold(&mut self, number: u32) {
         self.keep_before(number);
@@ -395,14 +389,8 @@ impl<'a> Context<'a> {
         self.state.entries.reduce_hold(number, left, drawn);
     }
 
-    /// Leaves an order so many lots. Its place among others stays.
-    pub(super) fn reduce_order(&mut self, number: u32, left: u64) {
-        self.keep_before(number);
-        self.state.entries.reduce_order(number, left);
-    }
-
     /// Enters that what stands in a place is going to change.
-    fn keep_before(&mut self, number: u32) {
+    pub(super) fn keep_before(&mut self, number: u32) {
         match &mut self.journal {
             Some(journal) => {
                 journal.push(Undo::Entry { number });

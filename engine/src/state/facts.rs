@@ -3,7 +3,7 @@
 use super::Slot;
 use super::asset::Asset;
 use super::context::{Context, Undo};
-use super::entries::{Entry, HolderState, OrderState, PlacedHold, Record, Terms};
+use super::entries::{Entry, HolderState, PlacedHold, Record, Terms};
 use crate::types::{Address, Amount, AssetId, AssetPolicy, AssetTerms, RecordKind, Rejection, RejectionCode, Time};
 
 /// What a transaction brings beside its operations: the time of its block and who has signed it.
@@ -236,19 +236,13 @@ impl Context<'_> {
         self.record_opened(opened)
     }
 
-    /// The same for an order of the account with this slot; `tag` is that of its name, which is free.
-    pub(super) fn enter_order(&mut self, order: OrderState, owner: Slot, tag: u64) -> Result<u32, Rejection> {
-        let opened = self.state.entries.open_order(order, owner, tag);
-        self.record_opened(opened)
-    }
-
-    /// The same for a hold.
+    /// The same for a hold of the account with this slot; `tag` is that of its name, which is free.
     pub(crate) fn enter_hold(&mut self, hold: PlacedHold, owner: Slot, tag: u64) -> Result<u32, Rejection> {
         let opened = self.state.entries.open_hold(hold, owner, tag);
         self.record_opened(opened)
     }
 
-    fn record_opened(&mut self, opened: Option<(u32, bool)>) -> Result<u32, Rejection> {
+    pub(super) fn record_opened(&mut self, opened: Option<(u32, bool)>) -> Result<u32, Rejection> {
         let full = Rejection::new(RejectionCode::TooManyEntries, u64::from(self.state.entries.len()));
         let (number, has_grown) = opened.ok_or(full)?;
         self.record(Undo::Opened { number, has_grown });

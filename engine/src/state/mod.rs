@@ -17,6 +17,7 @@ mod acting;
 mod addresses;
 mod asset;
 mod authorities;
+mod book;
 mod changed;
 mod chunks;
 mod context;
@@ -46,6 +47,7 @@ mod window;
 
 pub(crate) use account::Balance;
 pub use asset::Asset;
+pub(crate) use book::{Book, ORDERS_MET_MAX, Trades};
 pub(crate) use context::{Changes, Context, Flows};
 pub use entries::{
     AuthorityState, Channel, GrantState, HoldState, HolderState, MarketState, OrderState, Record, Share,
@@ -55,7 +57,6 @@ pub(crate) use facts::{SWEEP_EVENTS_MAX, Scene, sweep};
 pub(crate) use index::{Resolver, Slot};
 pub(crate) use leaves::Leaves;
 pub(crate) use load::{StateLoader, decode_record};
-pub(crate) use markets::{ORDERS_MET_MAX, Trades};
 pub(crate) use records::{StateHasher, StateRecords};
 pub(crate) use shard::Shard;
 pub(crate) use slots::SlotSet;

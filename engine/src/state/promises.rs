@@ -1,5 +1,6 @@
 //! Holds and grants: what operations ask of them, and how they change them.
 
+use super::book::Book;
 use super::context::Context;
 use super::entries::{Entry, GrantState, PlacedHold};
 use super::{Slot, State};
