@@ -5,10 +5,15 @@
 
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a test fails by panicking")]
 
-use nostro::{Amend, Happening, Lifetime, MarketId, Operation, Outcome, RejectionCode, Time};
+use nostro::{
+    Address, Amend, Amount, AssetId, Happening, Lifetime, MarketId, OpenMarket, Operation, Outcome, PlaceOrder,
+    RegisterAsset, RejectionCode, Side, Time, Transaction, Transfer,
+};
 use nostro_tests::model::Model;
-use nostro_tests::program::Program;
-use nostro_tests::sharded::{check_layouts, expected};
+use nostro_tests::program::{Program, Step};
+use nostro_tests::random::Random;
+use nostro_tests::sharded::{Expected, check_layouts, expected};
+use nostro_tests::world::unsigned;
 use std::collections::{BTreeMap, BTreeSet};
 
 #[expect(clippy::disallowed_methods, reason = "how many seeds to try isn't part of any result")]
@@ -29,6 +34,93 @@ fn random_markets_give_the_serial_result_in_every_layout_on_every_number_of_thre
         check_layouts(&program, &expected, 16_384, &[(1, 1), (7, threads), (64, 1)], &what);
         check_layouts(&program, &expected, [40, 100][usize::from(seed % 2 == 0)], &[(7, 1)], &what);
     }
+}
+
+/// Many messages of many accounts, most of them rich, in four markets.
+fn exchange(seed: u64, messages: usize) -> Program {
+    const TRADERS: u64 = 200;
+    let mut random = Random::new(seed);
+    let mut next: BTreeMap<Address, u64> = BTreeMap::new();
+    let mut steps = Vec::new();
+    let trader = |n: u64| Address([u8::try_from(n + 2).unwrap(); 32]);
+    let mut order = |time, source: Address, order: Operation| {
+        let sequence = next.entry(source).or_default();
+        let order = Transaction::builder(source).sequence(*sequence).operation(source, order).build().unwrap();
+        *sequence += 1;
+        steps.push(Step { time: Time(time), transaction: unsigned(order) });
+    };
+    let issuers = [trader(250), trader(251)];
+    for (place, code) in ["GOLD", "EUR", "OIL"].into_iter().enumerate() {
+        order(1_000, issuers[place % 2], RegisterAsset::plain(code.parse().unwrap(), 0, Amount::MAX).into());
+    }
+    for ([base, quote], fee_basis_points) in [([0, 1], 0), ([2, 1], 0), ([2, 0], 10), ([1, 2], 0)] {
+        let [base, quote] = [base, quote].map(AssetId);
+        let fee_account = (fee_basis_points > 0).then(|| trader(7));
+        let market = OpenMarket { base, quote, lot: 1, tick: 1, fee_basis_points, fee_account };
+        order(1_000, trader(252), market.into());
+    }
+    for n in 0..TRADERS {
+        for asset in 0..3 {
+            // Every twentieth has to live from what it gets.
+            let amount = Amount(if n.is_multiple_of(20) { 300 } else { 1 << 80 });
+            let asset = AssetId(asset);
+            let issuer = issuers[usize::try_from(asset.0 % 2).unwrap()];
+            order(1_000, issuer, Transfer { payee: trader(n), asset, amount, ..Transfer::default() }.into());
+        }
+    }
+    for n in 0..messages {
+        let time = if n < messages / 4 { 1_500 } else { 2_000 };
+        let place = random.below(4);
+        // The poor stay in one market.
+        let who = loop {
+            let who = random.below(TRADERS);
+            if !who.is_multiple_of(20) || place == 3 {
+                break who;
+            }
+        };
+        let id = 10 * place + random.below(6);
+        if random.chance(5) {
+            let (asset, amount) = (AssetId(1), Amount(u128::from(random.below(9))));
+            let payment = Transfer { payee: trader(random.below(TRADERS)), asset, amount, ..Transfer::default() };
+            order(time, trader(who), payment.into());
+            continue;
+        }
+        let market = MarketId(u32::try_from(place).unwrap());
+        let message = match random.below(100) {
+            0..20 => Amend::Cancel(vec![id]).into(),
+            20 => Amend::CancelAll(market).into(),
+            21..27 => Amend::Change { id, price: 97 + random.below(7), quantity: 1 + random.below(9) }.into(),
+            _ => {
+                let side = if random.chance(50) { Side::Buy } else { Side::Sell };
+                let price = if side == Side::Buy { 97 + random.below(5) } else { 98 + random.below(5) };
+                let lifetime = *random.pick(&[
+                    Lifetime::GoodTillCancelled,
+                    Lifetime::GoodTillCancelled,
+                    Lifetime::GoodTillCancelled,
+                    Lifetime::PostOnly,
+                    Lifetime::ImmediateOrCancel,
+                    Lifetime::FillOrKill,
+                ]);
+                let quantity = 1 + random.below(12);
+                PlaceOrder { market, id, side, price, quantity, lifetime, ..PlaceOrder::default() }.into()
+            }
+        };
+        order(time, trader(who), message);
+    }
+    Program { steps }
+}
+
+#[test]
+fn an_exchange_of_many_accounts_gives_the_serial_result_on_every_number_of_threads() {
+    let program = exchange(1, 20_000);
+    let mut model = Model::default();
+    let outcomes = program.steps.iter().map(|step| model.apply(&step.transaction.as_ref(), step.time).1).collect();
+    model.assert_sound();
+    let trades = model.events().iter().filter(|event| matches!(event.what, Happening::Traded { .. })).count();
+    println!("{trades} trades");
+    assert!(trades > 4_000, "{trades} trades");
+    let expected = Expected { outcomes, digest: model.digest() };
+    check_layouts(&program, &expected, 4_096, &[(64, 1), (64, 2), (64, 3), (7, 2)], "an exchange");
 }
 
 /// What a program has.
