@@ -6,13 +6,14 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a test fails by panicking")]
 
 use nostro::{
-    Address, Amend, Amount, AssetId, Happening, Lifetime, MarketId, OpenMarket, Operation, Outcome, PlaceOrder,
-    RegisterAsset, RejectionCode, Side, Time, Transaction, Transfer,
+    Address, Amend, Amount, AssetId, Event, Happening, Lifetime, MarketId, OpenMarket, Operation, Outcome, PlaceOrder,
+    PlantedOrder, RegisterAsset, RejectionCode, Side, Time, Transaction, Transfer,
 };
+use nostro_tests::compare::{Shape, difference, on_engine, on_model};
 use nostro_tests::model::Model;
 use nostro_tests::program::{Program, Step};
 use nostro_tests::random::Random;
-use nostro_tests::sharded::{Expected, check_layouts, expected};
+use nostro_tests::sharded::{Expected, Run, check_layouts, differs, expected};
 use nostro_tests::world::unsigned;
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -31,6 +32,12 @@ fn random_markets_give_the_serial_result_in_every_layout_on_every_number_of_thre
         // Starting threads costs more than the program; every few seeds will do for more than one.
         let threads = if seed % 4 == 0 { [2, 3, 4, 8][usize::try_from(seed / 4 % 4).unwrap()] } else { 1 };
         let what = format!("seed {seed}");
+        // What is told of orders is compared one by one in an engine; by shards it is part of the effects.
+        if seed % 10 == 0 {
+            let shape = Shape { block_transactions_max: 40, ..Shape::PLAIN };
+            let found = difference(&program, &on_model(&program, None), &on_engine(&program, shape));
+            assert!(found.is_none(), "{what}: {found:?}");
+        }
         check_layouts(&program, &expected, 16_384, &[(1, 1), (7, threads), (64, 1)], &what);
         check_layouts(&program, &expected, [40, 100][usize::from(seed % 2 == 0)], &[(7, 1)], &what);
     }
@@ -123,6 +130,22 @@ fn an_exchange_of_many_accounts_gives_the_serial_result_on_every_number_of_threa
     check_layouts(&program, &expected, 4_096, &[(64, 1), (64, 2), (64, 3), (7, 2)], "an exchange");
 }
 
+#[test]
+fn mistakes_put_into_the_schedule_are_noticed_by_markets() {
+    let planted = [
+        PlantedOrder::MissedContention,
+        PlantedOrder::UnorderedResidual,
+        PlantedOrder::UndeferredCredit,
+        PlantedOrder::MissedPayment,
+    ];
+    for planted in planted {
+        let mut run = Run::new(7, 1, 16_384);
+        run.shape.planted = Some(planted);
+        let seed = (0..1_000).find(|&seed| differs(&Program::trading(seed), run).is_some());
+        println!("{planted:?}: seed {:?}", seed.unwrap_or_else(|| panic!("{planted:?} isn't noticed")));
+    }
+}
+
 /// What a program has.
 #[derive(Default)]
 struct Tally {
@@ -135,6 +158,8 @@ struct Tally {
     /// Orders that waited before the long block and were met in it.
     trades_across: u64,
     trades_of_calm_markets: u64,
+    /// Orders that met, or took back, as many as they may.
+    full: [u64; 2],
     programs_with_calm_markets: u64,
     programs_with_two: u64,
 }
@@ -156,6 +181,11 @@ impl Tally {
                 continue;
             }
             let mut traded = false;
+            let own = model.events()[events..].iter().filter(|event| event.position.is_some());
+            let met = |event: &&Event| matches!(event.what, Happening::Traded { .. } | Happening::OrderEnded { .. });
+            if own.filter(met).count() >= 32 {
+                self.full[usize::from(matches!(operation, Operation::Amend(_)))] += 1;
+            }
             for event in &model.events()[events..] {
                 if let Happening::Traded { market, order, .. } = event.what {
                     traded = true;
@@ -251,6 +281,7 @@ fn random_markets_trade_are_rejected_and_left_alone_often_enough() {
         "{trades} trades, {trades_across} with orders of earlier blocks, {trades_of_calm_markets} in calm markets"
     );
     println!("{taken_back} taken back, {changed} changed");
+    println!("{:?} met or took back as many as they may", tally.full);
     println!("calm markets in {} programs, two in {}", tally.programs_with_calm_markets, tally.programs_with_two);
     for (code, least) in [
         (RejectionCode::Expired, 10),
@@ -280,6 +311,7 @@ fn random_markets_trade_are_rejected_and_left_alone_often_enough() {
         assert!(enough, "{lifetime:?}: expected at least {least:?} that wait, take, do neither; found {found:?}");
     }
     assert!(trades > 5_000 && trades_across > 500 && trades_of_calm_markets > 2_000);
+    assert!(tally.full.iter().all(|&count| count > 10));
     assert!(taken_back > 1_000 && changed > 500);
     assert!(tally.programs_with_calm_markets > count * 2 / 5 && tally.programs_with_two > count / 10);
     // As many in which nothing is left alone.
