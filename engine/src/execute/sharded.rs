@@ -36,8 +36,10 @@
 #[cfg(test)]
 mod letters;
 
+use super::messages::{Message, Messages};
 use super::phases::{Bucket, Cursor, Lane, Made, Phases, Portion};
-use super::{STEPS, Scratch, bring_accounts, bring_entries, execute};
+use super::planned::Plan;
+use super::{STEPS, Scratch, apply_operations, bring_accounts, bring_entries, execute};
 use crate::block::Block;
 use crate::crew::{Busy, Crew, Items};
 use crate::state::{Context, State};
@@ -71,6 +73,10 @@ pub enum PlantedOrder {
     MissedPayment,
     /// Promises get their places in the table of entries by shard.
     PromisesByShard,
+    /// What orders may take isn't reserved.
+    Unreserved,
+    /// Markets that have to go in order are planned.
+    BlindPlans,
 }
 
 /// What executing by shards needs, and the next block can use again.
@@ -157,6 +163,9 @@ fn costs_less(payments: usize, others: usize, threads: usize) -> bool {
 const PORTIONS: usize = 4;
 const CHUNKS: usize = 8;
 
+/// Into so many parts the markets of a block are shared out.
+const MARKETS_AT_ONCE: usize = 64;
+
 /// Transactions that one thread sorts at a time at least.
 const CHUNK_MIN: usize = if cfg!(test) { 2 } else { 512 };
 
@@ -182,6 +191,8 @@ pub(super) fn execute_sharded(
     let shares = shards.chunks_mut(width).zip(lanes.iter_mut()).zip((0..).step_by(width));
     let mut shares: Vec<Portion<'_>> = shares.map(|((shards, lane), first)| Portion { shards, first, lane }).collect();
     let shares = Items::new(shares.iter_mut());
+    let messages: OnceLock<Messages> = OnceLock::new();
+    let plans: Vec<OnceLock<Vec<Plan>>> = (0..MARKETS_AT_ONCE).map(|_| OnceLock::new()).collect();
 
     let pieces = if threads == 1 { 1 } else { threads.saturating_mul(CHUNKS) };
     let step = count.div_ceil(pieces).max(CHUNK_MIN);
@@ -212,12 +223,32 @@ pub(super) fn execute_sharded(
     };
     let debit = |number: usize| busy[number].count(|| phases.debit(number, &mut shares.at(number)));
     let credit = |number: usize| busy[number].count(|| phases.credit(number, &mut shares.at(number)));
-    let (fill, debit, credit) = ((chunks, &fill as _), (uncertain.len(), &debit as _), (uncertain.len(), &credit as _));
+    let sort = |_: usize| {
+        let mut all = Vec::new();
+        (0..uncertain.len()).for_each(|number| all.append(&mut shares.at(number).lane.messages));
+        let lanes: Vec<_> =
+            (0..uncertain.len()).map(|number| std::mem::take(&mut shares.at(number).lane.in_order)).collect();
+        let others = buckets.iter().filter_map(OnceLock::get).map(|bucket| &bucket.in_order);
+        // Nobody else sorts them.
+        let _ = messages.set(Messages::new(all, lanes.iter().chain(others), phases.has(PlantedOrder::BlindPlans)));
+    };
+    // Markets first: each takes longer than a portion's credits.
+    let plan_or_credit = |place: usize| match place.checked_sub(plans.len()) {
+        None => {
+            let own = messages.get().map(|messages| messages.plan(&phases, place, plans.len()));
+            // Nobody else plans these.
+            let _ = plans[place].set(own.unwrap_or_default());
+        }
+        Some(number) => credit(number),
+    };
+    let portions = uncertain.len();
+    let (fill, debit, sort) = ((chunks, &fill as _), (portions, &debit as _), (1, &sort as _));
+    let last = (plans.len() + portions, &plan_or_credit as _);
     if phases.has(PlantedOrder::CreditBeforeBarrier) {
-        crew.work(&[fill, credit, debit]);
+        crew.work(&[fill, (portions, &credit as _), debit, sort, (plans.len(), &plan_or_credit as _)]);
     } else {
         // A phase begins when the one before it has ended: all debits are decided before a credit is given.
-        crew.work(&[fill, debit, credit]);
+        crew.work(&[fill, debit, sort, last]);
     }
     counts.blocks += 1;
     counts.transactions += u64::from(block.count);
@@ -233,13 +264,15 @@ pub(super) fn execute_sharded(
         **spare.at(place) = bucket.into_inner().unwrap_or_default();
     }
     drop(shares);
-    finish(block, chunks, state, scratch, sharding)
+    let plans: Vec<Plan> = plans.into_iter().filter_map(OnceLock::into_inner).flatten().collect();
+    let messages = messages.into_inner().unwrap_or_default().by_position();
+    finish(block, (chunks, messages, plans), state, scratch, sharding)
 }
 
 /// What is left is done in order; everything that was found out is put together.
 fn finish(
     block: &Block<'_>,
-    chunks: usize,
+    (chunks, messages, mut plans): (usize, Vec<(Message, bool)>, Vec<Plan>),
     state: &mut State,
     scratch: &mut Scratch,
     sharding: &mut Sharding,
@@ -257,6 +290,7 @@ fn finish(
         rejections.append(&mut lane.rejections);
         scratch.changes.take_flows(&mut lane.flows);
     }
+    ordered.extend(messages.iter().map(|(message, _)| (message.position, true)));
     // These lists consist of a few parts in order, which this sort makes use of.
     ordered.sort();
     if *planted != Some(PlantedOrder::PromisesByShard) {
@@ -268,6 +302,11 @@ fn finish(
         made.reverse();
     }
     let mut made = made.drain(..);
+    let mut messages = messages;
+    if is_backwards {
+        messages.reverse();
+    }
+    let mut messages = messages.into_iter().peekable();
     counts.ordered += ordered.len() as u64;
     let mut cursor = Cursor::new(block);
     let mut ahead = STEPS.map(|step| (ordered.get(step..).unwrap_or_default().iter(), Cursor::new(block)));
@@ -290,9 +329,26 @@ fn finish(
             }
         } else if let Some(payment) = prepared.payment() {
             state.credit(&payment, &mut scratch.changes);
+        } else if let Some((message, is_planned)) = messages.next_if(|(message, _)| message.position == position) {
+            scratch.changes.go_to(Some(position));
+            let (asset, reserved) = message.reserved;
+            state.give_reserve_back(message.slot, asset, reserved);
+            let plan = plans.iter_mut().find(|plan| is_planned && plan.market == message.market);
+            let done = match (plan, prepared.of(run)) {
+                (Some(plan), _) => plan.enter(&mut Context::new(state, &mut scratch.changes, false)),
+                (None, Some(transaction)) => {
+                    let by = (&transaction, message.slot, 0);
+                    apply_operations(prepared, run, by, block.time, state, &mut scratch.changes)
+                }
+                (None, None) => Ok(()),
+            };
+            rejections.extend(done.err().map(|rejection| (position, rejection)));
         } else if let Some((_, made)) = made.next() {
             made.enter(&mut Context::new(state, &mut scratch.changes, false));
         }
+    }
+    for plan in plans {
+        plan.end(&mut Context::new(state, &mut scratch.changes, false));
     }
     rejections.sort_by_key(|&(position, _)| position);
     rejections

@@ -3,7 +3,8 @@
 //! Pages are written to in place, word by word, beside those who read them (see `account.rs` and `watch.rs`). Only of a page that a
 //! snapshot may hold the owner makes a copy first.
 
-use super::account::{Account, AccountCell, Balance, BlockMark, FurtherLanes, LastChange, NO_ASSET, Record};
+use super::account::{Account, AccountCell, BlockMark, FurtherLanes, LastChange, NO_ASSET, Record};
+use super::balance::Balance;
 use super::changed::Changed;
 use super::further::FurtherBalances;
 use super::index::Slot;
@@ -173,6 +174,19 @@ impl Shard {
             Some(cell) if cell.asset() == asset => cell.available(),
             _ => self.further_balance(place, asset).available,
         }
+    }
+
+    /// Leaves an account of this block so much to be spent, without a word that its balance has changed.
+    pub(super) fn leave_available(&mut self, place: Place, asset: AssetId, available: Amount) -> Option<()> {
+        let cell = self.change(place)?;
+        if cell.asset() == asset {
+            cell.set_available(available);
+            return Some(());
+        }
+        let entry = cell.get().balances.checked_sub(1)?;
+        let own = self.balances.get_mut(entry)?;
+        own.set(asset, Balance { available, ..own.get(asset) });
+        Some(())
     }
 
     /// Changes a balance, and enters that this block has.
