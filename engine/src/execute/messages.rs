@@ -5,12 +5,13 @@
 
 use super::firsts::Firsts;
 use super::phases::{Froms, Lane, Phases, Portion};
-use super::planned::{MADE, Plan};
+use super::planned::{MADE, Plans};
 use super::sharded::PlantedOrder;
 use crate::ops::{Amend, EncodedOperation, OrderMessage, PlaceOrder};
 use crate::state::{Debited, Known, MarketState, Payment, Slot};
 use crate::transaction::TransactionRef;
 use crate::types::{Address, Amount, AssetId, Lifetime, MarketId, Rejection, RejectionCode, Side, Time};
+use std::collections::BTreeMap;
 
 /// The number of no order.
 const NOBODY: u32 = u32::MAX;
@@ -51,10 +52,14 @@ impl InOrder {
         }
     }
 
-    /// Enters all that are entered elsewhere.
-    fn enter_all(&mut self, other: &Self) {
-        self.markets.extend(&other.markets);
-        self.any |= other.any;
+    /// All that are entered in several.
+    pub(super) fn of<'a>(all: impl Iterator<Item = &'a Self>) -> Self {
+        let mut sum = Self::default();
+        for other in all {
+            sum.markets.extend(&other.markets);
+            sum.any |= other.any;
+        }
+        sum
     }
 }
 
@@ -305,49 +310,99 @@ fn place_before(known: &Known<'_>, owner: &Address, id: u64, tag: u64) -> Option
     known.find_order(owner, id, tag).and_then(|number| known.order(number)).map(|order| order.market)
 }
 
-/// All messages of a block whose accounts' halves are done, and how they go.
+/// All messages of a block whose accounts' halves are done, and how they go. Kept for its memory.
 #[derive(Debug, Default)]
 pub(super) struct Messages {
-    /// By market, and in each by position, where markets are planned; those with most messages first.
-    planned: Vec<(MarketId, Vec<Message>)>,
-    /// The others.
-    pub(super) in_order: Vec<Message>,
+    /// As the portions of the shards have found them, each by ascending positions.
+    lists: Vec<Vec<Message>>,
+    /// By position in the block: the list and the place in it.
+    at: Vec<Option<(u32, u32)>>,
+    /// The same by ascending positions.
+    all: Vec<Turn>,
+    /// Markets that are planned, with places in that.
+    markets: Vec<(MarketId, Vec<u32>)>,
+    /// Those with most messages first.
+    turns: Vec<u32>,
+}
+
+/// A message in its turn.
+#[derive(Clone, Copy, Debug)]
+struct Turn {
+    list: u32,
+    place: u32,
+    /// The market among those that are planned, if it is.
+    market: Option<u32>,
 }
 
 impl Messages {
-    /// Sorts what the portions of the shards have found.
-    pub(super) fn new<'a>(all: Vec<Message>, in_order: impl Iterator<Item = &'a InOrder>, is_blind: bool) -> Self {
-        let mut odd = InOrder::default();
-        if !is_blind {
-            in_order.for_each(|others| odd.enter_all(others));
-        }
+    /// Takes what a portion of the shards has found.
+    pub(super) fn take(&mut self, messages: &mut Vec<Message>) {
+        self.lists.push(std::mem::take(messages));
+    }
+
+    /// Gives memory back.
+    pub(super) fn give_back(&mut self) -> impl Iterator<Item = Vec<Message>> {
+        self.lists.drain(..)
+    }
+
+    /// Sorts what was taken of a block with so many transactions; the markets of messages that can't be planned go in order.
+    pub(super) fn sort(&mut self, count: u32, mut odd: InOrder) {
+        let Self { lists, at, all, markets, turns } = self;
+        at.clear();
+        all.clear();
+        markets.clear();
+        turns.clear();
         odd.markets.sort_unstable();
-        let mut all = all;
-        all.sort_unstable_by_key(|message| (message.market, message.position));
-        let mut messages = Self::default();
-        for own in all.chunk_by(|one, other| one.market == other.market) {
-            let market = own[0].market;
-            if odd.any || odd.markets.binary_search(&market).is_ok() {
-                messages.in_order.extend(own);
-            } else {
-                messages.planned.push((market, own.to_vec()));
+        at.resize(count as usize, None);
+        for (list, messages) in (0..).zip(lists.iter()) {
+            for (place, message) in (0..).zip(messages) {
+                if let Some(at) = at.get_mut(message.position as usize) {
+                    *at = Some((list, place));
+                }
             }
         }
-        messages.planned.sort_by_key(|(_, own)| std::cmp::Reverse(own.len()));
-        messages
+        let mut known: BTreeMap<MarketId, Option<u32>> = BTreeMap::new();
+        for (list, place) in at.iter().flatten().copied() {
+            let Some(message) = lists.get(list as usize).and_then(|list| list.get(place as usize)) else { continue };
+            let market = *known.entry(message.market).or_insert_with(|| {
+                let is_odd = odd.any || odd.markets.binary_search(&message.market).is_ok();
+                (!is_odd).then(|| {
+                    markets.push((message.market, Vec::new()));
+                    index(markets.len() - 1)
+                })
+            });
+            if let Some((_, own)) = market.and_then(|market| markets.get_mut(market as usize)) {
+                own.push(index(all.len()));
+            }
+            all.push(Turn { list, place, market });
+        }
+        turns.extend((0..).take(markets.len()));
+        turns.sort_by_key(|&market| std::cmp::Reverse(markets.get(market as usize).map_or(0, |(_, own)| own.len())));
+    }
+
+    /// How many there are.
+    pub(super) const fn len(&self) -> usize {
+        self.all.len()
+    }
+
+    /// A message by its turn, and the number of its market's plan if that has one.
+    pub(super) fn get(&self, turn: usize) -> Option<(&Message, Option<u32>)> {
+        let &Turn { list, place, market } = self.all.get(turn)?;
+        Some((self.lists.get(list as usize)?.get(place as usize)?, market))
     }
 
     /// Plans some of the markets: every so manyth from one on.
-    pub(super) fn plan(&self, phases: &Phases<'_>, first: usize, step: usize) -> Vec<Plan> {
-        let own = self.planned.iter().skip(first).step_by(step);
-        own.filter_map(|(market, own)| Plan::new(phases.block, &phases.known, *market, own)).collect()
+    pub(super) fn plan(&self, phases: &Phases<'_>, plans: &mut Plans, (first, step): (usize, usize)) {
+        plans.begin();
+        for &turn in self.turns.iter().skip(first).step_by(step) {
+            let Some((market, own)) = self.markets.get(turn as usize) else { continue };
+            let messages = own.iter().filter_map(|&place| Some(self.get(place as usize)?.0));
+            plans.next(turn).make(phases.block, &phases.known, *market, messages);
+        }
     }
+}
 
-    /// All of them in order, each with whether its market is planned.
-    pub(super) fn by_position(self) -> Vec<(Message, bool)> {
-        let planned = self.planned.into_iter().flat_map(|(_, own)| own).map(|message| (message, true));
-        let mut all: Vec<_> = planned.chain(self.in_order.into_iter().map(|message| (message, false))).collect();
-        all.sort_unstable_by_key(|(message, _)| message.position);
-        all
-    }
+/// There are never so many in a block.
+fn index(place: usize) -> u32 {
+    u32::try_from(place).unwrap_or(NOBODY)
 }

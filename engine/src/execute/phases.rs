@@ -63,6 +63,8 @@ pub(super) struct Bucket {
     fence: Option<u32>,
     /// The first position behind which anybody may have been paid.
     pays_anybody: Option<u32>,
+    /// Whether anything is decided by its account alone and is no payment.
+    has_alone: bool,
     /// Markets of messages that no account decides alone.
     pub(super) in_order: InOrder,
 }
@@ -220,6 +222,7 @@ impl Phases<'_> {
         }
         bucket.ordered.clear();
         (bucket.fence, bucket.pays_anybody) = (None, None);
+        bucket.has_alone = false;
         bucket.in_order.clear();
         let mut cursor = Cursor::new(self.block);
         for position in range {
@@ -234,6 +237,7 @@ impl Phases<'_> {
                 }
                 None if let Some((slot, is_message)) = self.alone(prepared, run) => {
                     bucket.debits[self.portion(slot)].push(Half { slot, position: position | ALONE });
+                    bucket.has_alone = true;
                     if is_message {
                         Touching { phases: self, bucket, position }.pays_anybody();
                     }
@@ -283,6 +287,21 @@ impl Phases<'_> {
         }
     }
 
+    /// The same for what those lead to, of what its account decides alone.
+    fn bring_behind(&self, portion: &Portion<'_>, cursor: &mut Cursor<'_>, half: &Half) {
+        if half.position & (TOUCHED | ALONE) != ALONE {
+            return;
+        }
+        let place = self.layout.place(half.slot);
+        if let Some(shard) = portion.shards.get(place.shard.wrapping_sub(portion.first)) {
+            shard.prefetch_further(place);
+        }
+        if let Some((prepared, run)) = cursor.at(half.position & POSITION) {
+            prepared.entry_tag().into_iter().for_each(|tag| self.known.prefetch_named(tag));
+            prepared.bring(run);
+        }
+    }
+
     /// The debits of the accounts of a portion, in order.
     pub(super) fn debit(&self, number: usize, portion: &mut Portion<'_>) {
         let first = |of: fn(&Bucket) -> Option<u32>| self.buckets().filter_map(of).min().unwrap_or(u32::MAX);
@@ -292,9 +311,16 @@ impl Phases<'_> {
         let halves = || self.buckets().filter_map(|bucket| bucket.debits.get(number)).flatten();
         let (mut ahead, mut ahead_cursor) = (halves(), Cursor::new(self.block));
         ahead.by_ref().take(AHEAD).for_each(|half| self.bring(portion, &mut ahead_cursor, half));
+        // What lies behind an account or a name, once those are there.
+        let has_alone = self.buckets().any(|bucket| bucket.has_alone);
+        let (mut behind, mut behind_cursor) = (halves().filter(|_| has_alone), Cursor::new(self.block));
+        behind.by_ref().take(AHEAD / 2).for_each(|half| self.bring_behind(portion, &mut behind_cursor, half));
         for &Half { slot, position } in halves() {
             if let Some(half) = ahead.next() {
                 self.bring(portion, &mut ahead_cursor, half);
+            }
+            if let Some(half) = behind.next() {
+                self.bring_behind(portion, &mut behind_cursor, half);
             }
             if position & TOUCHED != 0 {
                 portion.lane.contended.enter(slot, position & POSITION);

@@ -13,7 +13,7 @@ use super::firsts::Firsts;
 use super::messages::Message;
 use super::phases::Cursor;
 use crate::block::Block;
-use crate::ops::Source;
+use crate::ops::{EncodedOperation, Source};
 use crate::state::{
     Asset, Book, Collected, Context, Known, MarketState, ORDERS_MET_MAX, OrderState, Shift, Slot, Trades,
 };
@@ -54,9 +54,11 @@ struct Opened {
 }
 
 /// What the messages of a market come to.
-#[derive(Debug)]
+#[derive(Debug, Default)]
 pub(super) struct Plan {
-    pub(super) market: MarketId,
+    /// The number by which it is asked for.
+    number: u32,
+    market: MarketId,
     /// The market behind all of them, if it has changed.
     after: Option<MarketState>,
     steps: Vec<Step>,
@@ -67,20 +69,75 @@ pub(super) struct Plan {
     ends: Vec<(usize, Option<Rejection>)>,
     /// Steps and messages that are entered.
     entered: (usize, usize),
+    memory: Memory,
+}
+
+/// Some plans, kept for their memory.
+#[derive(Debug, Default)]
+pub(super) struct Plans {
+    all: Vec<Plan>,
+    used: usize,
+}
+
+impl Plans {
+    /// Begins a block.
+    pub(super) const fn begin(&mut self) {
+        self.used = 0;
+    }
+
+    /// One that is yet to be made, of this number.
+    pub(super) fn next(&mut self, number: u32) -> &mut Plan {
+        if self.used == self.all.len() {
+            self.all.push(Plan::default());
+        }
+        self.used += 1;
+        let plan = &mut self.all[self.used - 1];
+        plan.number = number;
+        plan
+    }
+
+    /// Those of the block.
+    pub(super) fn iter_mut(&mut self) -> impl Iterator<Item = &mut Plan> {
+        self.all.iter_mut().take(self.used)
+    }
 }
 
 impl Plan {
     /// Finds out what the messages of a market come to, given by ascending positions.
-    pub(super) fn new(block: &Block<'_>, known: &Known<'_>, market: MarketId, messages: &[Message]) -> Option<Self> {
-        let mut book = PlannedBook::new(block.time, known, market, *messages.first()?)?;
+    pub(super) fn make<'a>(
+        &mut self,
+        block: &Block<'_>,
+        known: &Known<'_>,
+        market: MarketId,
+        messages: impl Iterator<Item = &'a Message> + Clone,
+    ) {
+        let Self { steps, opened, replaced, told, ends, memory, .. } = self;
+        steps.clear();
+        opened.clear();
+        replaced.clear();
+        told.clear();
+        ends.clear();
+        memory.clear();
+        (self.market, self.after, self.entered) = (market, None, (0, 0));
+        let state = known.market(market).copied();
+        let Some((state, first)) = state.zip(messages.clone().next()) else { return };
+        let memory = std::mem::take(&mut self.memory);
+        let mut book = PlannedBook::new(block.time, known, (market, state), *first, memory, self);
         let mut cursor = Cursor::new(block);
-        for (place, message) in messages.iter().enumerate() {
-            if let Some(ahead) = messages.get(place.saturating_add(AHEAD)).filter(|ahead| ahead.found != NOBODY) {
-                known.prefetch_order(ahead.found);
+        let mut ahead = messages.clone().skip(AHEAD);
+        let mut ahead_cursor = cursor.clone();
+        for message in messages {
+            if let Some(ahead) = ahead.next() {
+                book.bring(ahead);
+                if let Some((prepared, run)) = ahead_cursor.at(ahead.position) {
+                    prepared.bring(run);
+                }
             }
-            let (prepared, run) = cursor.at(message.position)?;
-            let transaction = prepared.of(run)?;
-            let said = transaction.only_operation()?.message()?;
+            // It was prepared from these bytes, so it is there.
+            let Some(transaction) = cursor.at(message.position).and_then(|(prepared, run)| prepared.of(run)) else {
+                continue;
+            };
+            let Some(said) = transaction.only_operation().and_then(EncodedOperation::message) else { continue };
             let address = transaction.account();
             let before = book.plan.steps.len();
             book.turn_to(*message);
@@ -92,9 +149,13 @@ impl Plan {
             );
             book.plan.ends.push((end, rejection));
         }
-        let PlannedBook { mut plan, state, is_changed, .. } = book;
-        plan.after = is_changed.then_some(state);
-        Some(plan)
+        let PlannedBook { memory, state, is_changed, .. } = book;
+        (self.memory, self.after) = (memory, is_changed.then_some(state));
+    }
+
+    /// The number by which it is asked for.
+    pub(super) const fn number(&self) -> u32 {
+        self.number
     }
 
     /// Enters what the next message comes to.
@@ -110,11 +171,11 @@ impl Plan {
                     assert!(number.is_ok(), "there was room for all that may be opened");
                     opened.number = number.unwrap_or(NOBODY);
                 }
-                Step::Close(number) => drop(context.close_order(self.number(number))),
-                Step::Reduce(number, left) => context.reduce_order(self.number(number), left),
+                Step::Close(number) => drop(context.close_order(self.place(number))),
+                Step::Reduce(number, left) => context.reduce_order(self.place(number), left),
                 Step::Replace(number, place) => {
                     if let Some(&after) = self.replaced.get(place as usize) {
-                        context.replace_order(self.number(number), after);
+                        context.replace_order(self.place(number), after);
                     }
                 }
                 Step::Shift(slot, asset, shift) => context.shift_balance(slot, asset, shift),
@@ -131,7 +192,7 @@ impl Plan {
         }
         match rejection {
             Some(Rejection { code: RejectionCode::OrderExists, detail, .. }) => {
-                let number = u32::try_from(detail).map_or(detail, |number| u64::from(self.number(number)));
+                let number = u32::try_from(detail).map_or(detail, |number| u64::from(self.place(number)));
                 Err(Rejection::new(RejectionCode::OrderExists, number))
             }
             Some(rejection) => Err(rejection),
@@ -140,14 +201,14 @@ impl Plan {
     }
 
     /// Enters the market as it is behind all messages.
-    pub(super) fn end(self, context: &mut Context<'_>) {
+    pub(super) fn end(&self, context: &mut Context<'_>) {
         if let Some(after) = self.after {
             context.set_market(self.market, after);
         }
     }
 
     /// The number of an order in the ledger.
-    fn number(&self, number: u32) -> u32 {
+    fn place(&self, number: u32) -> u32 {
         let opened = number.checked_sub(MADE).and_then(|place| self.opened.get(place as usize));
         opened.map_or(number, |opened| opened.number)
     }
@@ -190,14 +251,9 @@ struct Own {
     since: Vec<u32>,
 }
 
-/// A market's book in the block, as far as the plan has come.
-#[derive(Debug)]
-struct PlannedBook<'a> {
-    known: &'a Known<'a>,
-    time: Time,
-    state: MarketState,
-    is_changed: bool,
-    sides: [PlannedSide; 2],
+/// What planning needs beside the plan.
+#[derive(Debug, Default)]
+struct Memory {
     made: Vec<Made>,
     /// The newest of those by name, counted backwards.
     names: Firsts,
@@ -206,36 +262,55 @@ struct PlannedBook<'a> {
     numbers: Firsts,
     /// Whose orders have come or moved, in that order.
     come: Vec<(Slot, u32)>,
-    /// Once somebody has asked: how much of that is sorted by owner, and the owners.
+}
+
+impl Memory {
+    fn clear(&mut self) {
+        self.made.clear();
+        self.names.clear();
+        self.seen.clear();
+        self.numbers.clear();
+        self.come.clear();
+    }
+}
+
+/// A market's book in the block, as far as the plan has come.
+#[derive(Debug)]
+struct PlannedBook<'a> {
+    known: &'a Known<'a>,
+    time: Time,
+    state: MarketState,
+    is_changed: bool,
+    sides: [PlannedSide; 2],
+    /// Once somebody has asked: how much of what has come is sorted by owner, and the owners.
     own: (usize, BTreeMap<u32, Own>),
     message: Message,
     met: usize,
     collected: Collected,
-    plan: Plan,
+    memory: Memory,
+    plan: &'a mut Plan,
 }
 
 impl<'a> PlannedBook<'a> {
-    fn new(time: Time, known: &'a Known<'a>, market: MarketId, message: Message) -> Option<Self> {
-        let state = *known.market(market)?;
+    fn new(
+        time: Time,
+        known: &'a Known<'a>,
+        (market, state): (MarketId, MarketState),
+        message: Message,
+        memory: Memory,
+        plan: &'a mut Plan,
+    ) -> Self {
         let side = |side| PlannedSide { first: known.first_waiting(market, side), others: BTreeMap::new() };
-        let (steps, opened, replaced, told, ends, entered) = Default::default();
-        Some(Self {
-            known,
-            time,
-            state,
-            is_changed: false,
-            sides: [side(Side::Buy), side(Side::Sell)],
-            made: Vec::new(),
-            names: Firsts::default(),
-            seen: Vec::new(),
-            numbers: Firsts::default(),
-            come: Vec::new(),
-            own: Default::default(),
-            message,
-            met: 0,
-            collected: Collected::default(),
-            plan: Plan { market, after: None, steps, opened, replaced, told, ends, entered },
-        })
+        let (sides, collected) = ([side(Side::Buy), side(Side::Sell)], Collected::default());
+        let own = Default::default();
+        Self { known, time, state, is_changed: false, sides, own, message, met: 0, collected, memory, plan }
+    }
+
+    /// Brings closer what a message is going to need.
+    fn bring(&self, ahead: &Message) {
+        if ahead.found != NOBODY {
+            self.known.prefetch_order(ahead.found);
+        }
     }
 
     /// Goes on to a message.
@@ -244,15 +319,15 @@ impl<'a> PlannedBook<'a> {
     }
 
     fn seen(&self, number: u32) -> Option<&Seen> {
-        self.seen.get(self.numbers.of(Slot(number))? as usize)
+        self.memory.seen.get(self.memory.numbers.of(Slot(number))? as usize)
     }
 
     fn see(&mut self, number: u32, what: Seen) {
-        match self.numbers.of(Slot(number)).and_then(|place| self.seen.get_mut(place as usize)) {
+        match self.memory.numbers.of(Slot(number)).and_then(|place| self.memory.seen.get_mut(place as usize)) {
             Some(seen) => *seen = what,
             None => {
-                self.numbers.enter(Slot(number), index(self.seen.len()));
-                self.seen.push(what);
+                self.memory.numbers.enter(Slot(number), index(self.memory.seen.len()));
+                self.memory.seen.push(what);
             }
         }
     }
@@ -260,7 +335,7 @@ impl<'a> PlannedBook<'a> {
     /// An order that waits.
     fn order(&self, number: u32) -> Option<OrderState> {
         if let Some(place) = number.checked_sub(MADE) {
-            return self.made.get(place as usize).filter(|made| made.is_there).map(|made| made.order);
+            return self.memory.made.get(place as usize).filter(|made| made.is_there).map(|made| made.order);
         }
         match self.seen(number) {
             Some(Seen::Stands(order)) => Some(*order),
@@ -301,13 +376,13 @@ impl<'a> PlannedBook<'a> {
     /// Enters where an order stands that has come or moved.
     fn join(&mut self, number: u32, order: &OrderState, owner: Slot) {
         self.sides[order.side as usize].others.insert((order.rank(), order.priority), number);
-        self.come.push((owner, number));
+        self.memory.come.push((owner, number));
     }
 
     /// Takes an order away from where it stands; `after` is what becomes of it.
     fn leave(&mut self, number: u32, order: &OrderState, after: Option<OrderState>) {
         let stood = self.stands(number);
-        if let Some(made) = number.checked_sub(MADE).and_then(|place| self.made.get_mut(place as usize)) {
+        if let Some(made) = number.checked_sub(MADE).and_then(|place| self.memory.made.get_mut(place as usize)) {
             made.is_there = after.is_some();
             made.order = after.unwrap_or(made.order);
         } else {
@@ -329,8 +404,8 @@ impl<'a> PlannedBook<'a> {
     fn find(&self, owner: Source<'_>, id: u64) -> Option<u32> {
         let tag = self.tag(owner.address, id);
         let is_it = |made: &Made| Some(made.owner) == owner.slot && made.order.id == id;
-        let mut place = self.names.of(name(tag)).map(|newest| !newest);
-        while let Some(made) = place.and_then(|place| self.made.get(place as usize)) {
+        let mut place = self.memory.names.of(name(tag)).map(|newest| !newest);
+        while let Some(made) = place.and_then(|place| self.memory.made.get(place as usize)) {
             if is_it(made) {
                 // All before it that had the name are gone.
                 return place.and_then(|place| place.checked_add(MADE)).filter(|_| made.is_there);
@@ -346,11 +421,11 @@ impl<'a> PlannedBook<'a> {
 
     /// Changes an order where it stands.
     fn keep(&mut self, number: u32, after: OrderState) {
-        if let Some(made) = number.checked_sub(MADE).and_then(|place| self.made.get_mut(place as usize)) {
+        if let Some(made) = number.checked_sub(MADE).and_then(|place| self.memory.made.get_mut(place as usize)) {
             made.order = after;
             return;
         }
-        match self.numbers.of(Slot(number)).and_then(|place| self.seen.get_mut(place as usize)) {
+        match self.memory.numbers.of(Slot(number)).and_then(|place| self.memory.seen.get_mut(place as usize)) {
             Some(Seen::Left(order, _)) => *order = Some(after),
             _ => self.see(number, Seen::Stands(after)),
         }
@@ -407,7 +482,7 @@ impl Book for PlannedBook<'_> {
 
     fn owner_of<'b>(&self, number: u32, order: &'b OrderState) -> Source<'b> {
         let slot = match number.checked_sub(MADE) {
-            Some(place) => self.made.get(place as usize).map(|made| made.owner),
+            Some(place) => self.memory.made.get(place as usize).map(|made| made.owner),
             None => self.known.owner_slot(number),
         };
         Source { address: &order.owner, slot }
@@ -433,7 +508,7 @@ impl Book for PlannedBook<'_> {
 
     fn own_orders(&mut self, market: MarketId, owner: Source<'_>, most: usize) -> Vec<u32> {
         let Some(slot) = owner.slot else { return Vec::new() };
-        let Self { known, own: (sorted, owners), come, .. } = self;
+        let Self { known, own: (sorted, owners), memory: Memory { come, .. }, .. } = self;
         let begin = |slot: Slot| Own { before: known.newest_owned(market, slot), since: Vec::new() };
         for &(slot, number) in &come[*sorted..] {
             owners.entry(slot.0).or_insert_with(|| begin(slot)).since.push(number);
@@ -507,12 +582,12 @@ impl Book for PlannedBook<'_> {
     }
 
     fn enter_order(&mut self, order: OrderState, owner: Slot, tag: u64) -> Result<u32, Rejection> {
-        let place = index(self.made.len());
+        let place = index(self.memory.made.len());
         let number = MADE.saturating_add(place);
-        let older = self.names.of(name(tag)).map_or(NOBODY, |newest| !newest);
+        let older = self.memory.names.of(name(tag)).map_or(NOBODY, |newest| !newest);
         // The lowest stays there, which is the newest.
-        self.names.enter(name(tag), !place);
-        self.made.push(Made { order, owner, is_there: true, older });
+        self.memory.names.enter(name(tag), !place);
+        self.memory.made.push(Made { order, owner, is_there: true, older });
         self.join(number, &order, owner);
         self.plan.opened.push(Opened { order, owner, tag, number });
         self.step(Step::Open(place));

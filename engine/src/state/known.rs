@@ -121,6 +121,11 @@ impl Known<'_> {
         self.entries.len()
     }
 
+    /// Brings closer what has a name with this tag, when where it is looked for is at hand.
+    pub(crate) fn prefetch_named(&self, tag: u64) {
+        self.entries.prefetch_places(tag);
+    }
+
     /// Brings closer what is met when those behind an order in its line are.
     pub(crate) fn prefetch_line(&self, number: u32) {
         let _ = self.entries.prefetch_line(number);

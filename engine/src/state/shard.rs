@@ -264,7 +264,7 @@ impl Shard {
 
     /// Brings further balances closer, when the record is at hand.
     #[inline]
-    pub(super) fn prefetch_further(&self, place: Place) {
+    pub(crate) fn prefetch_further(&self, place: Place) {
         self.get(place).iter().for_each(|account| self.prefetch_further_of(account));
     }
 
