@@ -1,7 +1,13 @@
-//! Executes programs in memory, by shards or one by one: no log, no signatures.
+//! Executes programs in memory, by shards or one by one: no log, no signatures. Compares that with the model.
 
+use crate::case::Case;
+use crate::compare::{on_model, shrink};
+use crate::language::word;
 use crate::program::{Program, Step};
 use nostro::{Digest, ExecutionShape, MeasuredExecution, Outcome, PreparedBlock, Rejection, Time};
+
+/// How many shards a layout has.
+pub const SHARDS: [u32; 4] = [1, 2, 7, 64];
 
 /// How a program is run.
 #[derive(Clone, Copy, Debug)]
@@ -21,6 +27,12 @@ impl Run {
         // A page for each account, so that neighbours are in different shards.
         let shape = ExecutionShape { shards, page_bits: 0, threads, planted: None };
         Self { shape, block_transactions_max, ahead: 1 }
+    }
+
+    /// The same blocks one by one.
+    #[must_use]
+    pub fn serial(self) -> Self {
+        Self { shape: ExecutionShape::SERIAL, ..self }
     }
 }
 
@@ -65,4 +77,95 @@ pub fn execute(program: &Program, run: Run) -> Seen {
         }
     }
     Seen { outcomes, effects, digest: execution.digest() }
+}
+
+/// What a program does according to the model.
+#[derive(Debug)]
+pub struct Expected {
+    /// Of each transaction.
+    pub outcomes: Vec<Outcome>,
+    /// Of the state, in the end.
+    pub digest: Digest,
+}
+
+/// Asks the model what a program does.
+#[must_use]
+pub fn expected(program: &Program) -> Expected {
+    let model = on_model(program, None);
+    Expected { outcomes: model.outcomes.into_iter().map(|(_, outcome)| outcome).collect(), digest: model.digest }
+}
+
+fn difference(program: &Program, expected: &Expected, seen: &Seen) -> Option<String> {
+    let wrong = expected.outcomes.iter().zip(&seen.outcomes).position(|(model, own)| model != own);
+    if let Some(place) = wrong {
+        let (model, own) = (&expected.outcomes[place], &seen.outcomes[place]);
+        return Some(format!("transaction {place}: the model says {}, the shards {}", word(model), word(own)));
+    }
+    assert_eq!(seen.outcomes.len(), program.steps.len());
+    (expected.digest != seen.digest).then(|| "the state digests differ".to_owned())
+}
+
+/// In what a run of a program differs from what the model says, or from the effects of the same blocks one by one.
+#[must_use]
+pub fn differs(program: &Program, run: Run) -> Option<String> {
+    // A mistake may also make the engine notice that money is lost.
+    let quiet = std::panic::catch_unwind(|| {
+        let seen = execute(program, run);
+        difference(program, &expected(program), &seen).or_else(|| {
+            let serial = execute(program, run.serial());
+            let block = serial.effects.iter().zip(&seen.effects).position(|(one, other)| one != other)?;
+            Some(format!("the effects of block {block} differ from those one by one"))
+        })
+    });
+    quiet.unwrap_or_else(|_| Some("it panics".to_owned()))
+}
+
+/// Runs a program.
+///
+/// # Panics
+/// If it does something else than the model, with the smallest program that still does.
+#[must_use]
+pub fn check_against_model(program: &Program, expected: &Expected, run: Run, what: &str) -> Seen {
+    let seen = execute(program, run);
+    if let Some(found) = difference(program, expected, &seen) {
+        fail(program, run, &format!("{what}, {run:?}\n{found}"));
+    }
+    seen
+}
+
+/// Runs a program in blocks of a size one by one, and then in these layouts of so many shards and threads each.
+///
+/// # Panics
+/// If it does something else than the model, or if the effects of a block differ, with the smallest program that still does.
+pub fn check_layouts(
+    program: &Program,
+    expected: &Expected,
+    block_transactions_max: usize,
+    layouts: &[(u32, usize)],
+    what: &str,
+) {
+    let serial = Run::new(1, 0, block_transactions_max).serial();
+    let serial = check_against_model(program, expected, serial, what);
+    for &(shards, threads) in layouts {
+        let run = Run::new(shards, threads, block_transactions_max);
+        if check_against_model(program, expected, run, what) != serial {
+            fail(program, run, &format!("{what}, {run:?}\nthe effects differ from those one by one"));
+        }
+    }
+}
+
+/// Runs a case on the model and on engines, and in every layout.
+///
+/// # Panics
+/// As [`Case::run`] and [`check_layouts`] do.
+pub fn check_case(case: &Case) {
+    case.run();
+    let program = case.program();
+    let layouts: Vec<(u32, usize)> = SHARDS.into_iter().flat_map(|shards| [(shards, 1), (shards, 2)]).collect();
+    check_layouts(&program, &expected(&program), 16_384, &layouts, "a case");
+}
+
+fn fail(program: &Program, run: Run, what: &str) -> ! {
+    let smallest = shrink(program, &mut |smaller| differs(smaller, run).is_some());
+    panic!("{what}\nshrunk to {smallest:?}\n{:?}", differs(&smallest, run));
 }

@@ -6,61 +6,23 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a test fails by panicking")]
 
 use nostro::{
-    Amount, AssetId, AuthorityRules, Authorize, Comparison, Digest, ExecutionShape, Grant, GrantAction, GrantKind,
-    GrantName, GrantTerms, Hold, Outcome, PlantedOrder, Predicate, RejectionCode, Require, Settle, Share, Time,
-    Transfer,
+    Amount, AssetId, AuthorityRules, Authorize, Comparison, Grant, GrantAction, GrantKind, GrantName, GrantTerms, Hold,
+    PlantedOrder, Predicate, RejectionCode, Require, Settle, Share, Time, Transfer,
 };
 use nostro_tests::case::{Case, pay};
-use nostro_tests::compare::{on_model, shrink};
+use nostro_tests::compare::shrink;
 use nostro_tests::language::{agrees, program, word};
 use nostro_tests::program::Program;
 use nostro_tests::random::Random;
-use nostro_tests::sharded::{Run, Seen, execute};
+use nostro_tests::sharded::{Run, SHARDS, check_against_model, check_case, check_layouts, differs, expected};
 use nostro_tests::world::named;
 
-const SHARDS: [u32; 4] = [1, 2, 7, 64];
 const THREADS: [usize; 5] = [1, 2, 3, 4, 8];
 const BLOCK_SIZES: [usize; 4] = [1, 2, 100, 16_384];
 
 #[expect(clippy::disallowed_methods, reason = "how many seeds to try isn't part of any result")]
 fn seeds(default: u64) -> u64 {
     std::env::var("NOSTRO_SEEDS").ok().map_or(default, |text| text.parse().expect("NOSTRO_SEEDS is a number"))
-}
-
-/// What a program does according to the model.
-struct Expected {
-    outcomes: Vec<Outcome>,
-    digest: Digest,
-}
-
-fn expected(program: &Program) -> Expected {
-    let model = on_model(program, None);
-    Expected { outcomes: model.outcomes.into_iter().map(|(_, outcome)| outcome).collect(), digest: model.digest }
-}
-
-fn difference(program: &Program, expected: &Expected, seen: &Seen) -> Option<String> {
-    let wrong = expected.outcomes.iter().zip(&seen.outcomes).position(|(model, own)| model != own);
-    if let Some(place) = wrong {
-        let (model, own) = (&expected.outcomes[place], &seen.outcomes[place]);
-        return Some(format!("transaction {place}: the model says {}, the shards {}", word(model), word(own)));
-    }
-    assert_eq!(seen.outcomes.len(), program.steps.len());
-    (expected.digest != seen.digest).then(|| "the state digests differ".to_owned())
-}
-
-fn differs(program: &Program, run: Run) -> Option<String> {
-    // A mistake may also make the engine notice that money is lost.
-    let quiet = std::panic::catch_unwind(|| difference(program, &expected(program), &execute(program, run)));
-    quiet.unwrap_or_else(|_| Some("it panics".to_owned()))
-}
-
-fn check_against_model(program: &Program, expected: &Expected, run: Run, what: &str) -> Seen {
-    let seen = execute(program, run);
-    if let Some(found) = difference(program, expected, &seen) {
-        let smallest = shrink(program, &mut |smaller| differs(smaller, run).is_some());
-        panic!("{what}, {run:?}\n{found}\nshrunk to {smallest:?}\n{:?}", differs(&smallest, run));
-    }
-    seen
 }
 
 #[test]
@@ -72,7 +34,7 @@ fn random_programs_give_the_serial_result_in_every_layout_on_every_number_of_thr
         let expected = expected(&program);
         for (number, block_transactions_max) in (seed..).zip(BLOCK_SIZES) {
             // One by one, which all shapes have to agree with in every block's effects.
-            let serial = Run { shape: ExecutionShape::SERIAL, ..Run::new(1, 0, block_transactions_max) };
+            let serial = Run::new(1, 0, block_transactions_max).serial();
             let serial = check_against_model(&program, &expected, serial, &format!("seed {seed}"));
             for shards in SHARDS {
                 let threads = THREADS[usize::try_from((number + u64::from(shards)) % 5).unwrap()];
@@ -126,9 +88,9 @@ fn contended_payments_give_the_serial_result() {
         let program = contention(seed);
         let expected = expected(&program);
         let threads = if seed % 8 == 0 { THREADS[usize::try_from(seed / 8 % 5).unwrap()] } else { 1 };
-        for (shards, block) in [(1, 16_384), (2, 16_384), (7, 100), (64, 16_384)] {
-            check_against_model(&program, &expected, Run::new(shards, threads, block), &format!("seed {seed}"));
-        }
+        let layouts = [1, 2, 64].map(|shards| (shards, threads));
+        check_layouts(&program, &expected, 16_384, &layouts, &format!("seed {seed}"));
+        check_layouts(&program, &expected, 100, &[(7, threads)], &format!("seed {seed}"));
     }
 }
 
@@ -138,9 +100,9 @@ fn orders_of_all_kinds_among_payments_give_the_serial_result() {
         let program = Program::contended(seed);
         let expected = expected(&program);
         let threads = if seed % 8 == 0 { THREADS[usize::try_from(seed / 8 % 5).unwrap()] } else { 1 };
-        for (shards, block) in [(1, 16_384), (7, 100), (64, 16_384)] {
-            check_against_model(&program, &expected, Run::new(shards, threads, block), &format!("seed {seed}"));
-        }
+        let layouts = [1, 64].map(|shards| (shards, threads));
+        check_layouts(&program, &expected, 16_384, &layouts, &format!("seed {seed}"));
+        check_layouts(&program, &expected, 100, &[(7, threads)], &format!("seed {seed}"));
     }
 }
 
@@ -223,18 +185,6 @@ fn with_money(balances: &str) -> Case {
     let mut case = Case::with_money(&format!("{balances} Z=1"));
     case.at(1_100).ok('Z', pay('I', 1, 0));
     case
-}
-
-/// A case whose last block, at 2,000 ms, is executed in every layout.
-fn check_case(case: &Case) {
-    case.run();
-    let program = case.program();
-    let expected = expected(&program);
-    for shards in SHARDS {
-        for threads in [1, 2] {
-            check_against_model(&program, &expected, Run::new(shards, threads, 16_384), "a case");
-        }
-    }
 }
 
 fn hold(id: u64, payee: char, amount: u128) -> Hold {

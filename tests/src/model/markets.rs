@@ -68,6 +68,12 @@ impl Model {
         self.state.table.entries.iter().filter_map(assets).collect()
     }
 
+    /// The market in which an order waits, over or not.
+    #[must_use]
+    pub fn waits_in(&self, owner: Address, id: u64) -> Option<MarketId> {
+        self.order(owner, id).map(|(_, order)| order.market)
+    }
+
     pub(super) fn open_market(&mut self, source: Address, order: &OpenMarket) -> Result<(), Rejection> {
         for id in [order.base, order.quote] {
             if self.asset(id)?.policy.has(AssetPolicy::NON_TRANSFERABLE) {
@@ -290,7 +296,8 @@ impl Model {
                 continue;
             }
             let market = self.market(order.market)?;
-            let mut quantity = left.min(other.quantity);
+            let wanted = left.min(other.quantity);
+            let mut quantity = wanted;
             if order.lifetime == Lifetime::Budget {
                 let lot = gives(&market, Side::Buy, 1, other.price).1.unwrap_or(u128::MAX);
                 quantity = quantity.min(u64::try_from(budget / lot).unwrap_or(u64::MAX));
@@ -330,6 +337,10 @@ impl Model {
             market.last_price = other.price;
             left -= quantity;
             budget = budget.saturating_sub(quote);
+            if quantity < wanted {
+                // No budget is left for the rest of that one, which stands before all others.
+                break;
+            }
         }
         Ok((left, false))
     }

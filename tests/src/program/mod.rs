@@ -4,6 +4,7 @@
 //! just outside the window, more lanes than there may be, validity that ends around now, supplies at their limits.
 
 mod orders;
+mod trading;
 
 use crate::language;
 use crate::model::Model;

@@ -1,0 +1,195 @@
+//! P1 by markets: orders of several markets in one block give what the model gives for one after the other, in every layout, on every number
+//! of threads, whatever stands between them; the effects of every block are those one by one.
+//!
+//! `NOSTRO_SEEDS=10000 cargo test --release -p nostro-tests --test markets` runs more programs.
+
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a test fails by panicking")]
+
+use nostro::{Amend, Happening, Lifetime, MarketId, Operation, Outcome, RejectionCode, Time};
+use nostro_tests::model::Model;
+use nostro_tests::program::Program;
+use nostro_tests::sharded::{check_layouts, expected};
+use std::collections::{BTreeMap, BTreeSet};
+
+#[expect(clippy::disallowed_methods, reason = "how many seeds to try isn't part of any result")]
+fn seeds(default: u64) -> u64 {
+    std::env::var("NOSTRO_SEEDS").ok().map_or(default, |text| text.parse().expect("NOSTRO_SEEDS is a number"))
+}
+
+#[test]
+fn random_markets_give_the_serial_result_in_every_layout_on_every_number_of_threads() {
+    let count = seeds(600);
+    println!("seeds 0 to {count}");
+    for seed in 0..count {
+        let program = Program::trading(seed);
+        let expected = expected(&program);
+        // Starting threads costs more than the program; every few seeds will do for more than one.
+        let threads = if seed % 4 == 0 { [2, 3, 4, 8][usize::try_from(seed / 4 % 4).unwrap()] } else { 1 };
+        let what = format!("seed {seed}");
+        check_layouts(&program, &expected, 16_384, &[(1, 1), (7, threads), (64, 1)], &what);
+        check_layouts(&program, &expected, [40, 100][usize::from(seed % 2 == 0)], &[(7, 1)], &what);
+    }
+}
+
+/// What a program has.
+#[derive(Default)]
+struct Tally {
+    rejections: BTreeMap<RejectionCode, u64>,
+    /// By lifetime: orders that wait afterwards, that have taken others, and that have done neither.
+    orders: BTreeMap<u8, [u64; 3]>,
+    taken_back: u64,
+    changed: u64,
+    trades: u64,
+    /// Orders that waited before the long block and were met in it.
+    trades_across: u64,
+    trades_of_calm_markets: u64,
+    programs_with_calm_markets: u64,
+    programs_with_two: u64,
+}
+
+impl Tally {
+    fn count(&mut self, program: &Program) {
+        let mut model = Model::default();
+        let mut trades: BTreeMap<MarketId, u64> = BTreeMap::new();
+        let mut earlier = BTreeSet::new();
+        for step in &program.steps {
+            let transaction = step.transaction.as_ref();
+            let (owner, operation) = (transaction.account(), transaction.operations().next().unwrap().1);
+            let events = model.events().len();
+            let (_, outcome) = model.apply(&transaction, step.time);
+            if step.time < Time(2_000) {
+                if let Operation::PlaceOrder(order) = operation {
+                    earlier.insert((owner, order.id));
+                }
+                continue;
+            }
+            let mut traded = false;
+            for event in &model.events()[events..] {
+                if let Happening::Traded { market, order, .. } = event.what {
+                    traded = true;
+                    self.trades += 1;
+                    self.trades_across += u64::from(earlier.contains(&(event.account, order)));
+                    *trades.entry(market).or_default() += 1;
+                }
+            }
+            match (outcome, operation) {
+                (Outcome::Rejected(no), _) => *self.rejections.entry(no.code).or_default() += 1,
+                _ if transaction.operations().count() > 1 => {}
+                (_, Operation::PlaceOrder(order)) => {
+                    let all = self.orders.entry(order.lifetime as u8).or_default();
+                    let waits = model.waits_in(owner, order.id) == Some(order.market);
+                    all[0] += u64::from(waits);
+                    all[1] += u64::from(traded);
+                    all[2] += u64::from(!waits && !traded);
+                    earlier.remove(&(owner, order.id));
+                }
+                (_, Operation::Amend(Amend::Change { .. })) => self.changed += 1,
+                (_, Operation::Amend(_)) => self.taken_back += 1,
+                _ => {}
+            }
+        }
+        let calm = calm_markets(program);
+        let busy = calm.iter().filter(|market| trades.get(market).is_some_and(|&count| count > 1)).count();
+        self.trades_of_calm_markets += calm.iter().filter_map(|market| trades.get(market)).sum::<u64>();
+        self.programs_with_calm_markets += u64::from(busy > 0);
+        self.programs_with_two += u64::from(busy > 1);
+    }
+}
+
+/// The markets in which all that is ordered in blocks from 2,000 ms on is ordered by itself, in lane 0, by one signer who has enough: nobody who trades there
+/// is ever told otherwise or does something else beside, no id is used in two markets, and nothing in the block is a fence.
+fn calm_markets(program: &Program) -> BTreeSet<MarketId> {
+    let mut model = Model::default();
+    let (mut traders, mut loud) = (BTreeMap::<MarketId, BTreeSet<_>>::new(), BTreeSet::new());
+    let mut ids = BTreeMap::new();
+    let mut mixed = BTreeSet::new();
+    let mut fence = false;
+    for step in &program.steps {
+        let transaction = step.transaction.as_ref();
+        let (_, outcome) = model.apply(&transaction, step.time);
+        let is_simple = transaction.operations().count() == 1 && transaction.lane() == 0;
+        for (source, operation) in transaction.operations() {
+            let owner = transaction.signers().nth(usize::from(source)).unwrap();
+            let ordered = match &operation {
+                Operation::PlaceOrder(order) => {
+                    let known = *ids.entry((owner, order.id)).or_insert(order.market);
+                    if known != order.market {
+                        mixed.extend([known, order.market]);
+                    }
+                    vec![order.market]
+                }
+                Operation::Amend(Amend::CancelAll(market)) => vec![*market],
+                Operation::Amend(Amend::Change { id, .. }) => ids.get(&(owner, *id)).copied().into_iter().collect(),
+                Operation::Amend(Amend::Cancel(all)) => {
+                    all.iter().filter_map(|id| ids.get(&(owner, *id)).copied()).collect()
+                }
+                _ => vec![],
+            };
+            if step.time < Time(2_000) {
+                continue;
+            }
+            fence |= matches!(operation, Operation::Authorize(_));
+            let uncovered = matches!(outcome, Outcome::Rejected(no) if no.code == RejectionCode::InsufficientFunds);
+            let is_order = matches!(operation, Operation::PlaceOrder(_) | Operation::Amend(_));
+            let is_payment = matches!(operation, Operation::Transfer(_) | Operation::Hold(_));
+            if uncovered || !is_simple || !(is_order || is_payment) {
+                loud.insert(owner);
+            }
+            for market in ordered {
+                traders.entry(market).or_default().insert(owner);
+            }
+        }
+    }
+    let is_calm = |(market, traders): &(MarketId, BTreeSet<_>)| !mixed.contains(market) && traders.is_disjoint(&loud);
+    traders.into_iter().filter(|_| !fence).filter(is_calm).map(|(market, _)| market).collect()
+}
+
+/// The programs are only worth something as long as they reach what they are for.
+#[test]
+fn random_markets_trade_are_rejected_and_left_alone_often_enough() {
+    let mut tally = Tally::default();
+    let count = 400;
+    for seed in 0..count {
+        tally.count(&Program::trading(seed));
+    }
+    let Tally { rejections, orders, .. } = &tally;
+    println!("{rejections:?}\n{orders:?}");
+    let Tally { trades, trades_across, trades_of_calm_markets, taken_back, changed, .. } = tally;
+    println!(
+        "{trades} trades, {trades_across} with orders of earlier blocks, {trades_of_calm_markets} in calm markets"
+    );
+    println!("{taken_back} taken back, {changed} changed");
+    println!("calm markets in {} programs, two in {}", tally.programs_with_calm_markets, tally.programs_with_two);
+    for (code, least) in [
+        (RejectionCode::Expired, 10),
+        (RejectionCode::Duplicate, 50),
+        (RejectionCode::Frozen, 10),
+        (RejectionCode::InsufficientFunds, 1_000),
+        (RejectionCode::ExpiryPast, 200),
+        (RejectionCode::NoMarket, 20),
+        (RejectionCode::OrderExists, 1_000),
+        (RejectionCode::NoOrder, 1_000),
+        (RejectionCode::WouldCross, 500),
+        (RejectionCode::NotFilled, 1_000),
+        (RejectionCode::SelfTrade, 200),
+    ] {
+        let found = rejections.get(&code).copied().unwrap_or(0);
+        assert!(found >= least, "{code:?}: expected at least {least}, found {found}");
+    }
+    for (lifetime, least) in [
+        (Lifetime::GoodTillCancelled, [2_000, 1_000, 100]),
+        (Lifetime::ImmediateOrCancel, [0, 300, 300]),
+        (Lifetime::FillOrKill, [0, 300, 0]),
+        (Lifetime::PostOnly, [500, 0, 0]),
+        (Lifetime::Budget, [0, 150, 150]),
+    ] {
+        let found = orders.get(&(lifetime as u8)).copied().unwrap_or_default();
+        let enough = found.iter().zip(least).all(|(&found, least)| found >= least);
+        assert!(enough, "{lifetime:?}: expected at least {least:?} that wait, take, do neither; found {found:?}");
+    }
+    assert!(trades > 5_000 && trades_across > 500 && trades_of_calm_markets > 2_000);
+    assert!(taken_back > 1_000 && changed > 500);
+    assert!(tally.programs_with_calm_markets > count * 2 / 5 && tally.programs_with_two > count / 10);
+    // As many in which nothing is left alone.
+    assert!(tally.programs_with_calm_markets < count * 4 / 5);
+}
