@@ -346,13 +346,13 @@ impl<'a> TransactionRef<'a> {
         Transfer::peek(self.bytes.get(HEADER_BYTES..)?)
     }
 
-    /// What it orders, if that is one thing, of its account, in lane 0 and by one signer, and may be a promise.
+    /// What it orders, if that is one thing, of its account, in lane 0 and by one signer.
     #[inline]
-    pub(crate) fn only_promise(&self) -> Option<EncodedOperation<'a>> {
+    pub(crate) fn only_operation(&self) -> Option<EncodedOperation<'a>> {
         if (self.signer_count(), self.operation_count()) != (1, 1) || self.lane() != 0 || self.names_keys() {
             return None;
         }
-        self.encoded_operations().next().filter(|operation| operation.may_promise())
+        self.encoded_operations().next()
     }
 
     /// The signatures, in the order of the signers, or of the keys that are named.

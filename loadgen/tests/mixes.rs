@@ -20,6 +20,10 @@ const MIXES: [(&str, &[(&str, u64)]); 9] = [
         "exchange",
         &[("PlaceOrder, waits", 481), ("Amend, changes", 5), ("Amend, cancels", 446), ("PlaceOrder, at once", 68)],
     ),
+    (
+        "markets",
+        &[("PlaceOrder, waits", 481), ("Amend, changes", 5), ("Amend, cancels", 446), ("PlaceOrder, at once", 68)],
+    ),
     ("devices", &[("Transfer by grant", 800), ("Put", 150), ("Grant, takes back", 50), ("Grant, creates", 50)]),
     ("disburse", &[("Transfer", 100_000)]),
     // Between 850 and 1,000: what moves everything a customer has takes from two accounts, or from one where the other is empty.

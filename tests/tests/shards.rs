@@ -115,6 +115,8 @@ fn every_mistake_put_into_the_schedule_is_noticed() {
         PlantedOrder::UndeferredCredit,
         PlantedOrder::MissedPayment,
         PlantedOrder::PromisesByShard,
+        PlantedOrder::Unreserved,
+        PlantedOrder::BlindPlans,
     ];
     for planted in planted {
         // One thread has all shards in one part.
@@ -122,7 +124,7 @@ fn every_mistake_put_into_the_schedule_is_noticed() {
         let mut run = Run::new(7, threads, 16_384);
         run.shape.planted = Some(planted);
         let (seed, program) = (0..300)
-            .flat_map(|seed| [(seed, contention(seed)), (seed, Program::contended(seed))])
+            .flat_map(|seed| [contention(seed), Program::contended(seed), Program::trading(seed)].map(|it| (seed, it)))
             .find(|(_, program)| differs(program, run).is_some())
             .unwrap_or_else(|| panic!("{planted:?} isn't noticed"));
         let smallest = shrink(&program, &mut |smaller| differs(smaller, run).is_some());

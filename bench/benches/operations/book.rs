@@ -24,6 +24,45 @@ pub(super) fn print_few(is_test: bool) -> Result<(), Failure> {
     print_with(5_000, is_test)
 }
 
+/// Eight markets inside execution: one by one, and by shards on more and more threads.
+pub(super) fn print_markets(is_test: bool) -> Result<(), Failure> {
+    let (orders, messages) = if is_test { (200, 1_000) } else { (100_000, 1_000_000) };
+    println!("Eight markets: {orders} orders of as many accounts wait, the exchange mix in each, blocks of 16,384");
+    println!("{:<44} {:>9} {:>9} {:>9} {:>9}", "", "execute", "effects", "both", "of serial");
+    let load = unsigned_load(Mix::Markets, orders, messages, 1)?;
+    let (mut serial, mut digest) = (None, None);
+    for threads in 0..=std::thread::available_parallelism()?.get().min(8) {
+        let mut execution = MeasuredExecution::new(ExecutionShape { threads, ..ExecutionShape::SERIAL })?;
+        let mut settle = |bytes: &[u8]| -> Result<(Duration, Duration), Failure> {
+            let block = execution.prepare(bytes.to_vec())?;
+            let start = Instant::now();
+            let executed = execution.execute(Time(1), &block);
+            let middle = Instant::now();
+            let settled = execution.finish(executed);
+            let times = (middle - start, middle.elapsed());
+            assert!(settled.rejections().is_empty(), "an author orders what can be done");
+            execution.reuse(settled);
+            Ok(times)
+        };
+        for block in batches(&load.setup, BLOCK)? {
+            settle(block)?;
+        }
+        let (mut executing, mut finishing) = (Duration::ZERO, Duration::ZERO);
+        for block in batches(&load.load, BLOCK)? {
+            let times = settle(block)?;
+            (executing, finishing) = (executing + times.0, finishing + times.1);
+        }
+        let [execute, effects] = [executing, finishing].map(|time| time.as_nanos() as f64 / messages as f64);
+        let both = execute + effects;
+        let of_serial = both / *serial.get_or_insert(both);
+        let name = if threads == 0 { "one by one".to_owned() } else { format!("by shards, {threads} threads") };
+        println!("{name:<44} {execute:>9.0} {effects:>9.0} {both:>9.0} {of_serial:>9.2}");
+        let found = execution.digest();
+        assert_eq!(*digest.get_or_insert(found), found, "{threads} threads");
+    }
+    Ok(())
+}
+
 fn print_with(orders: u32, is_test: bool) -> Result<(), Failure> {
     let (orders, messages, singles) = if is_test { (100, 500, 100) } else { (orders, 1_000_000, 100_000) };
     let load = unsigned_load(Mix::Exchange, orders, messages + singles, 1)?;

@@ -1,12 +1,13 @@
-//! What operations cost, beside plain transfers and in one run. `cargo bench -p nostro-bench --bench operations` prints four tables:
+//! What operations cost, beside plain transfers and in one run. `cargo bench -p nostro-bench --bench operations` prints five tables:
 //!
 //! 1. the mixes of the load generator through a whole engine, durable, signatures trusted;
 //! 2. an order book with a million orders that wait: the exchange mix through the engine, inside execution, and order by order;
 //! 3. the same with five thousand, which the processor's caches hold;
-//! 4. each operation alone inside execution, as it usually is and at its worst, beside a transfer in nanoseconds.
+//! 4. eight markets inside execution: one by one, and by shards on more and more threads;
+//! 5. each operation alone inside execution, as it usually is and at its worst, beside a transfer in nanoseconds.
 //!
 //! No criterion here: a ledger can be run through but once, so that a sample is a fresh ledger, and what counts is the ratio to the first
-//! line. A word behind `--` picks one table: `mixes`, `book`, `few`, `alone`; another behind
+//! line. A word behind `--` picks one table: `mixes`, `book`, `few`, `markets`, `alone`; another behind
 //! `alone` the operations whose names have it.
 
 #![allow(clippy::print_stdout, reason = "it prints tables")]
@@ -131,8 +132,13 @@ type Table = fn(bool) -> Result<(), Failure>;
 fn main() -> Result<(), Failure> {
     let arguments: Vec<String> = std::env::args().skip(1).collect();
     let is_test = arguments.iter().any(|argument| argument == "--test");
-    let tables: [(&str, Table); 4] =
-        [("mixes", mixes), ("book", book::print), ("few", book::print_few), ("alone", alone::print)];
+    let tables: [(&str, Table); 5] = [
+        ("mixes", mixes),
+        ("book", book::print),
+        ("few", book::print_few),
+        ("markets", book::print_markets),
+        ("alone", alone::print),
+    ];
     let picked = tables.iter().any(|(name, _)| arguments.iter().any(|argument| argument == name));
     for (name, table) in tables {
         if !picked || arguments.iter().any(|argument| argument == name) {

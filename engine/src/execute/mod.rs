@@ -24,7 +24,9 @@ mod firsts;
 mod full;
 #[cfg(feature = "measure")]
 pub(crate) mod measure;
+mod messages;
 mod phases;
+mod planned;
 mod sharded;
 mod unrooted;
 
@@ -310,6 +312,19 @@ fn apply(
     }
     used?;
 
+    apply_operations(prepared, run, (&transaction, slot, acting), time, state, changes)
+}
+
+/// Executes what a transaction orders, of which all else is done.
+fn apply_operations(
+    prepared: &Prepared,
+    run: &PreparedRun<'_>,
+    (transaction, slot, acting): (&TransactionRef<'_>, Slot, u32),
+    time: Time,
+    state: &mut State,
+    changes: &mut Changes,
+) -> Result<(), Rejection> {
+    let address = transaction.account();
     // Where few accounts more may come into being, what finds no room late has to be undone.
     let journalled = transaction.needs_journal() || state.is_nearly_full();
     let mut context = Context::new(state, changes, journalled);
@@ -328,7 +343,7 @@ fn apply(
             0 => operation.apply(Source { address: &address, slot: Some(slot) }, &mut context),
             source => {
                 let slot = parties.at(usize::from(source).saturating_sub(1));
-                apply_further(&transaction, (source, slot), operation, acting, &mut context)
+                apply_further(transaction, (source, slot), operation, acting, &mut context)
             }
         };
         if let Err(rejection) = done {

@@ -2,9 +2,10 @@
 //! why that is right.
 
 use super::firsts::Firsts;
+use super::messages::{InOrder, Message, Said};
 use super::sharded::PlantedOrder;
 use crate::block::Block;
-use crate::ops::{Promise, Touch};
+use crate::ops::{EncodedOperation, Promise, Touch};
 use crate::prepare::{Prepared, PreparedRun};
 use crate::state::{Context, Debited, Entry, Flows, GrantState, Known, Layout, Name, Payment, Shard, Slot, prefetch};
 use crate::transaction::TransactionRef;
@@ -22,15 +23,15 @@ const PREPARED_AHEAD: u32 = 32;
 #[derive(Clone, Copy, Debug)]
 struct Half {
     slot: Slot,
-    /// The position, and [`PROMISED`] or [`TOUCHED`] if there is something else than a payment: a promise, or anything.
+    /// The position, and [`ALONE`] or [`TOUCHED`] if there is something else than a payment: a promise or a message to a book, or anything.
     position: u32,
 }
 
 /// A block has fewer transactions than either of these.
 const TOUCHED: u32 = 1 << 31;
-/// The same of a promise.
-const PROMISED: u32 = 1 << 30;
-const POSITION: u32 = PROMISED - 1;
+/// The same of what its account decides alone.
+const ALONE: u32 = 1 << 30;
+const POSITION: u32 = ALONE - 1;
 
 /// Some of the shards, which one thread works on at a time.
 #[derive(Debug)]
@@ -62,13 +63,17 @@ pub(super) struct Bucket {
     fence: Option<u32>,
     /// The first position behind which anybody may have been paid.
     pays_anybody: Option<u32>,
+    /// Whether anything is decided by its account alone and is no payment.
+    has_alone: bool,
+    /// Markets of messages that no account decides alone.
+    pub(super) in_order: InOrder,
 }
 
 /// What is found out about the accounts of some shards in a block.
 #[derive(Debug, Default)]
 pub(super) struct Lane {
     /// From where on accounts are contended.
-    contended: Firsts,
+    pub(super) contended: Firsts,
     /// Where accounts are first credited, once somebody has asked.
     credited: Firsts,
     knows_credited: bool,
@@ -80,6 +85,12 @@ pub(super) struct Lane {
     pub(super) made: Vec<(u32, Made)>,
     /// By whose those are, of which kind and under which id, mixed to 32 bits: two that are alike by chance are only taken for the same.
     names: Firsts,
+    /// Messages to books whose accounts can pay for whatever comes of them.
+    pub(super) messages: Vec<Message>,
+    /// By which names those are.
+    pub(super) said: Said,
+    /// Markets of the other messages.
+    pub(super) in_order: InOrder,
     pub(super) rejections: Vec<(u32, Rejection)>,
     pub(super) flows: Flows,
     /// A bit per position: payments that aren't certain, or no payments.
@@ -95,11 +106,14 @@ impl Lane {
         self.deferred.clear();
         self.made.clear();
         self.names.clear();
+        self.messages.clear();
+        self.said.clear();
+        self.in_order.clear();
         self.rejections.clear();
     }
 
     /// Leaves something to be done in order, and whatever its account does behind it.
-    fn contend(&mut self, slot: Slot, position: u32) {
+    pub(super) fn contend(&mut self, slot: Slot, position: u32) {
         self.contended.enter(slot, position);
         self.ordered.push(position);
     }
@@ -132,9 +146,9 @@ fn mix(slot: Slot, id: u64) -> Slot {
 }
 
 /// From where on in the block something holds.
-struct Froms {
+pub(super) struct Froms {
     /// Behind this nothing is certain.
-    fence: u32,
+    pub(super) fence: u32,
     /// Behind this anybody may have been paid.
     pays_anybody: u32,
 }
@@ -208,6 +222,8 @@ impl Phases<'_> {
         }
         bucket.ordered.clear();
         (bucket.fence, bucket.pays_anybody) = (None, None);
+        bucket.has_alone = false;
+        bucket.in_order.clear();
         let mut cursor = Cursor::new(self.block);
         for position in range {
             let Some((prepared, run)) = cursor.at(position) else { return };
@@ -219,8 +235,12 @@ impl Phases<'_> {
                     bucket.debits[self.portion(payment.payer)].push(Half { slot: payment.payer, position });
                     bucket.credits[self.portion(payment.payee)].push(Half { slot: payment.payee, position });
                 }
-                None if let Some(slot) = self.promiser(prepared, run) => {
-                    bucket.debits[self.portion(slot)].push(Half { slot, position: position | PROMISED });
+                None if let Some((slot, is_message)) = self.alone(prepared, run) => {
+                    bucket.debits[self.portion(slot)].push(Half { slot, position: position | ALONE });
+                    bucket.has_alone = true;
+                    if is_message {
+                        Touching { phases: self, bucket, position }.pays_anybody();
+                    }
                 }
                 None => {
                     bucket.ordered.push(position);
@@ -230,13 +250,17 @@ impl Phases<'_> {
         }
     }
 
-    /// Whose promise something is, if it is one of nobody but an account that is there.
-    fn promiser(&self, prepared: &Prepared, run: &PreparedRun<'_>) -> Option<Slot> {
+    /// Whose promise or message something is, and whether it is a message, if it is one of nobody but an account that is there.
+    fn alone(&self, prepared: &Prepared, run: &PreparedRun<'_>) -> Option<(Slot, bool)> {
         let slot = prepared.payer().filter(|&slot| self.can_promise && !self.known.is_guarded(slot))?;
+        let operation = prepared.of(run)?.only_operation()?;
+        if operation.is_message() {
+            return self.has_plans().then_some((slot, true));
+        }
         let mut asks_for_balances = false;
         let see = &mut |touch| asks_for_balances |= matches!(touch, Touch::Anything);
-        prepared.of(run)?.only_promise()?.touches(see);
-        (!asks_for_balances).then_some(slot)
+        Some(operation).filter(|operation| operation.may_promise())?.touches(see);
+        (!asks_for_balances).then_some((slot, false))
     }
 
     /// How many halves of payments a portion has.
@@ -255,11 +279,26 @@ impl Phases<'_> {
         portion.prefetch(self.layout, half.slot);
         if let Some((prepared, _)) = cursor.at(half.position & POSITION) {
             prefetch(prepared);
-            if half.position & PROMISED != 0
+            if half.position & ALONE != 0
                 && let Some(tag) = prepared.entry_tag()
             {
                 self.known.prefetch_name(tag);
             }
+        }
+    }
+
+    /// The same for what those lead to, of what its account decides alone.
+    fn bring_behind(&self, portion: &Portion<'_>, cursor: &mut Cursor<'_>, half: &Half) {
+        if half.position & (TOUCHED | ALONE) != ALONE {
+            return;
+        }
+        let place = self.layout.place(half.slot);
+        if let Some(shard) = portion.shards.get(place.shard.wrapping_sub(portion.first)) {
+            shard.prefetch_further(place);
+        }
+        if let Some((prepared, run)) = cursor.at(half.position & POSITION) {
+            prepared.entry_tag().into_iter().for_each(|tag| self.known.prefetch_named(tag));
+            prepared.bring(run);
         }
     }
 
@@ -272,16 +311,33 @@ impl Phases<'_> {
         let halves = || self.buckets().filter_map(|bucket| bucket.debits.get(number)).flatten();
         let (mut ahead, mut ahead_cursor) = (halves(), Cursor::new(self.block));
         ahead.by_ref().take(AHEAD).for_each(|half| self.bring(portion, &mut ahead_cursor, half));
+        // What lies behind an account or a name, once those are there.
+        let has_alone = self.buckets().any(|bucket| bucket.has_alone);
+        let (mut behind, mut behind_cursor) = (halves().filter(|_| has_alone), Cursor::new(self.block));
+        behind.by_ref().take(AHEAD / 2).for_each(|half| self.bring_behind(portion, &mut behind_cursor, half));
         for &Half { slot, position } in halves() {
             if let Some(half) = ahead.next() {
                 self.bring(portion, &mut ahead_cursor, half);
+            }
+            if let Some(half) = behind.next() {
+                self.bring_behind(portion, &mut behind_cursor, half);
             }
             if position & TOUCHED != 0 {
                 portion.lane.contended.enter(slot, position & POSITION);
                 continue;
             }
-            if position & PROMISED != 0 {
-                self.promise((number, portion), &mut cursor, slot, position & POSITION, &from);
+            if position & ALONE != 0 {
+                let position = position & POSITION;
+                // It was prepared from these bytes, so it is there.
+                let Some(transaction) = cursor.at(position).and_then(|(prepared, run)| prepared.of(run)) else {
+                    continue;
+                };
+                match transaction.only_operation().and_then(EncodedOperation::message) {
+                    Some(said) => {
+                        self.message((number, portion), (&transaction, &said), (slot, position), &from);
+                    }
+                    None => self.promise((number, portion), &transaction, slot, position, &from),
+                }
                 continue;
             }
             if position > from.fence || portion.lane.contended.of(slot).is_some() {
@@ -319,7 +375,7 @@ impl Phases<'_> {
     fn promise(
         &self,
         (number, portion): (usize, &mut Portion<'_>),
-        cursor: &mut Cursor<'_>,
+        transaction: &TransactionRef<'_>,
         slot: Slot,
         position: u32,
         from: &Froms,
@@ -328,8 +384,7 @@ impl Phases<'_> {
         if position > from.fence || lane.contended.of(slot).is_some() {
             return lane.ordered.push(position);
         }
-        let transaction = cursor.at(position).and_then(|(prepared, run)| prepared.of(run));
-        let promise = transaction.and_then(|transaction| self.promised(&transaction, slot, &lane.names));
+        let promise = self.promised(transaction, slot, &lane.names);
         let Some((payment, made, name)) = promise else { return lane.contend(slot, position) };
         let owner = self.layout.place(slot);
         let Some(shard) = shards.get_mut(owner.shard.wrapping_sub(*first)) else { return };
@@ -354,7 +409,7 @@ impl Phases<'_> {
     /// before the block, and no other has in it.
     fn promised(&self, transaction: &TransactionRef<'_>, slot: Slot, names: &Firsts) -> Option<(Payment, Made, Slot)> {
         let Promise { entry, asset, amount } =
-            transaction.only_promise()?.promise(&transaction.account(), self.block.time)?;
+            transaction.only_operation()?.promise(&transaction.account(), self.block.time)?;
         let name = match entry.name() {
             Name::Hold { id, .. } => mix(slot, id),
             Name::Grant { id, .. } => mix(slot, !id),
@@ -381,7 +436,13 @@ impl Phases<'_> {
 
     /// Whether an account may be paid before a position, so that a debit that isn't covered is no certain *no*. Whoever has money never makes
     /// anybody ask.
-    fn may_be_paid_before(&self, (number, lane): (usize, &mut Lane), slot: Slot, position: u32, from: &Froms) -> bool {
+    pub(super) fn may_be_paid_before(
+        &self,
+        (number, lane): (usize, &mut Lane),
+        slot: Slot,
+        position: u32,
+        from: &Froms,
+    ) -> bool {
         if position > from.pays_anybody {
             return true;
         }
@@ -462,6 +523,11 @@ impl Touching<'_, '_> {
             }
         }
         for (place, operation) in (0..).zip(transaction.encoded_operations()) {
+            if operation.is_message()
+                && let Some(source) = transaction.signers().nth(operation.source().into())
+            {
+                self.phases.touch_books(operation, &source, &mut self.bucket.in_order);
+            }
             operation.touches(&mut |touch| match touch {
                 Touch::Pays(account) if place == 0 => self.pays(prepared.payee().or_else(|| known.find(&account))),
                 touch => self.touch(touch),

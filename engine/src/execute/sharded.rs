@@ -36,8 +36,10 @@
 #[cfg(test)]
 mod letters;
 
+use super::messages::{InOrder, Messages};
 use super::phases::{Bucket, Cursor, Lane, Made, Phases, Portion};
-use super::{STEPS, Scratch, bring_accounts, bring_entries, execute};
+use super::planned::Plans;
+use super::{STEPS, Scratch, apply_operations, bring_accounts, bring_entries, execute};
 use crate::block::Block;
 use crate::crew::{Busy, Crew, Items};
 use crate::state::{Context, State};
@@ -71,6 +73,10 @@ pub enum PlantedOrder {
     MissedPayment,
     /// Promises get their places in the table of entries by shard.
     PromisesByShard,
+    /// What orders may take isn't reserved.
+    Unreserved,
+    /// Markets that have to go in order are planned.
+    BlindPlans,
 }
 
 /// What executing by shards needs, and the next block can use again.
@@ -88,6 +94,9 @@ pub(crate) struct Sharding {
     ordered: Vec<(u32, bool)>,
     /// Those entries.
     made: Vec<(u32, Made)>,
+    messages: Messages,
+    /// By part of the markets.
+    plans: Vec<Plans>,
     counts: ShardCounts,
 }
 
@@ -107,8 +116,8 @@ pub(crate) struct ShardCounts {
 
 impl Sharding {
     pub(crate) fn new(crew: Crew, mode: Mode, planted: Option<PlantedOrder>) -> Self {
-        let (buckets, lanes, busy, ordered, made, counts) = Default::default();
-        Self { crew, mode, planted, buckets, lanes, busy, ordered, made, counts }
+        let (buckets, lanes, busy, ordered, made, counts, messages, plans) = Default::default();
+        Self { crew, mode, planted, buckets, lanes, busy, ordered, made, messages, plans, counts }
     }
 
     /// Those who work side by side.
@@ -157,6 +166,9 @@ fn costs_less(payments: usize, others: usize, threads: usize) -> bool {
 const PORTIONS: usize = 4;
 const CHUNKS: usize = 8;
 
+/// Into so many parts the markets of a block are shared out.
+const MARKETS_AT_ONCE: usize = 64;
+
 /// Transactions that one thread sorts at a time at least.
 const CHUNK_MIN: usize = if cfg!(test) { 2 } else { 512 };
 
@@ -169,7 +181,8 @@ pub(super) fn execute_sharded(
 ) -> Vec<(u32, Rejection)> {
     let layout = state.layout();
     let (count, threads) = (block.count as usize, sharding.crew.threads());
-    let Sharding { crew, planted, buckets: spare, lanes, busy, counts, .. } = &mut *sharding;
+    let Sharding { crew, planted, buckets: spare, lanes, busy, messages: spare_messages, plans, counts, .. } =
+        &mut *sharding;
 
     let pieces = if threads == 1 { 1 } else { threads.saturating_mul(PORTIONS).min(layout.shards()) };
     let width = layout.shards().div_ceil(pieces);
@@ -182,6 +195,9 @@ pub(super) fn execute_sharded(
     let shares = shards.chunks_mut(width).zip(lanes.iter_mut()).zip((0..).step_by(width));
     let mut shares: Vec<Portion<'_>> = shares.map(|((shards, lane), first)| Portion { shards, first, lane }).collect();
     let shares = Items::new(shares.iter_mut());
+    plans.resize_with(MARKETS_AT_ONCE, Plans::default);
+    let messages: OnceLock<Messages> = OnceLock::new();
+    let (spare_messages, plans) = (Items::new(std::iter::once(spare_messages)), Items::new(plans.iter_mut()));
 
     let pieces = if threads == 1 { 1 } else { threads.saturating_mul(CHUNKS) };
     let step = count.div_ceil(pieces).max(CHUNK_MIN);
@@ -212,12 +228,37 @@ pub(super) fn execute_sharded(
     };
     let debit = |number: usize| busy[number].count(|| phases.debit(number, &mut shares.at(number)));
     let credit = |number: usize| busy[number].count(|| phases.credit(number, &mut shares.at(number)));
-    let (fill, debit, credit) = ((chunks, &fill as _), (uncertain.len(), &debit as _), (uncertain.len(), &credit as _));
+    let sort = |_: usize| {
+        let mut sorted = std::mem::take(&mut **spare_messages.at(0));
+        let mut odd = Vec::new();
+        for number in 0..uncertain.len() {
+            let lane = &mut shares.at(number).lane;
+            sorted.take(&mut lane.messages);
+            odd.push(std::mem::take(&mut lane.in_order));
+        }
+        let others = buckets.iter().filter_map(OnceLock::get).map(|bucket| &bucket.in_order);
+        let odd = InOrder::of(odd.iter().chain(others).filter(|_| !phases.has(PlantedOrder::BlindPlans)));
+        sorted.sort(block.count, odd);
+        // Nobody else sorts them.
+        let _ = messages.set(sorted);
+    };
+    // Markets first: each takes longer than a portion's credits.
+    let plan_or_credit = |place: usize| match place.checked_sub(MARKETS_AT_ONCE) {
+        None => {
+            if let Some(messages) = messages.get() {
+                messages.plan(&phases, &mut plans.at(place), (place, MARKETS_AT_ONCE));
+            }
+        }
+        Some(number) => credit(number),
+    };
+    let portions = uncertain.len();
+    let (fill, debit, sort) = ((chunks, &fill as _), (portions, &debit as _), (1, &sort as _));
+    let last = (MARKETS_AT_ONCE + portions, &plan_or_credit as _);
     if phases.has(PlantedOrder::CreditBeforeBarrier) {
-        crew.work(&[fill, credit, debit]);
+        crew.work(&[fill, (portions, &credit as _), debit, sort, (MARKETS_AT_ONCE, &plan_or_credit as _)]);
     } else {
         // A phase begins when the one before it has ended: all debits are decided before a credit is given.
-        crew.work(&[fill, debit, credit]);
+        crew.work(&[fill, debit, sort, last]);
     }
     counts.blocks += 1;
     counts.transactions += u64::from(block.count);
@@ -232,24 +273,25 @@ pub(super) fn execute_sharded(
     for (place, bucket) in buckets.into_iter().enumerate() {
         **spare.at(place) = bucket.into_inner().unwrap_or_default();
     }
-    drop(shares);
-    finish(block, chunks, state, scratch, sharding)
+    drop((shares, spare_messages, plans));
+    let messages = messages.into_inner().unwrap_or_default();
+    finish(block, (chunks, messages), state, scratch, sharding)
 }
 
 /// What is left is done in order; everything that was found out is put together.
 fn finish(
     block: &Block<'_>,
-    chunks: usize,
+    (chunks, mut messages): (usize, Messages),
     state: &mut State,
     scratch: &mut Scratch,
     sharding: &mut Sharding,
 ) -> Vec<(u32, Rejection)> {
-    let Sharding { planted, buckets, lanes, ordered, made, counts, .. } = sharding;
+    let Sharding { planted, buckets, lanes, ordered, made, messages: kept, plans, counts, .. } = sharding;
     let mut rejections = Vec::new();
     ordered.clear();
     let unlike = buckets.iter().take(chunks).flat_map(|bucket| &bucket.ordered);
     ordered.extend(unlike.map(|&position| (position, false)));
-    for lane in lanes {
+    for lane in lanes.iter_mut() {
         ordered.extend(lane.ordered.iter().map(|&position| (position, false)));
         ordered.extend(lane.deferred.iter().map(|&position| (position, true)));
         ordered.extend(lane.made.iter().map(|&(position, _)| (position, true)));
@@ -257,6 +299,7 @@ fn finish(
         rejections.append(&mut lane.rejections);
         scratch.changes.take_flows(&mut lane.flows);
     }
+    ordered.extend((0..messages.len()).filter_map(|turn| Some((messages.get(turn)?.0.position, true))));
     // These lists consist of a few parts in order, which this sort makes use of.
     ordered.sort();
     if *planted != Some(PlantedOrder::PromisesByShard) {
@@ -268,6 +311,9 @@ fn finish(
         made.reverse();
     }
     let mut made = made.drain(..);
+    let mut plans: Vec<_> = plans.iter_mut().flat_map(Plans::iter_mut).collect();
+    plans.sort_unstable_by_key(|plan| plan.number());
+    let mut turn = 0;
     counts.ordered += ordered.len() as u64;
     let mut cursor = Cursor::new(block);
     let mut ahead = STEPS.map(|step| (ordered.get(step..).unwrap_or_default().iter(), Cursor::new(block)));
@@ -290,10 +336,31 @@ fn finish(
             }
         } else if let Some(payment) = prepared.payment() {
             state.credit(&payment, &mut scratch.changes);
+        } else if let Some((message, plan)) = messages.get(turn).filter(|(message, _)| message.position == position) {
+            turn += 1;
+            scratch.changes.go_to(Some(position));
+            let (asset, reserved) = message.reserved;
+            state.give_reserve_back(message.slot, asset, reserved);
+            let done = match (plan.and_then(|number| plans.get_mut(number as usize)), prepared.of(run)) {
+                (Some(plan), _) => plan.enter(&mut Context::new(state, &mut scratch.changes, false)),
+                (None, Some(transaction)) => {
+                    let by = (&transaction, message.slot, 0);
+                    apply_operations(prepared, run, by, block.time, state, &mut scratch.changes)
+                }
+                (None, None) => Ok(()),
+            };
+            rejections.extend(done.err().map(|rejection| (position, rejection)));
         } else if let Some((_, made)) = made.next() {
             made.enter(&mut Context::new(state, &mut scratch.changes, false));
         }
     }
+    for plan in plans {
+        plan.end(&mut Context::new(state, &mut scratch.changes, false));
+    }
+    for (lane, memory) in lanes.iter_mut().zip(messages.give_back()) {
+        lane.messages = memory;
+    }
+    *kept = messages;
     rejections.sort_by_key(|&(position, _)| position);
     rejections
 }

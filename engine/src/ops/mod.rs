@@ -20,6 +20,7 @@ mod grant;
 mod hold;
 mod holder;
 mod market;
+mod message;
 mod order;
 mod predicate;
 mod put;
@@ -34,6 +35,7 @@ pub use grant::{Grant, GrantAction, GrantTerms};
 pub use hold::Hold;
 pub use holder::{ControlHolder, HolderAction};
 pub use market::OpenMarket;
+pub(crate) use message::OrderMessage;
 pub use order::PlaceOrder;
 pub use predicate::Predicate;
 pub use put::{Put, PutAction};
@@ -232,6 +234,18 @@ impl<'a> EncodedOperation<'a> {
     pub(crate) fn may_promise(self) -> bool {
         // Where something is granted there is more than an id.
         matches!(self.bytes, [Hold::CODE, ..] | [Grant::CODE, _, _, _, 0, ..])
+    }
+
+    /// Whether it is something said to a book.
+    #[inline]
+    pub(crate) fn is_message(self) -> bool {
+        OrderMessage::is_one(self)
+    }
+
+    /// What it says to a book.
+    #[inline]
+    pub(crate) fn message(self) -> Option<OrderMessage> {
+        OrderMessage::decode(self)
     }
 
     /// The same as a value.

@@ -128,13 +128,14 @@ impl PlaceOrder {
             if order.owner == *source.address {
                 return Err(Rejection::new(RejectionCode::SelfTrade, order.id));
             }
-            let quantity = self.affords(&trades.market, budget, (left.min(order.quantity), order.price));
-            if quantity == 0 {
+            let most = left.min(order.quantity);
+            if self.affords(&trades.market, budget, (most, order.price)) < most {
+                // It stays the first.
                 break;
             }
-            let paid = trades.market.quote_of(quantity, order.price).unwrap_or(Amount::MAX);
+            let paid = trades.market.quote_of(most, order.price).unwrap_or(Amount::MAX);
             budget = Amount(budget.0.saturating_sub(paid.0));
-            left = left.saturating_sub(quantity);
+            left = left.saturating_sub(most);
         }
         Ok(())
     }

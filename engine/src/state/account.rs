@@ -1,59 +1,13 @@
 //! An account's record, the side entries of what few accounts have, and their canonical bytes.
 
 use super::addresses::Cell;
+use super::balance::Balance;
 use super::further::FurtherBalances;
 use super::load::Unloadable;
 use super::window::{Use, Window};
 use crate::types::{Address, Amount, AssetId};
 use crate::wire::Reader;
 use std::sync::atomic::{AtomicU64, Ordering, fence};
-
-/// What an account holds of one asset.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub(crate) struct Balance {
-    /// Free to be spent.
-    pub available: Amount,
-    /// Reserved.
-    pub held: Amount,
-}
-
-impl Balance {
-    pub(super) const ZERO: Self = Self { available: Amount::ZERO, held: Amount::ZERO };
-
-    /// With so much more to be spent. Can't overflow, since all balances together are at most the maximum supply.
-    #[inline]
-    pub(super) fn credited(self, amount: Amount) -> Self {
-        debug_assert!(self.available.plus(amount).is_ok(), "balances are part of what is issued");
-        Self { available: Amount(self.available.0.saturating_add(amount.0)), ..self }
-    }
-
-    /// With so much less to be spent, which was there.
-    #[inline]
-    pub(super) fn debited(self, amount: Amount) -> Self {
-        debug_assert!(self.available >= amount, "only what is there is spent");
-        Self { available: Amount(self.available.0.saturating_sub(amount.0)), ..self }
-    }
-
-    /// With so much less set aside, which was there.
-    #[inline]
-    pub(super) fn delivered(self, amount: Amount) -> Self {
-        debug_assert!(self.held >= amount, "only what was set aside is delivered or given back");
-        Self { held: Amount(self.held.0.saturating_sub(amount.0)), ..self }
-    }
-
-    /// With so much more set aside of what can be spent.
-    #[inline]
-    pub(super) fn set_aside(self, amount: Amount) -> Self {
-        let Self { available, held } = self.debited(amount);
-        Self { available, held: Amount(held.0.saturating_add(amount.0)) }
-    }
-
-    /// Both together: a part of what is issued.
-    #[inline]
-    pub(super) const fn all(self) -> Amount {
-        Amount(self.available.0.wrapping_add(self.held.0))
-    }
-}
 
 /// An account with one asset and one lane, which is what most have, in one cache line. Its address, which never changes, stands in a
 /// table of its own; further balances and lanes in side tables.

@@ -6,8 +6,9 @@
 //!
 //! Addresses, which never change, stand apart for everybody to read.
 
-use super::account::{Account, AccountCell, Balance, BlockMark, Decoded, LanesFull, Record};
+use super::account::{Account, AccountCell, BlockMark, Decoded, LanesFull, Record};
 use super::addresses::Addresses;
+use super::balance::Balance;
 use super::index::Slot;
 use super::layout::{Layout, Place};
 use super::leaves::{LEAF_BYTES, leaf, write_leaf};

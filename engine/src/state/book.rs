@@ -77,8 +77,8 @@ pub(crate) trait Book: Sized {
     /// From here on changes are journalled. For what has changed nothing yet and may be rejected after it has.
     fn begin_journal(&mut self);
 
-    /// Lets an order wait, for whose name there is this tag; what it gives is yet to be set aside.
-    fn enter_order(&mut self, order: OrderState, owner: Slot, tag: u64) -> Result<(), Rejection>;
+    /// Lets an order wait, for whose name there is this tag; what it gives is yet to be set aside. Gives its number.
+    fn enter_order(&mut self, order: OrderState, owner: Slot, tag: u64) -> Result<u32, Rejection>;
 
     /// Takes an order that waits out of its place.
     fn close_order(&mut self, number: u32) -> Option<OrderState>;
@@ -316,6 +316,34 @@ fn collect_fee(book: &mut impl Book, traded: &Traded, amount: Amount, kept: Amou
 fn credit_some(book: &mut impl Book, slot: Slot, asset: AssetId, amount: Amount) {
     if amount != Amount::ZERO {
         book.credit(slot, asset, amount);
+    }
+}
+
+/// Fees of an operation that nobody was told of yet: whose, in what, how much.
+#[derive(Debug, Default)]
+pub(crate) struct Collected(Vec<(Address, AssetId, Amount)>);
+
+impl Collected {
+    /// Enters a fee that somebody got. Of one asset it is one sum however often it came.
+    pub(crate) fn add(&mut self, account: Address, asset: AssetId, amount: Amount) {
+        if amount == Amount::ZERO {
+            return;
+        }
+        match self.0.iter_mut().find(|(whose, what, _)| (*whose, *what) == (account, asset)) {
+            // All of it is part of what is issued.
+            Some((_, _, sum)) => sum.0 = sum.0.saturating_add(amount.0),
+            None => self.0.push((account, asset, amount)),
+        }
+    }
+
+    /// Takes the one that came first.
+    pub(crate) fn next(&mut self) -> Option<(Address, AssetId, Amount)> {
+        (!self.0.is_empty()).then(|| self.0.remove(0))
+    }
+
+    /// Forgets all.
+    pub(super) fn clear(&mut self) {
+        self.0.clear();
     }
 }
 

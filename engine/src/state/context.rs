@@ -4,7 +4,8 @@
 //! journal is undone backwards and nothing remains. A transaction with one operation needs no journal, since an operation checks
 //! everything before it changes anything; one that can't begins a journal before it does.
 
-use super::account::Balance;
+use super::balance::{Balance, Shift};
+use super::book::Collected;
 use super::entries::{Before, Entry, MarketState};
 use super::facts::Scene;
 use super::slots::SlotSet;
@@ -21,8 +22,7 @@ pub(crate) struct Changes {
     pub events: Vec<u8>,
     /// The place in the block of the transaction at hand; `None` before the first.
     position: Option<u32>,
-    /// Fees of the operation at hand that nobody was told of yet: whose, in what, how much.
-    collected: Vec<(Address, AssetId, Amount)>,
+    collected: Collected,
     /// Memory of a journal.
     journal: Vec<Undo>,
     /// What stood in the places of entries that the journal names, in its order.
@@ -204,23 +204,14 @@ impl<'a> Context<'a> {
         self.tell(payee, Happening::Sent { asset, amount });
     }
 
-    /// Enters a fee that somebody got. Of one asset it is one sum however often it came.
+    /// Enters a fee that somebody got.
     pub(crate) fn collect(&mut self, account: Address, asset: AssetId, amount: Amount) {
-        if amount == Amount::ZERO {
-            return;
-        }
-        let collected = &mut self.changes.collected;
-        match collected.iter_mut().find(|(whose, what, _)| (*whose, *what) == (account, asset)) {
-            // All of it is part of what is issued.
-            Some((_, _, sum)) => sum.0 = sum.0.saturating_add(amount.0),
-            None => collected.push((account, asset, amount)),
-        }
+        self.changes.collected.add(account, asset, amount);
     }
 
     /// Tells whoever got fees how much they were, in the order in which they first came.
     pub(crate) fn tell_collected(&mut self) {
-        while !self.changes.collected.is_empty() {
-            let (account, asset, amount) = self.changes.collected.remove(0);
+        while let Some((account, asset, amount)) = self.changes.collected.next() {
             self.tell(account, Happening::Collected { asset, amount });
         }
     }
@@ -330,6 +321,11 @@ impl<'a> Context<'a> {
         if let (Some(before), Some(journal)) = (before, &mut self.journal) {
             journal.push(Undo::Balance { slot, asset, before });
         }
+    }
+
+    /// Adds to what an account has, as it was found out that it can be.
+    pub(crate) fn shift_balance(&mut self, slot: Slot, asset: AssetId, shift: Shift) {
+        self.change_balance(slot, asset, |before| before.shifted(shift));
     }
 
     /// Changes what an account can spend.

@@ -2,7 +2,7 @@
 //! one pointer, so that a look at two cache lines says where the third is; more in a sorted map, since anyone can pay it in any number of
 //! assets.
 
-use super::account::Balance;
+use super::balance::Balance;
 use super::chunks::Chunks;
 use super::prefetch::prefetch;
 use crate::types::AssetId;

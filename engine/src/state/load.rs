@@ -1,9 +1,10 @@
 //! From canonical bytes back to a state, in bulk.
 
 use super::State;
-use super::account::{Balance, Decoded, Record};
+use super::account::{Decoded, Record};
 use super::accounts::Accounts;
 use super::asset::Assets;
+use super::balance::Balance;
 use super::entries::Entries;
 use super::index::IndexBuilder;
 use super::layout::Layout;

@@ -162,9 +162,9 @@ impl Book for Context<'_> {
         Context::begin_journal(self);
     }
 
-    fn enter_order(&mut self, order: OrderState, owner: Slot, tag: u64) -> Result<(), Rejection> {
+    fn enter_order(&mut self, order: OrderState, owner: Slot, tag: u64) -> Result<u32, Rejection> {
         let opened = self.state.entries.open_order(order, owner, tag);
-        self.record_opened(opened).map(drop)
+        self.record_opened(opened)
     }
 
     fn close_order(&mut self, number: u32) -> Option<OrderState> {

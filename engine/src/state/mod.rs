@@ -17,6 +17,7 @@ mod acting;
 mod addresses;
 mod asset;
 mod authorities;
+mod balance;
 mod book;
 mod changed;
 mod chunks;
@@ -27,6 +28,7 @@ mod facts;
 mod further;
 mod groups;
 mod index;
+mod known;
 mod layout;
 mod leaves;
 mod level;
@@ -45,9 +47,9 @@ mod tree;
 mod watch;
 mod window;
 
-pub(crate) use account::Balance;
 pub use asset::Asset;
-pub(crate) use book::{Book, ORDERS_MET_MAX, Trades};
+pub(crate) use balance::{Balance, Shift};
+pub(crate) use book::{Book, Collected, ORDERS_MET_MAX, Trades};
 pub(crate) use context::{Changes, Context, Flows};
 pub use entries::{
     AuthorityState, Channel, GrantState, HoldState, HolderState, MarketState, OrderState, Record, Share,
@@ -55,6 +57,7 @@ pub use entries::{
 pub(crate) use entries::{Entry, Name, PlacedHold};
 pub(crate) use facts::{SWEEP_EVENTS_MAX, Scene, sweep};
 pub(crate) use index::{Resolver, Slot};
+pub(crate) use known::Known;
 pub(crate) use leaves::Leaves;
 pub(crate) use load::{StateLoader, decode_record};
 pub(crate) use records::{StateHasher, StateRecords};
@@ -75,7 +78,7 @@ use entries::{Entries, SharedBooks};
 use index::{Hash, Index};
 pub(crate) use layout::Layout;
 use payment::Issuers;
-pub(crate) use payment::{Debited, Known, Payment};
+pub(crate) use payment::{Debited, Payment};
 pub(crate) use prefetch::prefetch;
 use window::Use;
 

@@ -5,15 +5,12 @@
 //! the same order of precedence. Each half concerns one account and no other, so whoever has a shard to itself can do the halves of
 //! its accounts beside those who do others'.
 
-use super::addresses::Addresses;
-use super::asset::Assets;
-use super::entries::{Entries, Entry, Name, PLACES_MAX as ENTRIES_MAX};
-use super::index::Index;
+use super::entries::Entries;
 use super::layout::Place;
 use super::shard::Shard;
 use super::window::{Use, Window};
 use super::{Balance, Changes, Layout, Slot, State};
-use crate::types::{Address, Amount, AssetId, Rejection, RejectionCode, Time};
+use crate::types::{Amount, AssetId, Rejection, RejectionCode, Time};
 
 /// A transaction of one signer and one transfer in lane 0, of more than nothing and to somebody else; both accounts are there.
 #[derive(Clone, Copy, Debug)]
@@ -104,32 +101,51 @@ impl Shard {
     /// The same in an asset that isn't the payer's first.
     #[cold]
     fn debit_further(&mut self, payment: &Payment, payer: Place, time: Time) -> Option<Debited> {
-        self.take(payment, payer, time, |before, rest| Balance { available: rest, ..before })
+        self.take(payment, payer, time, |shard, rest| {
+            let after = |before| Balance { available: rest, ..before };
+            shard.change_balance((payment.payer, payer), payment.asset, after).map(drop)
+        })
     }
 
     /// The owner's half of a promise: the same, but what is paid is set aside.
     pub(crate) fn set_aside(&mut self, payment: &Payment, owner: Place, time: Time) -> Option<Debited> {
-        self.take(payment, owner, time, |before, rest| {
+        self.take(payment, owner, time, |shard, rest| {
             // Both are parts of what is issued.
-            Balance { available: rest, held: Amount(before.held.0.saturating_add(payment.amount.0)) }
+            let held = |before: Balance| Amount(before.held.0.saturating_add(payment.amount.0));
+            let after = |before| Balance { available: rest, held: held(before) };
+            shard.change_balance((payment.payer, owner), payment.asset, after).map(drop)
         })
     }
 
-    /// Takes from what an account can spend; `after` says what it has then, given what is left to be spent.
+    /// The owner's half of what is decided elsewhere: the most that it may take is out of reach until that is
+    /// [given back](Self::give_reserve_back), which has to be in the same block. The sequence is used; what the account has doesn't count as
+    /// changed.
+    pub(crate) fn reserve(&mut self, payment: &Payment, owner: Place, time: Time) -> Option<Debited> {
+        self.take(payment, owner, time, |shard, rest| shard.leave_available(owner, payment.asset, rest))
+    }
+
+    /// Gives back what was reserved.
+    pub(super) fn give_reserve_back(&mut self, owner: Place, asset: AssetId, amount: Amount) {
+        let available = self.available(owner, asset);
+        // It was there before.
+        let _ = self.leave_available(owner, asset, Amount(available.0.saturating_add(amount.0)));
+    }
+
+    /// Takes from what an account can spend; `take` does, given what is left to be spent.
     #[inline]
     fn take(
         &mut self,
         payment: &Payment,
         payer: Place,
         time: Time,
-        after: impl Fn(Balance, Amount) -> Balance,
+        take: impl FnOnce(&mut Self, Amount) -> Option<()>,
     ) -> Option<Debited> {
         let available = self.available(payer, payment.asset);
         Some(match judge(self.cell(payer)?.window(), available, payment, time) {
             Judged::Covered(window, rest) => {
                 self.use_up(payer, window);
                 if payment.amount != Amount::ZERO {
-                    self.change_balance((payment.payer, payer), payment.asset, |before| after(before, rest))?;
+                    take(self, rest)?;
                 }
                 Debited::Paid
             }
@@ -183,7 +199,7 @@ pub(super) struct Issuers {
 impl Issuers {
     /// Whether a payment is known to be neither a mint nor a burn nor anybody's who has rules of their own, with so many accounts.
     #[inline]
-    fn know(&self, payment: &Payment, accounts: u32, entries: &Entries) -> bool {
+    pub(super) fn know(&self, payment: &Payment, accounts: u32, entries: &Entries) -> bool {
         // Who has rules of their own is looked at in order.
         if entries.is_guarded(payment.payer.0) || entries.is_guarded(payment.payee.0) {
             return false;
@@ -197,89 +213,7 @@ impl Issuers {
     }
 }
 
-/// What can be known of a state while its shards are worked on: who is there, and who issues what. It doesn't change meanwhile.
-#[derive(Debug)]
-pub(crate) struct Known<'a> {
-    index: &'a Index,
-    addresses: &'a Addresses,
-    accounts: u32,
-    issuers: &'a Issuers,
-    entries: &'a Entries,
-    assets: &'a Assets,
-}
-
-impl Known<'_> {
-    /// The slot of an account, if it has come into being.
-    pub(crate) fn find(&self, address: &Address) -> Option<Slot> {
-        let is_it = |slot: Slot| slot.0 < self.accounts && self.addresses.is(slot, address);
-        self.index.find(self.index.hash(address), is_it)
-    }
-
-    /// Whether a payment is known to be nothing else: no mint, no burn, nobody's who has rules of their own.
-    #[inline]
-    pub(crate) fn is_payment(&self, payment: &Payment) -> bool {
-        self.issuers.know(payment, self.accounts, self.entries)
-    }
-
-    /// Visits the accounts whose balances the hold or the grant of a name asks for.
-    pub(crate) fn balances_asked(&self, name: &Name<'_>, see: &mut dyn FnMut(Address)) {
-        if !self.entries.asks_for_balances() {
-            return;
-        }
-        match self.entries.find(name).and_then(|number| self.entries.get(number)) {
-            Some(Entry::Hold(hold)) => hold.balances(see),
-            Some(Entry::Grant(grant)) => grant.predicate.balances(see),
-            _ => {}
-        }
-    }
-
-    /// Whether an account has rules of its own.
-    #[inline]
-    pub(crate) fn is_guarded(&self, slot: Slot) -> bool {
-        self.entries.is_guarded(slot.0)
-    }
-
-    /// Whether there is an asset, and it has no policy.
-    #[inline]
-    pub(crate) fn is_plain(&self, asset: AssetId) -> bool {
-        self.assets.get(asset).is_some_and(|asset| !asset.has_policy())
-    }
-
-    /// By which a name is looked for.
-    pub(crate) fn tag(&self, name: &Name<'_>) -> u64 {
-        self.entries.tag(name)
-    }
-
-    /// Whether an entry has a name with this tag.
-    pub(crate) fn has_entry(&self, name: &Name<'_>, tag: u64) -> bool {
-        self.entries.find_tagged(name, tag).is_some()
-    }
-
-    /// Whether so many entries more surely find room.
-    pub(crate) fn has_room(&self, entries: u64) -> bool {
-        u64::from(self.entries.len()).saturating_add(entries) < u64::from(ENTRIES_MAX)
-    }
-
-    /// Brings closer where an entry is looked for.
-    #[inline]
-    pub(crate) fn prefetch_name(&self, tag: u64) {
-        self.entries.prefetch_name(tag);
-    }
-
-    /// Whether something is over at a time and still in its place.
-    pub(crate) fn has_over(&self, now: Time) -> bool {
-        self.entries.first_over(now).is_some()
-    }
-}
-
 impl State {
-    /// The shards, and what else has to be known of the state to work on them.
-    pub(crate) fn known_and_shards(&mut self) -> (Known<'_>, &mut [Shard]) {
-        let Self { accounts, index, issuers, entries, assets, .. } = self;
-        let (addresses, accounts, shards) = accounts.split();
-        (Known { index, addresses, accounts, issuers, entries, assets }, shards)
-    }
-
     /// How accounts are spread over shards.
     pub(crate) const fn layout(&self) -> Layout {
         self.accounts.layout()
@@ -349,6 +283,18 @@ impl State {
     pub(crate) fn prefetch_balances(&self, payment: &Payment, is_in_place_at_hand: bool) {
         self.accounts.prefetch_balance(payment.payer, payment.asset, is_in_place_at_hand);
         self.accounts.prefetch_balance(payment.payee, payment.asset, is_in_place_at_hand);
+    }
+
+    /// Gives an account back what was reserved of an asset.
+    pub(crate) fn give_reserve_back(&mut self, owner: Slot, asset: AssetId, amount: Amount) {
+        if amount == Amount::ZERO {
+            return;
+        }
+        let (shards, layout) = self.accounts.shards();
+        let place = layout.place(owner);
+        if let Some(shard) = shards.get_mut(place.shard) {
+            shard.give_reserve_back(place, asset, amount);
+        }
     }
 
     /// The payee's half of a payment.

@@ -3,7 +3,8 @@
 //! Pages are written to in place, word by word, beside those who read them (see `account.rs` and `watch.rs`). Only of a page that a
 //! snapshot may hold the owner makes a copy first.
 
-use super::account::{Account, AccountCell, Balance, BlockMark, FurtherLanes, LastChange, NO_ASSET, Record};
+use super::account::{Account, AccountCell, BlockMark, FurtherLanes, LastChange, NO_ASSET, Record};
+use super::balance::Balance;
 use super::changed::Changed;
 use super::further::FurtherBalances;
 use super::index::Slot;
@@ -175,6 +176,19 @@ impl Shard {
         }
     }
 
+    /// Leaves an account of this block so much to be spent, without a word that its balance has changed.
+    pub(super) fn leave_available(&mut self, place: Place, asset: AssetId, available: Amount) -> Option<()> {
+        let cell = self.change(place)?;
+        if cell.asset() == asset {
+            cell.set_available(available);
+            return Some(());
+        }
+        let entry = cell.get().balances.checked_sub(1)?;
+        let own = self.balances.get_mut(entry)?;
+        own.set(asset, Balance { available, ..own.get(asset) });
+        Some(())
+    }
+
     /// Changes a balance, and enters that this block has.
     #[inline]
     pub(super) fn change_balance(
@@ -250,7 +264,7 @@ impl Shard {
 
     /// Brings further balances closer, when the record is at hand.
     #[inline]
-    pub(super) fn prefetch_further(&self, place: Place) {
+    pub(crate) fn prefetch_further(&self, place: Place) {
         self.get(place).iter().for_each(|account| self.prefetch_further_of(account));
     }
 

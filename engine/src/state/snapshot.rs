@@ -6,7 +6,7 @@ use super::entries::{
     SharedNames, Terms,
 };
 use super::index::{SharedIndex, Slot};
-use super::{Asset, StateRecords, account::Balance};
+use super::{Asset, Balance, StateRecords};
 use crate::types::{Address, AssetCode, AssetId, AssetTerms, Digest, MarketId, RecordKind, Side};
 
 #[derive(Clone, Debug)]

@@ -7,7 +7,7 @@
 
 use super::book::{Book, Waiting};
 use super::{Author, Desk, Draft, GOODS, ISSUER, MONEY};
-use nostro::{Amend, Lifetime, MarketId, OpenMarket, PlaceOrder, Side};
+use nostro::{Amend, AssetId, Lifetime, MarketId, OpenMarket, PlaceOrder, Side};
 
 /// Where prices begin.
 const MIDDLE: u64 = 1_000_000;
@@ -17,12 +17,13 @@ const LOTS_MAX: u64 = 100;
 const FAR: u32 = 10;
 /// The farthest before the best.
 const NEAR: u64 = 3;
-/// The only market of a load.
-const MARKET: MarketId = MarketId(0);
+/// Ids of a market begin at so many times its number.
+const IDS: u64 = 1 << 40;
 
-/// Its author, who keeps the book.
+/// Their author, who keeps the book of a market.
 #[derive(Debug)]
 pub(super) struct Exchange {
+    market: MarketId,
     openings: u64,
     is_open: bool,
     ids: u64,
@@ -34,7 +35,13 @@ pub(super) struct Exchange {
 impl Exchange {
     /// With so many orders waiting when the load begins.
     pub(super) fn new(openings: u64) -> Self {
-        Self { openings, is_open: false, ids: 0, book: Book::default(), last: [MIDDLE - 1, MIDDLE] }
+        Self::of(0, openings)
+    }
+
+    /// The market of this number: the first entries of a ledger are its markets.
+    fn of(market: u32, openings: u64) -> Self {
+        let (book, last) = (Book::default(), [MIDDLE - 1, MIDDLE]);
+        Self { market: MarketId(market), openings, is_open: false, ids: u64::from(market) * IDS, book, last }
     }
 
     fn best(&mut self, side: Side) -> u64 {
@@ -64,7 +71,7 @@ impl Exchange {
         let (id, quantity) = (self.ids, 1 + desk.below(LOTS_MAX));
         self.ids += 1;
         self.book.add(Waiting { owner, id, side, price, quantity });
-        desk.one(owner, PlaceOrder { market: MARKET, id, side, price, quantity, ..PlaceOrder::default() })
+        desk.one(owner, PlaceOrder { market: self.market, id, side, price, quantity, ..PlaceOrder::default() })
     }
 
     /// Takes the first in line: the whole of it, or a part.
@@ -82,7 +89,7 @@ impl Exchange {
         self.book.reduce(place, quantity);
         let lifetime = Lifetime::ImmediateOrCancel;
         let Waiting { price, .. } = waiting;
-        let (market, side) = (MARKET, side.other());
+        let (market, side) = (self.market, side.other());
         Some(desk.one(taker, PlaceOrder { market, id, side, price, quantity, lifetime, ..PlaceOrder::default() }))
     }
 
@@ -119,8 +126,8 @@ impl Author for Exchange {
     fn open(&mut self, desk: &mut Desk) -> Draft {
         if !self.is_open {
             self.is_open = true;
-            return desk
-                .one(ISSUER, OpenMarket { base: GOODS, quote: MONEY, lot: 1, tick: 1, ..OpenMarket::default() });
+            let base = AssetId(GOODS.0 + self.market.0);
+            return desk.one(ISSUER, OpenMarket { base, quote: MONEY, lot: 1, tick: 1, ..OpenMarket::default() });
         }
         self.openings = self.openings.saturating_sub(1);
         self.place(desk)
@@ -135,5 +142,41 @@ impl Author for Exchange {
         };
         // Where nothing waits there is nothing to do but to order.
         draft.unwrap_or_else(|| self.place(desk))
+    }
+}
+
+/// How many markets [`Markets`] has.
+const MARKETS: u32 = 8;
+
+/// The author of the same in several markets, all of which are paid in one currency.
+#[derive(Debug)]
+pub(super) struct Markets(Vec<Exchange>);
+
+impl Markets {
+    /// With so many orders waiting when the load begins.
+    pub(super) fn new(openings: u64) -> Self {
+        Self((0..MARKETS).map(|market| Exchange::of(market, openings / u64::from(MARKETS))).collect())
+    }
+}
+
+impl Author for Markets {
+    fn assets(&self) -> u32 {
+        GOODS.0 + MARKETS
+    }
+
+    fn openings(&self) -> u64 {
+        self.0.iter().map(Author::openings).sum()
+    }
+
+    fn open(&mut self, desk: &mut Desk) -> Draft {
+        // All markets before the first order.
+        let closed = self.0.iter().position(|exchange| !exchange.is_open);
+        let place = closed.or_else(|| self.0.iter().position(|exchange| exchange.openings() > 0));
+        self.0[place.unwrap_or(0)].open(desk)
+    }
+
+    fn next(&mut self, desk: &mut Desk) -> Draft {
+        let place = usize::try_from(desk.below(self.0.len() as u64)).unwrap_or(0);
+        self.0[place].next(desk)
     }
 }

@@ -38,6 +38,8 @@ pub enum Mix {
     Dvp,
     /// A day's messages of a stock exchange: 48.1 % new orders, 0.5 % reduced, 44.6 % deleted, 6.8 % executions.
     Exchange,
+    /// The same in eight markets.
+    Markets,
     /// Devices that pay out of their owners' money, within grants, and report readings.
     Devices,
     /// Transactions that pay a hundred.
@@ -50,12 +52,13 @@ pub enum Mix {
 
 impl Mix {
     /// Every one.
-    pub const ALL: [Self; 9] = [
+    pub const ALL: [Self; 10] = [
         Self::Payments,
         Self::ManyAssets,
         Self::Holds,
         Self::Dvp,
         Self::Exchange,
+        Self::Markets,
         Self::Devices,
         Self::Disburse,
         Self::Smallbank,
@@ -71,6 +74,7 @@ impl Mix {
             Self::Holds => "holds",
             Self::Dvp => "dvp",
             Self::Exchange => "exchange",
+            Self::Markets => "markets",
             Self::Devices => "devices",
             Self::Disburse => "disburse",
             Self::Smallbank => "smallbank",
@@ -105,6 +109,7 @@ impl Mix {
             Self::Holds => Box::new(holds::Holds::new(everybody / 10)),
             Self::Dvp => Box::new(transfers::Dvp),
             Self::Exchange => Box::new(exchange::Exchange::new(everybody)),
+            Self::Markets => Box::new(exchange::Markets::new(everybody)),
             Self::Devices => Box::new(devices::Devices::new(accounts)),
             Self::Disburse => Box::new(transfers::Disburse),
             Self::Smallbank => Box::new(bank::Bank::new(accounts)),

@@ -23,6 +23,7 @@ use crate::state::index::Slot;
 use crate::state::siphash::Key;
 use crate::types::{MarketId, Side};
 use std::collections::BTreeMap;
+use std::ops::Bound;
 use std::sync::Arc;
 
 /// The neighbours of an order in a row: who has waited longer, and who hasn't so long.
@@ -58,6 +59,11 @@ impl Links {
     #[inline]
     pub(super) const fn neighbours(self) -> [u32; 4] {
         [self.line.older, self.line.newer, self.own.older, self.own.newer]
+    }
+
+    /// The one before it in its owner's row.
+    pub(super) fn older_own(&self) -> Option<u32> {
+        Some(self.own.older).filter(|&older| older != NOBODY)
     }
 
     #[inline]
@@ -210,6 +216,16 @@ impl Books {
     pub(super) fn side(&self, market: MarketId, side: Side, places: &Places) -> impl Iterator<Item = u32> {
         let lines = self.sides.get(&(market, side)).into_iter().flat_map(|lines| lines.by_rank.values());
         lines.flat_map(|line| row(Some(line.first), places, |links| links.line.newer))
+    }
+
+    /// The order that comes behind another on its side.
+    pub(super) fn next(&self, order: &OrderState, line: Between) -> Option<u32> {
+        if line.newer != NOBODY {
+            return Some(line.newer);
+        }
+        let lines = self.sides.get(&(order.market, order.side))?;
+        let behind = (Bound::Excluded(order.rank()), Bound::Unbounded);
+        lines.by_rank.range(behind).next().map(|(_, line)| line.first)
     }
 
     /// What a reader keeps.

@@ -130,7 +130,7 @@ impl OrderState {
     }
 
     /// Its price, so that the better one is less.
-    pub(super) const fn rank(&self) -> u64 {
+    pub(crate) const fn rank(&self) -> u64 {
         match self.side {
             Side::Buy => !self.price,
             Side::Sell => self.price,
@@ -138,7 +138,7 @@ impl OrderState {
     }
 
     /// Whether it stands where another does, so that a book needn't change.
-    pub(super) fn stands_like(&self, other: &Self) -> bool {
+    pub(crate) fn stands_like(&self, other: &Self) -> bool {
         let place = |order: &Self| (order.market, order.side, order.price, order.priority);
         place(self) == place(other) && self.owner == other.owner
     }

@@ -322,7 +322,7 @@ impl Entries {
     }
 
     #[inline]
-    fn order(&self, number: u32) -> Option<&OrderState> {
+    pub(super) fn order(&self, number: u32) -> Option<&OrderState> {
         self.places.get(number)?.order()
     }
 
@@ -331,6 +331,17 @@ impl Entries {
     pub(super) fn first_waiting(&self, market: MarketId, side: Side) -> Option<(u32, &OrderState)> {
         let number = self.books.first(market, side)?;
         Some((number, self.order(number)?))
+    }
+
+    /// The order that comes behind another on its side.
+    pub(super) fn next_waiting(&self, number: u32) -> Option<u32> {
+        let place = self.places.get(number)?;
+        self.books.next(place.order()?, place.links.line)
+    }
+
+    /// The order that its owner has placed before another in its market.
+    pub(super) fn next_owned(&self, number: u32) -> Option<u32> {
+        self.places.get(number).and_then(|place| place.links.older_own())
     }
 
     /// The orders that wait on a side of a market, the best first.

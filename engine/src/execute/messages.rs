@@ -1,0 +1,408 @@
+//! Orders in a block that goes by shards: what is said to books by accounts of which all is certain, and by which market it goes.
+//!
+//! An account's shard uses the sequence up and reserves the most that the message may take. So whatever comes of it, the account can pay for it, and
+//! what comes of it depends on its market alone. A market of which anything isn't certain goes in order, for the whole block.
+
+use super::firsts::Firsts;
+use super::phases::{Froms, Lane, Phases, Portion};
+use super::planned::{MADE, Plans};
+use super::sharded::PlantedOrder;
+use crate::ops::{Amend, EncodedOperation, OrderMessage, PlaceOrder};
+use crate::state::{Debited, Known, MarketState, Payment, Slot};
+use crate::transaction::TransactionRef;
+use crate::types::{Address, Amount, AssetId, Lifetime, MarketId, Rejection, RejectionCode, Side, Time};
+use std::collections::BTreeMap;
+
+/// The number of no order.
+const NOBODY: u32 = u32::MAX;
+
+/// A message of which its account's half is done.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Message {
+    pub position: u32,
+    pub slot: Slot,
+    pub market: MarketId,
+    /// What is reserved for it.
+    pub reserved: (AssetId, Amount),
+    /// The order that it is about, or the first of them.
+    pub id: u64,
+    /// By which that is looked for, and the number of the one that had the name before the block.
+    pub tag: u64,
+    pub found: u32,
+}
+
+/// Markets that can't be planned.
+#[derive(Debug, Default)]
+pub(super) struct InOrder {
+    markets: Vec<MarketId>,
+    /// Nobody knows which.
+    any: bool,
+}
+
+impl InOrder {
+    pub(super) fn clear(&mut self) {
+        self.markets.clear();
+        self.any = false;
+    }
+
+    fn enter(&mut self, market: MarketId) {
+        // Those of one block come again and again.
+        if self.markets.last() != Some(&market) {
+            self.markets.push(market);
+        }
+    }
+
+    /// All that are entered in several.
+    pub(super) fn of<'a>(all: impl Iterator<Item = &'a Self>) -> Self {
+        let mut sum = Self::default();
+        for other in all {
+            sum.markets.extend(&other.markets);
+            sum.any |= other.any;
+        }
+        sum
+    }
+}
+
+/// Under which names the accounts of some shards have said something to books in a block, and where.
+#[derive(Debug, Default)]
+pub(super) struct Said {
+    places: Firsts,
+    all: Vec<(Slot, u64, MarketId, Side)>,
+}
+
+impl Said {
+    pub(super) fn clear(&mut self) {
+        self.places.clear();
+        self.all.clear();
+    }
+
+    fn place(tag: u64) -> Slot {
+        Slot(u32::try_from(tag >> 33).unwrap_or(0))
+    }
+
+    /// Where an order of this name was placed.
+    fn of(&self, (slot, id): (Slot, u64), tag: u64) -> Option<(MarketId, Side)> {
+        let &(own, same, market, side) = self.all.get(self.places.of(Self::place(tag))? as usize)?;
+        ((own, same) == (slot, id)).then_some((market, side))
+    }
+
+    /// Enters where an order is placed; `false` if another has its place by chance, or it was placed elsewhere.
+    fn enter(&mut self, (slot, id): (Slot, u64), tag: u64, (market, side): (MarketId, Side)) -> bool {
+        match self.places.of(Self::place(tag)).and_then(|place| self.all.get(place as usize)) {
+            Some(&other) => other == (slot, id, market, side),
+            None => {
+                self.places.enter(Self::place(tag), u32::try_from(self.all.len()).unwrap_or(u32::MAX));
+                self.all.push((slot, id, market, side));
+                true
+            }
+        }
+    }
+}
+
+/// What of a message is certain.
+enum Half {
+    /// It goes by this market. The most that it may take of an asset, and the order that it is about.
+    Of(MarketId, (AssetId, Amount), Named),
+    /// It is about nothing that there is.
+    Nothing(Rejection),
+    /// It has to wait for its turn.
+    InOrder,
+}
+
+/// An order that a message is about.
+#[derive(Clone, Copy, Default)]
+struct Named {
+    id: u64,
+    tag: u64,
+    found: Option<u32>,
+}
+
+impl Phases<'_> {
+    /// The account's half of a message.
+    pub(super) fn message(
+        &self,
+        (number, portion): (usize, &mut Portion<'_>),
+        (transaction, said): (&TransactionRef<'_>, &OrderMessage),
+        (slot, position): (Slot, u32),
+        from: &Froms,
+    ) {
+        let Portion { shards, first, lane } = portion;
+        let account = transaction.account();
+        if position > from.fence || lane.contended.of(slot).is_some() {
+            self.goes_in_order(said, &account, slot, lane);
+            return lane.ordered.push(position);
+        }
+        let (half, payment) = match self.half(said, &account, slot, lane) {
+            Half::InOrder => {
+                self.goes_in_order(said, &account, slot, lane);
+                return lane.contend(slot, position);
+            }
+            Half::Nothing(rejection) => (Err(rejection), (AssetId(0), Amount::ZERO)),
+            Half::Of(market, reserved, named) => (Ok((market, named)), reserved),
+        };
+        let (asset, most) = payment;
+        let payment = Payment {
+            payer: slot,
+            payee: slot,
+            asset,
+            amount: if self.has(PlantedOrder::Unreserved) { Amount::ZERO } else { most },
+            sequence: transaction.sequence(),
+            valid_until: transaction.valid_until().unwrap_or(Time(u64::MAX)),
+        };
+        let owner = self.layout.place(slot);
+        let Some(shard) = shards.get_mut(owner.shard.wrapping_sub(*first)) else { return };
+        match shard.reserve(&payment, owner, self.block.time) {
+            Some(Debited::Paid) => match half {
+                Err(rejection) => lane.rejections.push((position, rejection)),
+                Ok((market, Named { id, tag, found })) => {
+                    let (reserved, found) = ((asset, payment.amount), found.unwrap_or(NOBODY));
+                    lane.messages.push(Message { position, slot, market, reserved, id, tag, found });
+                }
+            },
+            Some(Debited::Rejected(rejection)) => lane.rejections.push((position, rejection)),
+            // What an order needs is known; what a change needs is less than was asked for.
+            Some(Debited::Uncovered(window, rejection))
+                if matches!(said, OrderMessage::Place(_))
+                    && !self.may_be_paid_before((number, lane), slot, position, from) =>
+            {
+                shard.use_up(owner, window);
+                lane.rejections.push((position, rejection));
+            }
+            Some(Debited::Uncovered(..)) => {
+                self.goes_in_order(said, &account, slot, lane);
+                lane.contend(slot, position);
+            }
+            None => {}
+        }
+    }
+
+    /// What of a message is certain, if its account is.
+    fn half(&self, said: &OrderMessage, account: &Address, slot: Slot, lane: &mut Lane) -> Half {
+        let known = &self.known;
+        let named = |id| {
+            let tag = known.order_tag(account, id);
+            Named { id, tag, found: known.find_order(account, id, tag) }
+        };
+        match said {
+            OrderMessage::Place(order) => {
+                let Some((market, most)) = self.plannable(order.market).and_then(|market| {
+                    let (asset, given) = market.given(order.side, order.quantity, order.price);
+                    let most = match (given, order.lifetime) {
+                        (given, Lifetime::Budget) => order.budget.min(given.unwrap_or(Amount::MAX)),
+                        (given, _) => given?,
+                    };
+                    Some((order.market, (asset, most)))
+                }) else {
+                    return Half::InOrder;
+                };
+                let named = named(order.id);
+                let place = (order.market, order.side);
+                // What an amendment means has to be known where it is met.
+                if named
+                    .found
+                    .and_then(|found| known.order(found))
+                    .is_some_and(|order| (order.market, order.side) != place)
+                    || !lane.said.enter((slot, order.id), named.tag, place)
+                {
+                    return Half::InOrder;
+                }
+                Half::Of(market, most, named)
+            }
+            OrderMessage::Amend(Amend::CancelAll(market)) => match self.plannable(*market) {
+                Some(_) => Half::Of(*market, (AssetId(0), Amount::ZERO), Named::default()),
+                None => Half::InOrder,
+            },
+            OrderMessage::Amend(Amend::Cancel(ids)) => {
+                let mut all = None;
+                let mut first = Named::default();
+                for (place, &id) in ids.iter().enumerate() {
+                    let named = named(id);
+                    if place == 0 {
+                        first = named;
+                    }
+                    match (self.place_of(&named, slot, lane), all) {
+                        (Some((market, _)), None) => all = Some(market),
+                        (Some((market, _)), Some(other)) if market != other => return Half::InOrder,
+                        _ => {}
+                    }
+                }
+                match all {
+                    Some(market) if self.plannable(market).is_some() => {
+                        Half::Of(market, (AssetId(0), Amount::ZERO), first)
+                    }
+                    Some(_) => Half::InOrder,
+                    None => Half::Nothing(Rejection::new(RejectionCode::NoOrder, first.id)),
+                }
+            }
+            &OrderMessage::Amend(Amend::Change { id, price, quantity }) => {
+                let named = named(id);
+                let Some((number, side)) = self.place_of(&named, slot, lane) else {
+                    return Half::Nothing(Rejection::new(RejectionCode::NoOrder, id));
+                };
+                match self.plannable(number).map(|market| market.given(side, quantity, price)) {
+                    Some((asset, Some(most))) => Half::Of(number, (asset, most), named),
+                    _ => Half::InOrder,
+                }
+            }
+        }
+    }
+
+    /// In which market and on which side an order of this name was placed, before the block or in it.
+    fn place_of(&self, named: &Named, slot: Slot, lane: &Lane) -> Option<(MarketId, Side)> {
+        let before = named.found.and_then(|found| self.known.order(found)).map(|order| (order.market, order.side));
+        before.or_else(|| lane.said.of((slot, named.id), named.tag))
+    }
+
+    /// A market of whose orders all that there are count.
+    fn plannable(&self, market: MarketId) -> Option<&MarketState> {
+        let known = &self.known;
+        let found = known.market(market)?;
+        let is_paid = || found.fee_basis_points == 0 || known.find(&found.fee_account).is_some();
+        (known.is_plain(found.base) && known.is_plain(found.quote) && is_paid()).then_some(found)
+    }
+
+    /// Enters the markets of a message that isn't certain.
+    fn goes_in_order(&self, said: &OrderMessage, account: &Address, slot: Slot, lane: &mut Lane) {
+        let ids = match said {
+            OrderMessage::Place(PlaceOrder { market, .. }) | OrderMessage::Amend(Amend::CancelAll(market)) => {
+                return lane.in_order.enter(*market);
+            }
+            OrderMessage::Amend(Amend::Cancel(ids)) => ids.as_slice(),
+            OrderMessage::Amend(Amend::Change { id, .. }) => std::slice::from_ref(id),
+        };
+        for &id in ids {
+            let tag = self.known.order_tag(account, id);
+            let before = place_before(&self.known, account, id, tag);
+            let since = lane.said.of((slot, id), tag).map(|(market, _)| market);
+            before.into_iter().chain(since).for_each(|market| lane.in_order.enter(market));
+        }
+    }
+
+    /// Enters the markets that an operation may be about which no account's shard decides on.
+    pub(super) fn touch_books(&self, operation: EncodedOperation<'_>, source: &Address, in_order: &mut InOrder) {
+        let ids = match operation.message() {
+            None => return,
+            Some(OrderMessage::Place(PlaceOrder { market, .. }) | OrderMessage::Amend(Amend::CancelAll(market))) => {
+                return in_order.enter(market);
+            }
+            Some(OrderMessage::Amend(Amend::Cancel(ids))) => ids,
+            Some(OrderMessage::Amend(Amend::Change { id, .. })) => vec![id],
+        };
+        // Whoever has rules of their own places no order but in order.
+        if !self.known.find(source).is_some_and(|slot| self.known.is_guarded(slot)) {
+            in_order.any = true;
+            return;
+        }
+        for id in ids {
+            let tag = self.known.order_tag(source, id);
+            place_before(&self.known, source, id, tag).into_iter().for_each(|market| in_order.enter(market));
+        }
+    }
+
+    /// Whether orders can be planned on the table of entries.
+    pub(super) fn has_plans(&self) -> bool {
+        self.can_promise && self.known.entry_count() < MADE
+    }
+}
+
+/// The market of an order that was there before the block.
+fn place_before(known: &Known<'_>, owner: &Address, id: u64, tag: u64) -> Option<MarketId> {
+    known.find_order(owner, id, tag).and_then(|number| known.order(number)).map(|order| order.market)
+}
+
+/// All messages of a block whose accounts' halves are done, and how they go. Kept for its memory.
+#[derive(Debug, Default)]
+pub(super) struct Messages {
+    /// As the portions of the shards have found them, each by ascending positions.
+    lists: Vec<Vec<Message>>,
+    /// By position in the block: the list and the place in it.
+    at: Vec<Option<(u32, u32)>>,
+    /// The same by ascending positions.
+    all: Vec<Turn>,
+    /// Markets that are planned, with places in that.
+    markets: Vec<(MarketId, Vec<u32>)>,
+    /// Those with most messages first.
+    turns: Vec<u32>,
+}
+
+/// A message in its turn.
+#[derive(Clone, Copy, Debug)]
+struct Turn {
+    list: u32,
+    place: u32,
+    /// The market among those that are planned, if it is.
+    market: Option<u32>,
+}
+
+impl Messages {
+    /// Takes what a portion of the shards has found.
+    pub(super) fn take(&mut self, messages: &mut Vec<Message>) {
+        self.lists.push(std::mem::take(messages));
+    }
+
+    /// Gives memory back.
+    pub(super) fn give_back(&mut self) -> impl Iterator<Item = Vec<Message>> {
+        self.lists.drain(..)
+    }
+
+    /// Sorts what was taken of a block with so many transactions; the markets of messages that can't be planned go in order.
+    pub(super) fn sort(&mut self, count: u32, mut odd: InOrder) {
+        let Self { lists, at, all, markets, turns } = self;
+        at.clear();
+        all.clear();
+        markets.clear();
+        turns.clear();
+        odd.markets.sort_unstable();
+        at.resize(count as usize, None);
+        for (list, messages) in (0..).zip(lists.iter()) {
+            for (place, message) in (0..).zip(messages) {
+                if let Some(at) = at.get_mut(message.position as usize) {
+                    *at = Some((list, place));
+                }
+            }
+        }
+        let mut known: BTreeMap<MarketId, Option<u32>> = BTreeMap::new();
+        for (list, place) in at.iter().flatten().copied() {
+            let Some(message) = lists.get(list as usize).and_then(|list| list.get(place as usize)) else { continue };
+            let market = *known.entry(message.market).or_insert_with(|| {
+                let is_odd = odd.any || odd.markets.binary_search(&message.market).is_ok();
+                (!is_odd).then(|| {
+                    markets.push((message.market, Vec::new()));
+                    index(markets.len() - 1)
+                })
+            });
+            if let Some((_, own)) = market.and_then(|market| markets.get_mut(market as usize)) {
+                own.push(index(all.len()));
+            }
+            all.push(Turn { list, place, market });
+        }
+        turns.extend((0..).take(markets.len()));
+        turns.sort_by_key(|&market| std::cmp::Reverse(markets.get(market as usize).map_or(0, |(_, own)| own.len())));
+    }
+
+    /// How many there are.
+    pub(super) const fn len(&self) -> usize {
+        self.all.len()
+    }
+
+    /// A message by its turn, and the number of its market's plan if that has one.
+    pub(super) fn get(&self, turn: usize) -> Option<(&Message, Option<u32>)> {
+        let &Turn { list, place, market } = self.all.get(turn)?;
+        Some((self.lists.get(list as usize)?.get(place as usize)?, market))
+    }
+
+    /// Plans some of the markets: every so manyth from one on.
+    pub(super) fn plan(&self, phases: &Phases<'_>, plans: &mut Plans, (first, step): (usize, usize)) {
+        plans.begin();
+        for &turn in self.turns.iter().skip(first).step_by(step) {
+            let Some((market, own)) = self.markets.get(turn as usize) else { continue };
+            let messages = own.iter().filter_map(|&place| Some(self.get(place as usize)?.0));
+            plans.next(turn).make(phases.block, &phases.known, *market, messages);
+        }
+    }
+}
+
+/// There are never so many in a block.
+fn index(place: usize) -> u32 {
+    u32::try_from(place).unwrap_or(NOBODY)
+}
