@@ -3,6 +3,7 @@
 
 use super::firsts::Firsts;
 use super::messages::{InOrder, Message, Said};
+use super::planned::Shifted;
 use super::sharded::PlantedOrder;
 use crate::block::Block;
 use crate::ops::{EncodedOperation, Promise, Touch};
@@ -89,6 +90,8 @@ pub(super) struct Lane {
     pub(super) messages: Vec<Message>,
     /// By which names those are.
     pub(super) said: Said,
+    /// What contended accounts get and give by plans.
+    pub(super) shifted: Vec<Shifted>,
     /// Markets of the other messages.
     pub(super) in_order: InOrder,
     pub(super) rejections: Vec<(u32, Rejection)>,
@@ -108,6 +111,7 @@ impl Lane {
         self.names.clear();
         self.messages.clear();
         self.said.clear();
+        self.shifted.clear();
         self.in_order.clear();
         self.rejections.clear();
     }
@@ -209,7 +213,7 @@ impl Phases<'_> {
     }
 
     #[inline]
-    fn portion(&self, slot: Slot) -> usize {
+    pub(super) fn portion(&self, slot: Slot) -> usize {
         self.portions.get(self.layout.place(slot).shard).copied().unwrap_or_default()
     }
 
@@ -329,12 +333,16 @@ impl Phases<'_> {
             if position & ALONE != 0 {
                 let position = position & POSITION;
                 // It was prepared from these bytes, so it is there.
-                let Some(transaction) = cursor.at(position).and_then(|(prepared, run)| prepared.of(run)) else {
-                    continue;
-                };
+                let Some((prepared, run)) = cursor.at(position) else { continue };
+                let Some(transaction) = prepared.of(run) else { continue };
                 match transaction.only_operation().and_then(EncodedOperation::message) {
                     Some(said) => {
-                        self.message((number, portion), (&transaction, &said), (slot, position), &from);
+                        self.message(
+                            (number, portion),
+                            (&transaction, &said, prepared.entry_tag()),
+                            (slot, position),
+                            &from,
+                        );
                     }
                     None => self.promise((number, portion), &transaction, slot, position, &from),
                 }

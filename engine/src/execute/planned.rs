@@ -11,8 +11,7 @@
 
 use super::firsts::Firsts;
 use super::messages::Message;
-use super::phases::Cursor;
-use crate::block::Block;
+use super::phases::{Cursor, Phases};
 use crate::ops::{EncodedOperation, Source};
 use crate::state::{
     Asset, Book, Collected, Context, Known, MarketState, ORDERS_MET_MAX, OrderState, Shift, Slot, Trades,
@@ -37,10 +36,18 @@ enum Step {
     Reduce(u32, u64),
     /// Makes another order of it: that of this place among those.
     Replace(u32, u32),
-    Shift(Slot, AssetId, Shift),
     Burn(AssetId, Amount),
     /// What stands in this place among what is told.
     Tell(u32),
+}
+
+/// What an account gets or gives at a position.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Shifted {
+    pub position: u32,
+    pub slot: Slot,
+    pub asset: AssetId,
+    pub shift: Shift,
 }
 
 /// An order that a plan opens.
@@ -62,6 +69,8 @@ pub(super) struct Plan {
     /// The market behind all of them, if it has changed.
     after: Option<MarketState>,
     steps: Vec<Step>,
+    /// What accounts get and give, by portion of the shards, by ascending positions.
+    shifted: Vec<Vec<Shifted>>,
     opened: Vec<Opened>,
     replaced: Vec<OrderState>,
     told: Vec<(Address, Happening)>,
@@ -69,7 +78,6 @@ pub(super) struct Plan {
     ends: Vec<(usize, Option<Rejection>)>,
     /// Steps and messages that are entered.
     entered: (usize, usize),
-    memory: Memory,
 }
 
 /// Some plans, kept for their memory.
@@ -97,6 +105,11 @@ impl Plans {
     }
 
     /// Those of the block.
+    pub(super) fn iter(&self) -> impl Iterator<Item = &Plan> {
+        self.all.iter().take(self.used)
+    }
+
+    /// The same.
     pub(super) fn iter_mut(&mut self) -> impl Iterator<Item = &mut Plan> {
         self.all.iter_mut().take(self.used)
     }
@@ -106,13 +119,16 @@ impl Plan {
     /// Finds out what the messages of a market come to, given by ascending positions.
     pub(super) fn make<'a>(
         &mut self,
-        block: &Block<'_>,
-        known: &Known<'_>,
+        phases: &Phases<'_>,
         market: MarketId,
         messages: impl Iterator<Item = &'a Message> + Clone,
+        memory: &mut Memory,
     ) {
-        let Self { steps, opened, replaced, told, ends, memory, .. } = self;
+        let known = &phases.known;
+        let Self { steps, shifted, opened, replaced, told, ends, .. } = self;
         steps.clear();
+        shifted.resize_with(phases.uncertain.len(), Vec::new);
+        shifted.iter_mut().for_each(Vec::clear);
         opened.clear();
         replaced.clear();
         told.clear();
@@ -121,9 +137,8 @@ impl Plan {
         (self.market, self.after, self.entered) = (market, None, (0, 0));
         let state = known.market(market).copied();
         let Some((state, first)) = state.zip(messages.clone().next()) else { return };
-        let memory = std::mem::take(&mut self.memory);
-        let mut book = PlannedBook::new(block.time, known, (market, state), *first, memory, self);
-        let mut cursor = Cursor::new(block);
+        let mut book = PlannedBook::new(phases, (market, state), *first, memory, self);
+        let mut cursor = Cursor::new(phases.block);
         let mut ahead = messages.clone().skip(AHEAD);
         let mut ahead_cursor = cursor.clone();
         for message in messages {
@@ -149,8 +164,13 @@ impl Plan {
             );
             book.plan.ends.push((end, rejection));
         }
-        let PlannedBook { memory, state, is_changed, .. } = book;
-        (self.memory, self.after) = (memory, is_changed.then_some(state));
+        let PlannedBook { state, is_changed, .. } = book;
+        self.after = is_changed.then_some(state);
+    }
+
+    /// What accounts of a portion of the shards get and give.
+    pub(super) fn shifted(&self, portion: usize) -> &[Shifted] {
+        self.shifted.get(portion).map(Vec::as_slice).unwrap_or_default()
     }
 
     /// The number by which it is asked for.
@@ -178,7 +198,6 @@ impl Plan {
                         context.replace_order(self.place(number), after);
                     }
                 }
-                Step::Shift(slot, asset, shift) => context.shift_balance(slot, asset, shift),
                 Step::Burn(asset, amount) => {
                     let burnt = context.burn(asset, amount);
                     assert!(burnt.is_ok(), "what is traded is there");
@@ -253,7 +272,7 @@ struct Own {
 
 /// What planning needs beside the plan.
 #[derive(Debug, Default)]
-struct Memory {
+pub(super) struct Memory {
     made: Vec<Made>,
     /// The newest of those by name, counted backwards.
     names: Firsts,
@@ -275,10 +294,9 @@ impl Memory {
 }
 
 /// A market's book in the block, as far as the plan has come.
-#[derive(Debug)]
 struct PlannedBook<'a> {
+    phases: &'a Phases<'a>,
     known: &'a Known<'a>,
-    time: Time,
     state: MarketState,
     is_changed: bool,
     sides: [PlannedSide; 2],
@@ -287,23 +305,23 @@ struct PlannedBook<'a> {
     message: Message,
     met: usize,
     collected: Collected,
-    memory: Memory,
+    memory: &'a mut Memory,
     plan: &'a mut Plan,
 }
 
 impl<'a> PlannedBook<'a> {
     fn new(
-        time: Time,
-        known: &'a Known<'a>,
+        phases: &'a Phases<'a>,
         (market, state): (MarketId, MarketState),
         message: Message,
-        memory: Memory,
+        memory: &'a mut Memory,
         plan: &'a mut Plan,
     ) -> Self {
+        let known = &phases.known;
         let side = |side| PlannedSide { first: known.first_waiting(market, side), others: BTreeMap::new() };
         let (sides, collected) = ([side(Side::Buy), side(Side::Sell)], Collected::default());
         let own = Default::default();
-        Self { known, time, state, is_changed: false, sides, own, message, met: 0, collected, memory, plan }
+        Self { phases, known, state, is_changed: false, sides, own, message, met: 0, collected, memory, plan }
     }
 
     /// Brings closer what a message is going to need.
@@ -435,19 +453,22 @@ impl<'a> PlannedBook<'a> {
         self.plan.steps.push(step);
     }
 
-    /// Adds to what an account has; what follows each other is one step.
+    /// Adds to what an account has; what follows each other is one.
     fn shift(&mut self, slot: Slot, asset: AssetId, shift: Shift) {
-        let start = self.plan.ends.last().map_or(0, |&(end, _)| end);
-        match self.plan.steps.get_mut(start..).and_then(<[Step]>::last_mut) {
-            Some(Step::Shift(own, what, before)) if (*own, *what) == (slot, asset) => *before = before.and(shift),
-            _ => self.step(Step::Shift(slot, asset, shift)),
+        let position = self.message.position;
+        let Some(shifted) = self.plan.shifted.get_mut(self.phases.portion(slot)) else { return };
+        match shifted.last_mut() {
+            Some(last) if (last.position, last.slot, last.asset) == (position, slot, asset) => {
+                last.shift = last.shift.and(shift);
+            }
+            _ => shifted.push(Shifted { position, slot, asset, shift }),
         }
     }
 }
 
 impl Book for PlannedBook<'_> {
     fn time(&self) -> Time {
-        self.time
+        self.phases.block.time
     }
 
     fn asset(&self, asset: AssetId) -> Result<&Asset, Rejection> {
@@ -508,7 +529,8 @@ impl Book for PlannedBook<'_> {
 
     fn own_orders(&mut self, market: MarketId, owner: Source<'_>, most: usize) -> Vec<u32> {
         let Some(slot) = owner.slot else { return Vec::new() };
-        let Self { known, own: (sorted, owners), memory: Memory { come, .. }, .. } = self;
+        let Self { known, own: (sorted, owners), memory, .. } = self;
+        let come = &memory.come;
         let begin = |slot: Slot| Own { before: known.newest_owned(market, slot), since: Vec::new() };
         for &(slot, number) in &come[*sorted..] {
             owners.entry(slot.0).or_insert_with(|| begin(slot)).since.push(number);

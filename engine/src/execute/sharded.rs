@@ -38,7 +38,7 @@ mod letters;
 
 use super::messages::{InOrder, Messages};
 use super::phases::{Bucket, Cursor, Lane, Made, Phases, Portion};
-use super::planned::Plans;
+use super::planned::{Memory, Plans, Shifted};
 use super::{STEPS, Scratch, apply_operations, bring_accounts, bring_entries, execute};
 use crate::block::Block;
 use crate::crew::{Busy, Crew, Items};
@@ -97,6 +97,8 @@ pub(crate) struct Sharding {
     messages: Messages,
     /// By part of the markets.
     plans: Vec<Plans>,
+    /// The same: what planning them needs.
+    memories: Vec<Memory>,
     counts: ShardCounts,
 }
 
@@ -116,8 +118,8 @@ pub(crate) struct ShardCounts {
 
 impl Sharding {
     pub(crate) fn new(crew: Crew, mode: Mode, planted: Option<PlantedOrder>) -> Self {
-        let (buckets, lanes, busy, ordered, made, counts, messages, plans) = Default::default();
-        Self { crew, mode, planted, buckets, lanes, busy, ordered, made, messages, plans, counts }
+        let (buckets, lanes, busy, ordered, made, counts, messages, plans, memories) = Default::default();
+        Self { crew, mode, planted, buckets, lanes, busy, ordered, made, messages, plans, memories, counts }
     }
 
     /// Those who work side by side.
@@ -181,8 +183,18 @@ pub(super) fn execute_sharded(
 ) -> Vec<(u32, Rejection)> {
     let layout = state.layout();
     let (count, threads) = (block.count as usize, sharding.crew.threads());
-    let Sharding { crew, planted, buckets: spare, lanes, busy, messages: spare_messages, plans, counts, .. } =
-        &mut *sharding;
+    let Sharding {
+        crew,
+        planted,
+        buckets: spare,
+        lanes,
+        busy,
+        messages: spare_messages,
+        plans: spare_plans,
+        memories,
+        counts,
+        ..
+    } = &mut *sharding;
 
     let pieces = if threads == 1 { 1 } else { threads.saturating_mul(PORTIONS).min(layout.shards()) };
     let width = layout.shards().div_ceil(pieces);
@@ -195,9 +207,13 @@ pub(super) fn execute_sharded(
     let shares = shards.chunks_mut(width).zip(lanes.iter_mut()).zip((0..).step_by(width));
     let mut shares: Vec<Portion<'_>> = shares.map(|((shards, lane), first)| Portion { shards, first, lane }).collect();
     let shares = Items::new(shares.iter_mut());
-    plans.resize_with(MARKETS_AT_ONCE, Plans::default);
+    spare_plans.resize_with(MARKETS_AT_ONCE, Plans::default);
+    memories.resize_with(MARKETS_AT_ONCE, Memory::default);
+    let memories = Items::new(memories.iter_mut());
     let messages: OnceLock<Messages> = OnceLock::new();
-    let (spare_messages, plans) = (Items::new(std::iter::once(spare_messages)), Items::new(plans.iter_mut()));
+    let plans: Vec<OnceLock<Plans>> = spare_plans.iter().map(|_| OnceLock::new()).collect();
+    let (spare_messages, spare_plans) =
+        (Items::new(std::iter::once(spare_messages)), Items::new(spare_plans.iter_mut()));
 
     let pieces = if threads == 1 { 1 } else { threads.saturating_mul(CHUNKS) };
     let step = count.div_ceil(pieces).max(CHUNK_MIN);
@@ -242,23 +258,32 @@ pub(super) fn execute_sharded(
         // Nobody else sorts them.
         let _ = messages.set(sorted);
     };
+    let plan = |place: usize| {
+        let mut own = std::mem::take(&mut **spare_plans.at(place));
+        if let Some(messages) = messages.get() {
+            messages.plan(&phases, (&mut own, &mut memories.at(place)), (place, MARKETS_AT_ONCE));
+        }
+        // Nobody else plans these.
+        let _ = plans[place].set(own);
+    };
     // Markets first: each takes longer than a portion's credits.
     let plan_or_credit = |place: usize| match place.checked_sub(MARKETS_AT_ONCE) {
-        None => {
-            if let Some(messages) = messages.get() {
-                messages.plan(&phases, &mut plans.at(place), (place, MARKETS_AT_ONCE));
-            }
-        }
+        None => plan(place),
         Some(number) => credit(number),
+    };
+    let settle = |number: usize| {
+        let plans = plans.iter().filter_map(OnceLock::get).flat_map(Plans::iter);
+        let work = |messages: &Messages| messages.settle(&phases, (number, &mut shares.at(number)), plans);
+        busy[number].count(|| messages.get().filter(|messages| messages.len() > 0).map_or((), work));
     };
     let portions = uncertain.len();
     let (fill, debit, sort) = ((chunks, &fill as _), (portions, &debit as _), (1, &sort as _));
-    let last = (MARKETS_AT_ONCE + portions, &plan_or_credit as _);
+    let (last, settle) = ((MARKETS_AT_ONCE + portions, &plan_or_credit as _), (portions, &settle as _));
     if phases.has(PlantedOrder::CreditBeforeBarrier) {
-        crew.work(&[fill, (portions, &credit as _), debit, sort, (MARKETS_AT_ONCE, &plan_or_credit as _)]);
+        crew.work(&[fill, (portions, &credit as _), debit, sort, (MARKETS_AT_ONCE, &plan as _), settle]);
     } else {
         // A phase begins when the one before it has ended: all debits are decided before a credit is given.
-        crew.work(&[fill, debit, sort, last]);
+        crew.work(&[fill, debit, sort, last, settle]);
     }
     counts.blocks += 1;
     counts.transactions += u64::from(block.count);
@@ -273,7 +298,10 @@ pub(super) fn execute_sharded(
     for (place, bucket) in buckets.into_iter().enumerate() {
         **spare.at(place) = bucket.into_inner().unwrap_or_default();
     }
-    drop((shares, spare_messages, plans));
+    for (place, own) in plans.into_iter().enumerate() {
+        **spare_plans.at(place) = own.into_inner().unwrap_or_default();
+    }
+    drop((shares, spare_messages, spare_plans));
     let messages = messages.into_inner().unwrap_or_default();
     finish(block, (chunks, messages), state, scratch, sharding)
 }
@@ -287,7 +315,7 @@ fn finish(
     sharding: &mut Sharding,
 ) -> Vec<(u32, Rejection)> {
     let Sharding { planted, buckets, lanes, ordered, made, messages: kept, plans, counts, .. } = sharding;
-    let mut rejections = Vec::new();
+    let (mut rejections, mut shifted) = (Vec::new(), Vec::new());
     ordered.clear();
     let unlike = buckets.iter().take(chunks).flat_map(|bucket| &bucket.ordered);
     ordered.extend(unlike.map(|&position| (position, false)));
@@ -296,6 +324,7 @@ fn finish(
         ordered.extend(lane.deferred.iter().map(|&position| (position, true)));
         ordered.extend(lane.made.iter().map(|&(position, _)| (position, true)));
         made.append(&mut lane.made);
+        shifted.append(&mut lane.shifted);
         rejections.append(&mut lane.rejections);
         scratch.changes.take_flows(&mut lane.flows);
     }
@@ -314,6 +343,10 @@ fn finish(
     let mut plans: Vec<_> = plans.iter_mut().flat_map(Plans::iter_mut).collect();
     plans.sort_unstable_by_key(|plan| plan.number());
     let mut turn = 0;
+    shifted.sort_by_key(|shifted: &Shifted| shifted.position);
+    let mut shifted = shifted.into_iter().peekable();
+    // Of what is planned only entries are left.
+    let is_planned = messages.are_all_planned();
     counts.ordered += ordered.len() as u64;
     let mut cursor = Cursor::new(block);
     let mut ahead = STEPS.map(|step| (ordered.get(step..).unwrap_or_default().iter(), Cursor::new(block)));
@@ -321,11 +354,18 @@ fn finish(
         if is_backwards {
             cursor = Cursor::new(block);
         } else {
+            let mut needs_accounts = [true; 3];
+            let mut number = 0;
             let ahead = ahead.each_mut().map(|(rest, cursor)| {
-                let &(position, _) = rest.next()?;
-                cursor.at(position)
+                let &(position, is_rest) = rest.next()?;
+                let ahead = cursor.at(position)?;
+                needs_accounts[number] = !(is_rest && is_planned && ahead.0.payment().is_none());
+                number += 1;
+                Some(ahead)
             });
-            ahead[0].into_iter().for_each(|(ahead, run)| bring_accounts(ahead, run, state));
+            if needs_accounts[0] {
+                ahead[0].into_iter().for_each(|(ahead, run)| bring_accounts(ahead, run, state));
+            }
             bring_entries(ahead, state);
         }
         let Some((prepared, run)) = cursor.at(position) else { continue };
@@ -339,11 +379,18 @@ fn finish(
         } else if let Some((message, plan)) = messages.get(turn).filter(|(message, _)| message.position == position) {
             turn += 1;
             scratch.changes.go_to(Some(position));
-            let (asset, reserved) = message.reserved;
-            state.give_reserve_back(message.slot, asset, reserved);
             let done = match (plan.and_then(|number| plans.get_mut(number as usize)), prepared.of(run)) {
-                (Some(plan), _) => plan.enter(&mut Context::new(state, &mut scratch.changes, false)),
+                (Some(plan), _) => {
+                    let mut context = Context::new(state, &mut scratch.changes, false);
+                    while let Some(Shifted { slot, asset, shift, .. }) = shifted.next_if(|own| own.position == position)
+                    {
+                        context.shift_balance(slot, asset, shift);
+                    }
+                    plan.enter(&mut context)
+                }
                 (None, Some(transaction)) => {
+                    let (asset, reserved) = message.reserved;
+                    state.give_reserve_back(message.slot, asset, reserved);
                     let by = (&transaction, message.slot, 0);
                     apply_operations(prepared, run, by, block.time, state, &mut scratch.changes)
                 }
