@@ -17,6 +17,7 @@ pub mod directory;
 pub mod disk;
 pub mod language;
 pub mod model;
+pub mod orders;
 pub mod program;
 pub mod random;
 pub mod sharded;

@@ -165,7 +165,11 @@ pub fn check_case(case: &Case) {
     check_layouts(&program, &expected(&program), 16_384, &layouts, "a case");
 }
 
+/// Longer programs aren't shrunk, which would take hours.
+const SHRUNK_MAX: usize = 2_000;
+
 fn fail(program: &Program, run: Run, what: &str) -> ! {
+    assert!(program.steps.len() <= SHRUNK_MAX, "{what}");
     let smallest = shrink(program, &mut |smaller| differs(smaller, run).is_some());
     panic!("{what}\nshrunk to {smallest:?}\n{:?}", differs(&smallest, run));
 }

@@ -5,10 +5,16 @@
 
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a test fails by panicking")]
 
-use nostro::{Amend, Happening, Lifetime, MarketId, Operation, Outcome, RejectionCode, Time};
+use nostro::{
+    Address, Amend, Amount, AssetId, Event, Happening, Lifetime, MarketId, OpenMarket, Operation, Outcome, PlaceOrder,
+    PlantedOrder, RegisterAsset, RejectionCode, Side, Time, Transaction, Transfer,
+};
+use nostro_tests::compare::{Shape, difference, on_engine, on_model};
 use nostro_tests::model::Model;
-use nostro_tests::program::Program;
-use nostro_tests::sharded::{check_layouts, expected};
+use nostro_tests::program::{Program, Step};
+use nostro_tests::random::Random;
+use nostro_tests::sharded::{Expected, Run, check_layouts, differs, expected};
+use nostro_tests::world::unsigned;
 use std::collections::{BTreeMap, BTreeSet};
 
 #[expect(clippy::disallowed_methods, reason = "how many seeds to try isn't part of any result")]
@@ -26,8 +32,117 @@ fn random_markets_give_the_serial_result_in_every_layout_on_every_number_of_thre
         // Starting threads costs more than the program; every few seeds will do for more than one.
         let threads = if seed % 4 == 0 { [2, 3, 4, 8][usize::try_from(seed / 4 % 4).unwrap()] } else { 1 };
         let what = format!("seed {seed}");
+        // What is told of orders is compared one by one in an engine; by shards it is part of the effects.
+        if seed % 10 == 0 {
+            let shape = Shape { block_transactions_max: 40, ..Shape::PLAIN };
+            let found = difference(&program, &on_model(&program, None), &on_engine(&program, shape));
+            assert!(found.is_none(), "{what}: {found:?}");
+        }
         check_layouts(&program, &expected, 16_384, &[(1, 1), (7, threads), (64, 1)], &what);
         check_layouts(&program, &expected, [40, 100][usize::from(seed % 2 == 0)], &[(7, 1)], &what);
+    }
+}
+
+/// Many messages of many accounts, most of them rich, in four markets.
+fn exchange(seed: u64, messages: usize) -> Program {
+    const TRADERS: u64 = 200;
+    let mut random = Random::new(seed);
+    let mut next: BTreeMap<Address, u64> = BTreeMap::new();
+    let mut steps = Vec::new();
+    let trader = |n: u64| Address([u8::try_from(n + 2).unwrap(); 32]);
+    let mut order = |time, source: Address, order: Operation| {
+        let sequence = next.entry(source).or_default();
+        let order = Transaction::builder(source).sequence(*sequence).operation(source, order).build().unwrap();
+        *sequence += 1;
+        steps.push(Step { time: Time(time), transaction: unsigned(order) });
+    };
+    let issuers = [trader(250), trader(251)];
+    for (place, code) in ["GOLD", "EUR", "OIL"].into_iter().enumerate() {
+        order(1_000, issuers[place % 2], RegisterAsset::plain(code.parse().unwrap(), 0, Amount::MAX).into());
+    }
+    for ([base, quote], fee_basis_points) in [([0, 1], 0), ([2, 1], 0), ([2, 0], 10), ([1, 2], 0)] {
+        let [base, quote] = [base, quote].map(AssetId);
+        let fee_account = (fee_basis_points > 0).then(|| trader(7));
+        let market = OpenMarket { base, quote, lot: 1, tick: 1, fee_basis_points, fee_account };
+        order(1_000, trader(252), market.into());
+    }
+    for n in 0..TRADERS {
+        for asset in 0..3 {
+            // Every twentieth has to live from what it gets.
+            let amount = Amount(if n.is_multiple_of(20) { 300 } else { 1 << 80 });
+            let asset = AssetId(asset);
+            let issuer = issuers[usize::try_from(asset.0 % 2).unwrap()];
+            order(1_000, issuer, Transfer { payee: trader(n), asset, amount, ..Transfer::default() }.into());
+        }
+    }
+    for n in 0..messages {
+        let time = if n < messages / 4 { 1_500 } else { 2_000 };
+        let place = random.below(4);
+        // The poor stay in one market.
+        let who = loop {
+            let who = random.below(TRADERS);
+            if !who.is_multiple_of(20) || place == 3 {
+                break who;
+            }
+        };
+        let id = 10 * place + random.below(6);
+        if random.chance(5) {
+            let (asset, amount) = (AssetId(1), Amount(u128::from(random.below(9))));
+            let payment = Transfer { payee: trader(random.below(TRADERS)), asset, amount, ..Transfer::default() };
+            order(time, trader(who), payment.into());
+            continue;
+        }
+        let market = MarketId(u32::try_from(place).unwrap());
+        let message = match random.below(100) {
+            0..20 => Amend::Cancel(vec![id]).into(),
+            20 => Amend::CancelAll(market).into(),
+            21..27 => Amend::Change { id, price: 97 + random.below(7), quantity: 1 + random.below(9) }.into(),
+            _ => {
+                let side = if random.chance(50) { Side::Buy } else { Side::Sell };
+                let price = if side == Side::Buy { 97 + random.below(5) } else { 98 + random.below(5) };
+                let lifetime = *random.pick(&[
+                    Lifetime::GoodTillCancelled,
+                    Lifetime::GoodTillCancelled,
+                    Lifetime::GoodTillCancelled,
+                    Lifetime::PostOnly,
+                    Lifetime::ImmediateOrCancel,
+                    Lifetime::FillOrKill,
+                ]);
+                let quantity = 1 + random.below(12);
+                PlaceOrder { market, id, side, price, quantity, lifetime, ..PlaceOrder::default() }.into()
+            }
+        };
+        order(time, trader(who), message);
+    }
+    Program { steps }
+}
+
+#[test]
+fn an_exchange_of_many_accounts_gives_the_serial_result_on_every_number_of_threads() {
+    let program = exchange(1, 20_000);
+    let mut model = Model::default();
+    let outcomes = program.steps.iter().map(|step| model.apply(&step.transaction.as_ref(), step.time).1).collect();
+    model.assert_sound();
+    let trades = model.events().iter().filter(|event| matches!(event.what, Happening::Traded { .. })).count();
+    println!("{trades} trades");
+    assert!(trades > 4_000, "{trades} trades");
+    let expected = Expected { outcomes, digest: model.digest() };
+    check_layouts(&program, &expected, 4_096, &[(64, 1), (64, 2), (64, 3), (7, 2)], "an exchange");
+}
+
+#[test]
+fn mistakes_put_into_the_schedule_are_noticed_by_markets() {
+    let planted = [
+        PlantedOrder::MissedContention,
+        PlantedOrder::UnorderedResidual,
+        PlantedOrder::UndeferredCredit,
+        PlantedOrder::MissedPayment,
+    ];
+    for planted in planted {
+        let mut run = Run::new(7, 1, 16_384);
+        run.shape.planted = Some(planted);
+        let seed = (0..1_000).find(|&seed| differs(&Program::trading(seed), run).is_some());
+        println!("{planted:?}: seed {:?}", seed.unwrap_or_else(|| panic!("{planted:?} isn't noticed")));
     }
 }
 
@@ -43,6 +158,8 @@ struct Tally {
     /// Orders that waited before the long block and were met in it.
     trades_across: u64,
     trades_of_calm_markets: u64,
+    /// Orders that met, or took back, as many as they may.
+    full: [u64; 2],
     programs_with_calm_markets: u64,
     programs_with_two: u64,
 }
@@ -64,6 +181,11 @@ impl Tally {
                 continue;
             }
             let mut traded = false;
+            let own = model.events()[events..].iter().filter(|event| event.position.is_some());
+            let met = |event: &&Event| matches!(event.what, Happening::Traded { .. } | Happening::OrderEnded { .. });
+            if own.filter(met).count() >= 32 {
+                self.full[usize::from(matches!(operation, Operation::Amend(_)))] += 1;
+            }
             for event in &model.events()[events..] {
                 if let Happening::Traded { market, order, .. } = event.what {
                     traded = true;
@@ -159,6 +281,7 @@ fn random_markets_trade_are_rejected_and_left_alone_often_enough() {
         "{trades} trades, {trades_across} with orders of earlier blocks, {trades_of_calm_markets} in calm markets"
     );
     println!("{taken_back} taken back, {changed} changed");
+    println!("{:?} met or took back as many as they may", tally.full);
     println!("calm markets in {} programs, two in {}", tally.programs_with_calm_markets, tally.programs_with_two);
     for (code, least) in [
         (RejectionCode::Expired, 10),
@@ -188,6 +311,7 @@ fn random_markets_trade_are_rejected_and_left_alone_often_enough() {
         assert!(enough, "{lifetime:?}: expected at least {least:?} that wait, take, do neither; found {found:?}");
     }
     assert!(trades > 5_000 && trades_across > 500 && trades_of_calm_markets > 2_000);
+    assert!(tally.full.iter().all(|&count| count > 10));
     assert!(taken_back > 1_000 && changed > 500);
     assert!(tally.programs_with_calm_markets > count * 2 / 5 && tally.programs_with_two > count / 10);
     // As many in which nothing is left alone.

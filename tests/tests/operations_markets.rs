@@ -11,28 +11,15 @@ use nostro::{
 };
 use nostro_tests::case::{Case, asset, pay};
 use nostro_tests::directory::Directory;
+use nostro_tests::orders::{EURO, GOLD, buy, living, sell};
 use nostro_tests::random::Random;
 use nostro_tests::world::{address, named, open, trusting, unsigned};
 use std::collections::BTreeMap;
 
-const GOLD: AssetId = AssetId(0);
-const EURO: AssetId = AssetId(1);
 const MARKET: MarketId = MarketId(0);
 
 fn market() -> OpenMarket {
     OpenMarket { base: GOLD, quote: EURO, lot: 1, tick: 1, ..OpenMarket::default() }
-}
-
-fn buy(id: u64, quantity: u64, price: u64) -> PlaceOrder {
-    PlaceOrder { id, quantity, price, ..PlaceOrder::default() }
-}
-
-fn sell(id: u64, quantity: u64, price: u64) -> PlaceOrder {
-    PlaceOrder { side: Side::Sell, ..buy(id, quantity, price) }
-}
-
-const fn living(lifetime: Lifetime, order: PlaceOrder) -> PlaceOrder {
-    PlaceOrder { lifetime, ..order }
 }
 
 /// Gold and euros of I, a market of M, and what A, B, C have of each.

@@ -97,8 +97,6 @@ struct State {
     accounts: BTreeMap<Address, Account>,
     assets: Vec<Asset>,
     table: Table,
-    /// What has happened to accounts beside what transactions say, with the place of the transaction in all of the ledger.
-    events: Vec<Event>,
     /// Fees that were taken and not told of yet.
     fees: Vec<(Address, AssetId, u128)>,
 }
@@ -142,6 +140,8 @@ impl State {
 #[derive(Clone, Debug, Default)]
 pub struct Model {
     state: State,
+    /// What has happened to accounts beside what transactions say, with the place of the transaction in all of the ledger.
+    events: Vec<Event>,
     time: Time,
     /// Who has signed the transaction at hand.
     signers: Vec<Address>,
@@ -210,25 +210,26 @@ impl Model {
 
     fn transact(&mut self, transaction: &TransactionRef<'_>) -> Result<(), Rejection> {
         self.acting = self.check_signed(transaction)?;
-        let before = self.state.clone();
         self.state.open(transaction.account());
         if let Err(full) = self.check_room() {
-            self.state = before;
+            // There was room before, so it has come just now.
+            self.state.order.pop();
+            self.state.accounts.remove(&transaction.account());
             return Err(full);
         }
-        let untouched = self.state.clone();
+        let untouched = self.bug.map(|_| self.state.clone());
         let fresh = self.use_sequence(transaction.account(), transaction.lane(), transaction.sequence());
         if let Some(last) = transaction.valid_until()
             && (self.time > last || self.has(Bug::ExpiresTooEarly) && self.time == last)
         {
-            if self.has(Bug::SequenceOfExpiredIsFree) {
+            if let Some(untouched) = untouched.filter(|_| self.has(Bug::SequenceOfExpiredIsFree)) {
                 self.state = untouched;
             }
             return no(RejectionCode::Expired, self.time.0);
         }
         fresh?;
 
-        let before = self.state.clone();
+        let (before, told) = (self.state.clone(), self.events.len());
         let signers: Vec<Address> = transaction.signers().collect();
         self.signers.clone_from(&signers);
         for (place, (source, operation)) in (0_u16..).zip(transaction.operations()) {
@@ -241,6 +242,7 @@ impl Model {
             };
             if let Err(rejection) = done.and_then(|()| self.check_room()) {
                 self.roll_back(before, untouched);
+                self.events.truncate(told);
                 let off = u16::from(self.has(Bug::OperationOffByOne) && place > 0);
                 return Err(Rejection { operation: place + off, ..rejection });
             }
@@ -248,11 +250,11 @@ impl Model {
         Ok(())
     }
 
-    fn roll_back(&mut self, before: State, untouched: State) {
-        match self.bug {
-            Some(Bug::RejectedKeepsChanges) => (),
-            Some(Bug::SequenceOfRejectedIsFree) => self.state = untouched,
-            Some(Bug::RejectedKeepsAccounts) => {
+    fn roll_back(&mut self, before: State, untouched: Option<State>) {
+        match (self.bug, untouched) {
+            (Some(Bug::RejectedKeepsChanges), _) => (),
+            (Some(Bug::SequenceOfRejectedIsFree), Some(untouched)) => self.state = untouched,
+            (Some(Bug::RejectedKeepsAccounts), _) => {
                 let opened = std::mem::replace(&mut self.state, before).order;
                 for address in opened {
                     self.state.open(address);
@@ -328,13 +330,13 @@ impl Model {
 
     fn tell(&mut self, account: Address, what: Happening) {
         let (position, operation) = self.at;
-        self.state.events.push(Event { position, operation, account, what });
+        self.events.push(Event { position, operation, account, what });
     }
 
     /// What has happened to accounts beside what transactions say, each with the place of its transaction in the whole program.
     #[must_use]
     pub fn events(&self) -> &[Event] {
-        &self.state.events
+        &self.events
     }
 
     fn register(&mut self, issuer: Address, order: &RegisterAsset) -> Result<(), Rejection> {

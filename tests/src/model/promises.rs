@@ -90,13 +90,14 @@ impl Model {
             return self.end_order(number, &order);
         }
         if let Entry::Hold(hold) = self.state.table.entries[&number].clone() {
-            let before = self.state.clone();
+            let (before, told) = (self.state.clone(), self.events.len());
             let released = Happening::HoldReleased { hold: hold.id, asset: hold.asset, amount: hold.amount };
             self.tell(hold.owner, released);
             if hold.releases_at_expiry && self.release(number, &hold, hold.amount.0).is_ok() {
                 return;
             }
             self.state = before;
+            self.events.truncate(told);
             self.refund(&hold);
         }
         self.state.table.entries.remove(&number);

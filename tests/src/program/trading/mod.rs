@@ -4,6 +4,8 @@
 //! Mostly some markets are calm: only accounts that are rich in whatever they trade order there, one thing at a time. How much of what is odd
 //! the others see, and what, is drawn once for a program.
 
+mod shares;
+
 use super::{ISSUERS, Program, Step};
 use crate::model::Model;
 use crate::random::Random;
@@ -13,6 +15,7 @@ use nostro::{
     HolderAction, Lifetime, MarketId, OpenMarket, Operation, PlaceOrder, Predicate, RegisterAsset, Require, SelfTrade,
     Settle, Share, Side, Time, Transaction, Transfer,
 };
+use shares::{Odd, Shares};
 
 /// The letter that issues the second asset; [`ISSUERS`] has that of the others.
 const ISSUER: usize = 9;
@@ -21,6 +24,8 @@ const COLLECTOR: usize = 10;
 /// Has set aside what is over and still in its place.
 const HOLDER: usize = 11;
 const OPERATOR: usize = 12;
+/// Pays, and nothing else.
+const BYSTANDER: usize = 13;
 /// Isn't there until a market or somebody pays it.
 const NEWCOMER: usize = 20;
 /// More than any program of orders costs.
@@ -52,74 +57,6 @@ impl Program {
     }
 }
 
-/// How much there is of what.
-struct Shares {
-    /// Of a hundred messages: what is no order and goes beside them.
-    beside: u64,
-    /// Of a thousand: what keeps a market from going beside others.
-    odd: u64,
-    /// How often each kind of that comes.
-    kinds: Vec<Odd>,
-    /// Of a hundred orders: those that are changed or taken back.
-    amends: u64,
-    /// How many ids an account uses in a market.
-    ids: u64,
-    /// Whether it uses others in each.
-    ids_apart: bool,
-    prices: u64,
-}
-
-#[derive(Clone, Copy, Debug)]
-enum Odd {
-    TwoOrders,
-    OrderAndPayment,
-    TwoSigners,
-    FurtherLane,
-    CancelAcross,
-    Requirement,
-    UsedSequence,
-    Expired,
-    Newcomer,
-    Policy,
-    Rules,
-}
-
-impl Shares {
-    fn drawn(random: &mut Random) -> Self {
-        let weights = [
-            (Odd::TwoOrders, 2),
-            (Odd::OrderAndPayment, 2),
-            (Odd::TwoSigners, 2),
-            (Odd::FurtherLane, 2),
-            (Odd::CancelAcross, 3),
-            (Odd::Requirement, 1),
-            (Odd::UsedSequence, 3),
-            (Odd::Expired, 3),
-            (Odd::Newcomer, 2),
-            (Odd::Policy, 2),
-        ];
-        let mut kinds: Vec<Odd> = Vec::new();
-        for (kind, weight) in weights {
-            if random.chance(40) {
-                kinds.extend([kind].repeat(weight));
-            }
-        }
-        // Nothing behind it is certain.
-        if kinds.is_empty() || random.chance(10) {
-            kinds.push(Odd::Rules);
-        }
-        Self {
-            beside: *random.pick(&[0, 3, 10, 30]),
-            odd: *random.pick(&[0, 10, 40, 200]),
-            kinds,
-            amends: *random.pick(&[10, 25, 50]),
-            ids: *random.pick(&[4, 12, 40, 200]),
-            ids_apart: random.chance(70),
-            prices: *random.pick(&[2, 4, 8]),
-        }
-    }
-}
-
 struct Market {
     number: MarketId,
     assets: [AssetId; 2],
@@ -132,6 +69,8 @@ struct Trader {
     markets: Vec<usize>,
     /// Whether it trades in calm markets only, and does nothing that is odd.
     is_calm: bool,
+    /// Whether it orders nothing in the long block.
+    only_pays: bool,
 }
 
 struct Maker {
@@ -205,7 +144,7 @@ impl Maker {
         self.order(ISSUERS[0], Self::pays(COLLECTOR, AssetId(0), 1));
         self.order(ISSUERS[0], Self::pays(OPERATOR, AssetId(0), 1));
         let pairs: &[[u32; 2]] = if assets == 2 { &[[0, 1], [1, 0]] } else { &[[0, 1], [2, 1], [2, 0], [1, 2]] };
-        let count = 1 + self.random.index(pairs.len());
+        let count = 1 + self.random.index(pairs.len()).max(self.random.index(pairs.len()));
         let first = self.random.index(pairs.len());
         for place in 0..count {
             let [base, quote] = pairs[(first + place) % pairs.len()].map(AssetId);
@@ -269,16 +208,26 @@ impl Maker {
         let letters = (0..count).chain([ISSUERS[0], ISSUER].into_iter().filter(|_| issuers));
         for (place, letter) in letters.enumerate() {
             let is_calm = calm > 0 && if letter >= ISSUERS[0] { self.random.chance(50) } else { place < calm_ones };
+            let only_pays = !is_calm && self.random.chance(30);
             let is_wanted = |(_, market): &(usize, &Market)| {
                 // It may have none of either.
-                market.is_calm == is_calm && market.assets.iter().any(|&asset| issuer_of(asset) != letter)
+                (only_pays || market.is_calm == is_calm)
+                    && market.assets.iter().any(|&asset| issuer_of(asset) != letter)
             };
             let wanted = self.markets.iter().enumerate().filter(is_wanted);
             let mut own: Vec<usize> = wanted.map(|(place, _)| place).collect();
             if is_calm && !calm_anywhere && !own.is_empty() {
                 own = vec![own[place / 2 % own.len()]];
             }
-            let means = if is_calm { RICH } else { *self.random.pick(&[0, 4, 15, 40, 40, 150, RICH, RICH]) };
+            let loud =
+                if self.shares.is_scarce { [0, 3, 5, 5, 10, 10, 20, 40] } else { [0, 4, 15, 40, 150, 150, RICH, RICH] };
+            let means = if is_calm {
+                RICH
+            } else if only_pays {
+                14
+            } else {
+                *self.random.pick(&loud)
+            };
             for asset in (0..3).map(AssetId).filter(|&asset| issuer_of(asset) != letter) {
                 let amount = if is_calm || means == RICH || self.random.chance(70) { means } else { 0 };
                 if amount > 0 {
@@ -289,7 +238,10 @@ impl Maker {
                 // It is there all the same.
                 self.order(letter, Self::pays(OPERATOR, AssetId(0), 1));
             }
-            self.traders.push(Trader { letter, markets: own, is_calm });
+            self.traders.push(Trader { letter, markets: own, is_calm, only_pays });
+        }
+        for asset in (0..3).map(AssetId) {
+            self.order(issuer_of(asset), Self::pays(BYSTANDER, asset, RICH));
         }
     }
 
@@ -311,6 +263,16 @@ impl Maker {
             let Some(market) = self.a_market_of(trader) else { continue };
             let order = PlaceOrder { expiry: self.waiting_end(), ..self.place(trader, market) };
             if matches!(order.lifetime, Lifetime::GoodTillCancelled | Lifetime::PostOnly) {
+                self.order(self.traders[trader].letter, order);
+            }
+        }
+        // Small ones of those who are going to spend what they get.
+        for trader in (0..self.traders.len()).filter(|&trader| self.traders[trader].only_pays).collect::<Vec<_>>() {
+            for id in 500..512 {
+                let Some(market) = self.a_market_of(trader) else { break };
+                let (number, side, price) = (self.markets[market].number, self.a_side(trader, market), self.price());
+                let order =
+                    PlaceOrder { market: number, id, side, price, quantity: 1 + id % 2, ..PlaceOrder::default() };
                 self.order(self.traders[trader].letter, order);
             }
         }
@@ -344,7 +306,7 @@ impl Maker {
 
     fn message(&mut self) {
         let trader = self.random.index(self.traders.len());
-        if self.random.chance(self.shares.beside) {
+        if self.traders[trader].only_pays || self.random.chance(self.shares.beside) {
             return self.beside(trader);
         }
         let is_odd = !self.traders[trader].is_calm && self.random.below(1_000) < self.shares.odd;
@@ -385,7 +347,7 @@ impl Maker {
         match self.random.below(20) {
             0..9 => Amend::Cancel(vec![self.placed_id(trader, market)]).into(),
             9 => Amend::Cancel((0..2 + self.random.below(2)).map(|_| self.placed_id(trader, market)).collect()).into(),
-            10 => {
+            n if n == 10 || n < 13 && self.shares.ids > 100 => {
                 let letter = self.traders[trader].letter;
                 self.placed.retain(|&(whose, place, _)| whose != letter || place != market);
                 Amend::CancelAll(self.markets[market].number).into()
@@ -448,6 +410,7 @@ impl Maker {
         let lifetime = if side == Side::Sell && lifetime == Budget { FillOrKill } else { lifetime };
         let is_calm = self.traders[trader].is_calm;
         let quantity = match self.random.below(40) {
+            0..34 if self.shares.is_scarce && !is_calm => 1 + self.random.below(3),
             0..20 => 1 + self.random.below(3),
             20..36 => 1 + self.random.below(12),
             36..38 => 50,
@@ -484,16 +447,28 @@ impl Maker {
     /// Payments, mints and burns, holds and what becomes of them: what needs no order to be taken out of its place.
     fn beside(&mut self, trader: usize) {
         let payer = self.traders[trader].letter;
-        let asset = AssetId(u32::try_from(self.random.below(3)).expect("few assets"));
+        // Mostly what it trades.
+        let traded = self.a_market_of(trader).filter(|_| self.random.chance(90));
+        let any = AssetId(u32::try_from(self.random.below(3)).expect("few assets"));
+        let asset = traded.map_or(any, |market| self.markets[market].assets[self.random.index(2)]);
         let issuer = issuer_of(asset);
-        let amount = u128::from(self.random.below(12));
-        let other = self.someone();
+        let Trader { is_calm, only_pays, .. } = self.traders[trader];
+        let amount = if only_pays {
+            1 + self.random.below(4)
+        } else if self.shares.is_scarce || self.random.chance(70) {
+            self.random.below(12)
+        } else {
+            10 + self.random.below(90)
+        };
+        let amount = u128::from(amount);
+        let other = if self.random.chance(self.shares.pays_traders) { self.someone() } else { COLLECTOR };
         // Whoever settles is contended.
-        let settles = !self.traders[trader].is_calm;
-        match self.random.below(10) {
+        let settles = !(is_calm || only_pays && self.random.chance(80));
+        match self.random.below(13) {
+            10.. => self.order(BYSTANDER, Self::pays(other, asset, amount)),
             0 => self.order(issuer, Self::pays(other, asset, 3 * amount)),
             1 => self.order(payer, Self::pays(issuer, asset, amount)),
-            2..4 if issuer != payer => {
+            2..4 if issuer != payer && !only_pays => {
                 let payees = vec![Share { payee: address(other), parts: 1 }];
                 let expiry = self.random.chance(20).then_some(Time(2_000 + self.random.below(2)));
                 let id = self.random.below(4);
