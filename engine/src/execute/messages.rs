@@ -31,6 +31,14 @@ pub(super) struct Message {
     pub found: u32,
 }
 
+impl Message {
+    /// The number of the order that it is about, if that was there before the block.
+    #[inline]
+    pub(super) fn known(&self) -> Option<u32> {
+        Some(self.found).filter(|&found| found != NOBODY)
+    }
+}
+
 /// Markets that can't be planned.
 #[derive(Debug, Default)]
 pub(super) struct InOrder {
@@ -410,35 +418,29 @@ impl Messages {
         (number, portion): (usize, &mut Portion<'_>),
         plans: impl Iterator<Item = &'a Plan>,
     ) {
-        let Portion { shards, first, lane } = portion;
-        let place = |slot| phases.layout.place(slot);
-        for message in self.lists.get(number).into_iter().flatten().filter(|message| !self.odd.has(message.market)) {
-            let (owner, (asset, reserved)) = (place(message.slot), message.reserved);
-            let shard = shards.get_mut(owner.shard.wrapping_sub(*first));
-            shard
-                .into_iter()
-                .filter(|_| reserved != Amount::ZERO)
-                .for_each(|shard| shard.give_reserve_back(owner, asset, reserved));
+        let own = self.lists.get(number).map(Vec::as_slice).unwrap_or_default();
+        for (at, message) in own.iter().enumerate() {
+            bring(portion, phases, |ahead| own.get(at.saturating_add(ahead)).map(|own| (own.slot, own.reserved.0)));
+            let (owner, (asset, reserved)) = (phases.layout.place(message.slot), message.reserved);
+            if reserved != Amount::ZERO
+                && !self.odd.has(message.market)
+                && let Some(shard) = portion.shard(owner)
+            {
+                shard.give_reserve_back(owner, asset, reserved);
+            }
         }
         let defers = !phases.has(PlantedOrder::UndeferredCredit);
         for plan in plans {
             let shifted = plan.shifted(number);
             for (at, &own) in shifted.iter().enumerate() {
-                for (ahead, step) in [(12, 0), (8, 1), (4, 2)] {
-                    let Some(&Shifted { slot, asset, .. }) = shifted.get(at.saturating_add(ahead)) else { continue };
-                    let owner = place(slot);
-                    let Some(shard) = shards.get(owner.shard.wrapping_sub(*first)) else { continue };
-                    match step {
-                        0 => shard.prefetch(owner),
-                        step => shard.prefetch_balance(owner, asset, step == 2),
-                    }
-                }
+                bring(portion, phases, |ahead| shifted.get(at.saturating_add(ahead)).map(|own| (own.slot, own.asset)));
                 let Shifted { position, slot, asset, shift } = own;
-                if defers && lane.contended.of(slot).is_some_and(|from| position > from) {
-                    lane.shifted.push(own);
+                if defers && portion.lane.contended.of(slot).is_some_and(|from| position > from) {
+                    portion.lane.shifted.push(own);
                     continue;
                 }
-                let owner = place(slot);
+                let owner = phases.layout.place(slot);
+                let Portion { shards, first, lane } = &mut *portion;
                 if let Some(shard) = shards.get_mut(owner.shard.wrapping_sub(*first)) {
                     shard.shift((slot, owner), asset, shift, &mut lane.flows);
                 }
@@ -458,6 +460,20 @@ impl Messages {
             let Some((market, own)) = self.markets.get(turn as usize) else { continue };
             let messages = own.iter().filter_map(|&place| Some(self.get(place as usize)?.0));
             plans.next(turn).make(phases, *market, messages, memory);
+        }
+    }
+}
+
+/// Brings balances closer that are changed soon, a step at a time; `soon` says which is after so many.
+#[inline]
+fn bring(portion: &Portion<'_>, phases: &Phases<'_>, soon: impl Fn(usize) -> Option<(Slot, AssetId)>) {
+    for (ahead, step) in [(12, 0), (8, 1), (4, 2)] {
+        let Some((slot, asset)) = soon(ahead) else { continue };
+        let owner = phases.layout.place(slot);
+        let Some(shard) = portion.shards.get(owner.shard.wrapping_sub(portion.first)) else { continue };
+        match step {
+            0 => shard.prefetch(owner),
+            step => shard.prefetch_balance(owner, asset, step == 2),
         }
     }
 }

@@ -8,7 +8,9 @@ use super::sharded::PlantedOrder;
 use crate::block::Block;
 use crate::ops::{EncodedOperation, Promise, Touch};
 use crate::prepare::{Prepared, PreparedRun};
-use crate::state::{Context, Debited, Entry, Flows, GrantState, Known, Layout, Name, Payment, Shard, Slot, prefetch};
+use crate::state::{
+    Context, Debited, Entry, Flows, GrantState, Known, Layout, Name, Payment, Place, Shard, Slot, prefetch,
+};
 use crate::transaction::TransactionRef;
 use crate::types::{AssetId, Rejection, Time};
 use std::ops::Range;
@@ -44,6 +46,12 @@ pub(super) struct Portion<'a> {
 }
 
 impl Portion<'_> {
+    /// One of its shards, which has an account.
+    #[inline]
+    pub(super) fn shard(&mut self, account: Place) -> Option<&mut Shard> {
+        self.shards.get_mut(account.shard.wrapping_sub(self.first))
+    }
+
     #[inline]
     fn prefetch(&self, layout: Layout, slot: Slot) {
         let place = layout.place(slot);

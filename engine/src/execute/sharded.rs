@@ -42,6 +42,7 @@ use super::planned::{Memory, Plans, Shifted};
 use super::{STEPS, Scratch, apply_operations, bring_accounts, bring_entries, execute};
 use crate::block::Block;
 use crate::crew::{Busy, Crew, Items};
+use crate::prepare::Prepared;
 use crate::state::{Context, State};
 use crate::transaction::OPERATIONS_MAX;
 use crate::types::Rejection;
@@ -342,7 +343,7 @@ fn finish(
     let mut made = made.drain(..);
     let mut plans: Vec<_> = plans.iter_mut().flat_map(Plans::iter_mut).collect();
     plans.sort_unstable_by_key(|plan| plan.number());
-    let mut turn = 0;
+    let mut turn = 0_usize;
     shifted.sort_by_key(|shifted: &Shifted| shifted.position);
     let mut shifted = shifted.into_iter().peekable();
     // Of what is planned only entries are left.
@@ -354,19 +355,21 @@ fn finish(
         if is_backwards {
             cursor = Cursor::new(block);
         } else {
-            let mut needs_accounts = [true; 3];
-            let mut number = 0;
+            // Of what is planned it is known where it is.
+            let is_known = |prepared: &Prepared, is_rest| is_rest && is_planned && prepared.payment().is_none();
             let ahead = ahead.each_mut().map(|(rest, cursor)| {
                 let &(position, is_rest) = rest.next()?;
-                let ahead = cursor.at(position)?;
-                needs_accounts[number] = !(is_rest && is_planned && ahead.0.payment().is_none());
-                number += 1;
-                Some(ahead)
+                cursor.at(position).filter(|(ahead, _)| !is_known(ahead, is_rest))
             });
-            if needs_accounts[0] {
-                ahead[0].into_iter().for_each(|(ahead, run)| bring_accounts(ahead, run, state));
-            }
+            ahead[0].into_iter().for_each(|(ahead, run)| bring_accounts(ahead, run, state));
             bring_entries(ahead, state);
+            if is_planned {
+                for (ahead, is_place_at_hand) in [(8, false), (4, true)] {
+                    if let Some((ahead, _)) = messages.get(turn.saturating_add(ahead)) {
+                        state.prefetch_planned(ahead.tag, (ahead.market, ahead.slot), ahead.known(), is_place_at_hand);
+                    }
+                }
+            }
         }
         let Some((prepared, run)) = cursor.at(position) else { continue };
         if !is_credit {
