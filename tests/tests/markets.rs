@@ -43,28 +43,33 @@ fn random_markets_give_the_serial_result_in_every_layout_on_every_number_of_thre
     }
 }
 
-/// Many messages of many accounts, most of them rich, in four markets.
-fn exchange(seed: u64, messages: usize) -> Program {
+/// Many messages of many accounts, most of them rich, in so many markets.
+fn exchange(seed: u64, messages: usize, markets: u64) -> Program {
     const TRADERS: u64 = 200;
     let mut random = Random::new(seed);
     let mut next: BTreeMap<Address, u64> = BTreeMap::new();
     let mut steps = Vec::new();
-    let trader = |n: u64| Address([u8::try_from(n + 2).unwrap(); 32]);
+    let trader = |n: u64| {
+        let mut address = [7; 32];
+        address[..8].copy_from_slice(&n.to_le_bytes());
+        Address(address)
+    };
     let mut order = |time, source: Address, order: Operation| {
         let sequence = next.entry(source).or_default();
         let order = Transaction::builder(source).sequence(*sequence).operation(source, order).build().unwrap();
         *sequence += 1;
         steps.push(Step { time: Time(time), transaction: unsigned(order) });
     };
-    let issuers = [trader(250), trader(251)];
+    let issuers = [trader(1_000), trader(1_001)];
     for (place, code) in ["GOLD", "EUR", "OIL"].into_iter().enumerate() {
         order(1_000, issuers[place % 2], RegisterAsset::plain(code.parse().unwrap(), 0, Amount::MAX).into());
     }
-    for ([base, quote], fee_basis_points) in [([0, 1], 0), ([2, 1], 0), ([2, 0], 10), ([1, 2], 0)] {
+    let kinds = [([0, 1], 0), ([2, 1], 0), ([2, 0], 10), ([1, 2], 0)];
+    for (n, ([base, quote], fee_basis_points)) in (0..markets).zip(kinds.into_iter().cycle()) {
         let [base, quote] = [base, quote].map(AssetId);
         let fee_account = (fee_basis_points > 0).then(|| trader(7));
         let market = OpenMarket { base, quote, lot: 1, tick: 1, fee_basis_points, fee_account };
-        order(1_000, trader(252), market.into());
+        order(1_000, trader(2_000 + n / 4), market.into());
     }
     for n in 0..TRADERS {
         for asset in 0..3 {
@@ -77,11 +82,11 @@ fn exchange(seed: u64, messages: usize) -> Program {
     }
     for n in 0..messages {
         let time = if n < messages / 4 { 1_500 } else { 2_000 };
-        let place = random.below(4);
-        // The poor stay in one market.
+        let place = random.below(markets);
+        // The poor stay in one market of four.
         let who = loop {
             let who = random.below(TRADERS);
-            if !who.is_multiple_of(20) || place == 3 {
+            if !who.is_multiple_of(20) || place % 4 == 3 {
                 break who;
             }
         };
@@ -117,17 +122,26 @@ fn exchange(seed: u64, messages: usize) -> Program {
     Program { steps }
 }
 
-#[test]
-fn an_exchange_of_many_accounts_gives_the_serial_result_on_every_number_of_threads() {
-    let program = exchange(1, 20_000);
+/// Runs an exchange in blocks of 4,096, in which there have to be so many trades.
+fn check_exchange(program: &Program, trades_min: usize) {
     let mut model = Model::default();
     let outcomes = program.steps.iter().map(|step| model.apply(&step.transaction.as_ref(), step.time).1).collect();
     model.assert_sound();
     let trades = model.events().iter().filter(|event| matches!(event.what, Happening::Traded { .. })).count();
     println!("{trades} trades");
-    assert!(trades > 4_000, "{trades} trades");
+    assert!(trades > trades_min, "expected more than {trades_min} trades, found {trades}");
     let expected = Expected { outcomes, digest: model.digest() };
-    check_layouts(&program, &expected, 4_096, &[(64, 1), (64, 2), (64, 3), (7, 2)], "an exchange");
+    check_layouts(program, &expected, 4_096, &[(64, 1), (64, 2), (64, 3), (7, 2)], "an exchange");
+}
+
+#[test]
+fn an_exchange_of_many_accounts_gives_the_serial_result_on_every_number_of_threads() {
+    check_exchange(&exchange(1, 20_000, 4), 4_000);
+}
+
+#[test]
+fn many_markets_give_the_serial_result_on_every_number_of_threads() {
+    check_exchange(&exchange(2, 6_000, 150), 500);
 }
 
 #[test]
@@ -137,6 +151,8 @@ fn mistakes_put_into_the_schedule_are_noticed_by_markets() {
         PlantedOrder::UnorderedResidual,
         PlantedOrder::UndeferredCredit,
         PlantedOrder::MissedPayment,
+        PlantedOrder::Unreserved,
+        PlantedOrder::BlindPlans,
     ];
     for planted in planted {
         let mut run = Run::new(7, 1, 16_384);

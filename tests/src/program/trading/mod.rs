@@ -426,10 +426,6 @@ impl Maker {
             self.placed.push(placed);
         }
         let end = *self.random.pick(&[1_999, 2_000, 2_000, 2_001, 2_002, 9_999]);
-        let mut rules = vec![SelfTrade::CancelWaiting, SelfTrade::CancelTaking];
-        if lifetime != Budget {
-            rules.push(SelfTrade::Reject);
-        }
         PlaceOrder {
             // Now and then there is none.
             market: if self.random.below(300) == 0 { MarketId(99) } else { self.markets[market].number },
@@ -438,7 +434,7 @@ impl Maker {
             price,
             quantity,
             lifetime,
-            self_trade: *self.random.pick(&rules),
+            self_trade: *self.random.pick(&[SelfTrade::CancelWaiting, SelfTrade::CancelTaking, SelfTrade::Reject]),
             expiry: (waits && self.random.chance(15)).then_some(Time(end)),
             budget: Amount(if lifetime == Budget { 1 + u128::from(self.random.below(60)) } else { 0 }),
         }
