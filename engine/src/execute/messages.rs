@@ -5,16 +5,14 @@
 
 use super::firsts::Firsts;
 use super::phases::{Froms, Lane, Phases, Portion};
-use super::planned::{MADE, Memory, Plan, Plans, Shifted};
+use super::plan::{MADE, NOBODY, Plan, Plans, Shifted, index};
+use super::planned::{Memory, plan};
 use super::sharded::PlantedOrder;
 use crate::ops::{Amend, EncodedOperation, OrderMessage, PlaceOrder};
 use crate::state::{Debited, Known, MarketState, Payment, Slot};
 use crate::transaction::TransactionRef;
 use crate::types::{Address, Amount, AssetId, Lifetime, MarketId, Rejection, RejectionCode, Side, Time};
 use std::collections::BTreeMap;
-
-/// The number of no order.
-const NOBODY: u32 = u32::MAX;
 
 /// A message of which its account's half is done.
 #[derive(Clone, Copy, Debug)]
@@ -459,7 +457,7 @@ impl Messages {
         for &turn in self.turns.iter().skip(first).step_by(step) {
             let Some((market, own)) = self.markets.get(turn as usize) else { continue };
             let messages = own.iter().filter_map(|&place| Some(self.get(place as usize)?.0));
-            plans.next(turn).make(phases, *market, messages, memory);
+            plan(phases, *market, messages, plans.next(turn), memory);
         }
     }
 }
@@ -476,9 +474,4 @@ fn bring(portion: &Portion<'_>, phases: &Phases<'_>, soon: impl Fn(usize) -> Opt
             step => shard.prefetch_balance(owner, asset, step == 2),
         }
     }
-}
-
-/// There are never so many in a block.
-fn index(place: usize) -> u32 {
-    u32::try_from(place).unwrap_or(NOBODY)
 }

@@ -3,7 +3,7 @@
 
 use super::firsts::Firsts;
 use super::messages::{InOrder, Message, Said};
-use super::planned::Shifted;
+use super::plan::Shifted;
 use super::sharded::PlantedOrder;
 use crate::block::Block;
 use crate::ops::{EncodedOperation, Promise, Touch};

@@ -38,7 +38,8 @@ mod letters;
 
 use super::messages::{InOrder, Messages};
 use super::phases::{Bucket, Cursor, Lane, Made, Phases, Portion};
-use super::planned::{Memory, Plans, Shifted};
+use super::plan::{Plans, Shifted};
+use super::planned::Memory;
 use super::{STEPS, Scratch, apply_operations, bring_accounts, bring_entries, execute};
 use crate::block::Block;
 use crate::crew::{Busy, Crew, Items};
@@ -139,30 +140,72 @@ impl Sharding {
         match self.mode {
             Mode::Always => count > 0,
             Mode::Auto => {
-                // Nobody counts where payments alone are too few.
-                costs_less(count, 0, threads) && {
-                    let prepared = block.runs.iter().flat_map(|run| run.prepared);
-                    let payments = prepared.filter(|prepared| prepared.payment().is_some()).count();
-                    costs_less(payments, count.saturating_sub(payments), threads)
+                let mut tally = Tally { payments: count, ..Tally::default() };
+                // Nobody counts where nothing would be gained if all were of one kind.
+                let all_orders = Tally { messages: count, markets: u64::MAX, ..Tally::default() };
+                if !tally.costs_less(threads) && !all_orders.costs_less(threads) {
+                    return false;
                 }
+                tally.payments = 0;
+                block.runs.iter().flat_map(|run| run.prepared).for_each(|prepared| tally.enter(prepared));
+                tally.costs_less(threads)
             }
         }
     }
 }
 
-/// What a block of payments and others costs either way, from `cargo bench -p nostro-bench --bench execute`; what counts is how they compare.
-fn costs_less(payments: usize, others: usize, threads: usize) -> bool {
-    /// A payment one by one, and the same by shards on one thread.
-    const SERIAL_NS: usize = 30;
-    const SHARDED_NS: usize = 40;
-    /// What anything else costs more by shards, since it is gone through twice: in order, and side by side.
-    const ORDERED_MORE_NS: usize = 90;
-    const SIDE_BY_SIDE_MORE_NS: usize = 90;
-    /// Until the others have woken up.
-    const WAKING_NS: usize = 60_000;
-    let side_by_side = payments.saturating_mul(SHARDED_NS).saturating_add(others.saturating_mul(SIDE_BY_SIDE_MORE_NS));
-    let sharded = WAKING_NS.saturating_add(others.saturating_mul(ORDERED_MORE_NS));
-    threads > 1 && sharded.saturating_add(side_by_side / threads.max(1)) < payments.saturating_mul(SERIAL_NS)
+/// What a block consists of.
+#[derive(Clone, Copy, Debug, Default)]
+struct Tally {
+    payments: usize,
+    messages: usize,
+    others: usize,
+    /// Markets in which orders are placed: bits by the rests of their numbers.
+    markets: u64,
+}
+
+impl Tally {
+    fn enter(&mut self, prepared: &Prepared) {
+        if prepared.payment().is_some() {
+            self.payments += 1;
+        } else if prepared.is_about_orders() {
+            self.messages += 1;
+            self.markets |= prepared.market().map_or(0, |market| 1 << (market.0 % u64::BITS));
+        } else {
+            self.others += 1;
+        }
+    }
+
+    /// What it costs either way, from `cargo bench -p nostro-bench --bench execute` and `--bench operations -- markets`; what counts is how they
+    /// compare.
+    fn costs_less(self, threads: usize) -> bool {
+        /// A payment one by one, and the same by shards on one thread.
+        const SERIAL_NS: usize = 30;
+        const SHARDED_NS: usize = 40;
+        /// A message to a book one by one; by shards what its account costs, what planning costs, and what entering the plan does, in order.
+        const MESSAGE_NS: usize = 570;
+        const MESSAGE_SHARDED_NS: usize = 400;
+        const PLANNED_NS: usize = 270;
+        const ENTERED_NS: usize = 260;
+        /// What anything else costs more by shards, since it is gone through twice: in order, and side by side.
+        const ORDERED_MORE_NS: usize = 90;
+        const SIDE_BY_SIDE_MORE_NS: usize = 90;
+        /// Until the others have woken up.
+        const WAKING_NS: usize = 60_000;
+        let Self { payments, messages, others, markets } = self;
+        if threads < 2 {
+            return false;
+        }
+        let sum =
+            |costs: [(usize, usize); 3]| costs.iter().map(|(count, each)| count.saturating_mul(*each)).sum::<usize>();
+        let serial = sum([(payments, SERIAL_NS), (messages, MESSAGE_NS), (0, 0)]);
+        let in_order = sum([(1, WAKING_NS), (messages, ENTERED_NS), (others, ORDERED_MORE_NS)]);
+        let by_shards =
+            sum([(payments, SHARDED_NS), (messages, MESSAGE_SHARDED_NS), (others, SIDE_BY_SIDE_MORE_NS)]) / threads;
+        let planners = threads.min(markets.count_ones().max(1) as usize);
+        let by_markets = messages.saturating_mul(PLANNED_NS) / planners;
+        in_order.saturating_add(by_shards).saturating_add(by_markets) < serial
+    }
 }
 
 /// Shards are cut into so many portions per thread, and blocks into so many chunks, so that none has to wait for long.
