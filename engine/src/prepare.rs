@@ -61,8 +61,9 @@ pub(crate) struct Prepared {
 const _: () = assert!(size_of::<Prepared>() == 48);
 
 /// Not paid in: stands where there is no payment.
-const NO_PAYMENT: AssetId = AssetId(u32::MAX - 2);
+const NO_PAYMENT: AssetId = AssetId(u32::MAX - 3);
 /// The same where the entry that it is about leads to nothing else, and where it is yet to come into being.
+const ABOUT_ORDERS: AssetId = AssetId(u32::MAX - 2);
 const ABOUT_ENTRY: AssetId = AssetId(u32::MAX - 1);
 const ABOUT_NEW_ENTRY: AssetId = AssetId(u32::MAX);
 
@@ -110,7 +111,13 @@ impl Prepared {
     /// The same if it may lead to something else.
     #[inline]
     pub(crate) fn leading_entry_tag(&self) -> Option<u64> {
-        self.entry_tag().filter(|_| self.asset == NO_PAYMENT)
+        self.entry_tag().filter(|_| self.asset <= ABOUT_ORDERS)
+    }
+
+    /// Whether its first operation is said to a book.
+    #[inline]
+    pub(crate) fn is_about_orders(&self) -> bool {
+        self.asset == ABOUT_ORDERS
     }
 
     /// The market in which its first operation places an order.
@@ -165,6 +172,7 @@ impl Prepared {
             prepared.amount = Tags::new(transaction, resolver).into();
             prepared.asset = match transaction.first_way() {
                 Way::Further => NO_PAYMENT,
+                Way::Orders => ABOUT_ORDERS,
                 Way::Entry => ABOUT_ENTRY,
                 Way::NewEntry => ABOUT_NEW_ENTRY,
             };

@@ -5,16 +5,14 @@
 
 use super::firsts::Firsts;
 use super::phases::{Froms, Lane, Phases, Portion};
-use super::planned::{MADE, Plans};
+use super::plan::{MADE, NOBODY, Plan, Plans, Shifted, index};
+use super::planned::{Memory, plan};
 use super::sharded::PlantedOrder;
 use crate::ops::{Amend, EncodedOperation, OrderMessage, PlaceOrder};
 use crate::state::{Debited, Known, MarketState, Payment, Slot};
 use crate::transaction::TransactionRef;
 use crate::types::{Address, Amount, AssetId, Lifetime, MarketId, Rejection, RejectionCode, Side, Time};
 use std::collections::BTreeMap;
-
-/// The number of no order.
-const NOBODY: u32 = u32::MAX;
 
 /// A message of which its account's half is done.
 #[derive(Clone, Copy, Debug)]
@@ -29,6 +27,14 @@ pub(super) struct Message {
     /// By which that is looked for, and the number of the one that had the name before the block.
     pub tag: u64,
     pub found: u32,
+}
+
+impl Message {
+    /// The number of the order that it is about, if that was there before the block.
+    #[inline]
+    pub(super) fn known(&self) -> Option<u32> {
+        Some(self.found).filter(|&found| found != NOBODY)
+    }
 }
 
 /// Markets that can't be planned.
@@ -50,6 +56,11 @@ impl InOrder {
         if self.markets.last() != Some(&market) {
             self.markets.push(market);
         }
+    }
+
+    /// Whether a market is among those, which are sorted.
+    fn has(&self, market: MarketId) -> bool {
+        self.any || self.markets.binary_search(&market).is_ok()
     }
 
     /// All that are entered in several.
@@ -122,7 +133,7 @@ impl Phases<'_> {
     pub(super) fn message(
         &self,
         (number, portion): (usize, &mut Portion<'_>),
-        (transaction, said): (&TransactionRef<'_>, &OrderMessage),
+        (transaction, said, tag): (&TransactionRef<'_>, &OrderMessage, Option<u64>),
         (slot, position): (Slot, u32),
         from: &Froms,
     ) {
@@ -132,7 +143,7 @@ impl Phases<'_> {
             self.goes_in_order(said, &account, slot, lane);
             return lane.ordered.push(position);
         }
-        let (half, payment) = match self.half(said, &account, slot, lane) {
+        let (half, payment) = match self.half((said, tag), &account, slot, lane) {
             Half::InOrder => {
                 self.goes_in_order(said, &account, slot, lane);
                 return lane.contend(slot, position);
@@ -177,12 +188,11 @@ impl Phases<'_> {
     }
 
     /// What of a message is certain, if its account is.
-    fn half(&self, said: &OrderMessage, account: &Address, slot: Slot, lane: &mut Lane) -> Half {
+    fn half(&self, (said, tag): (&OrderMessage, Option<u64>), account: &Address, slot: Slot, lane: &mut Lane) -> Half {
         let known = &self.known;
-        let named = |id| {
-            let tag = known.order_tag(account, id);
-            Named { id, tag, found: known.find_order(account, id, tag) }
-        };
+        let named_by = |id, tag| Named { id, tag, found: known.find_order(account, id, tag) };
+        // That of the first was found out before.
+        let named = |id| named_by(id, tag.unwrap_or_else(|| known.order_tag(account, id)));
         match said {
             OrderMessage::Place(order) => {
                 let Some((market, most)) = self.plannable(order.market).and_then(|market| {
@@ -216,7 +226,7 @@ impl Phases<'_> {
                 let mut all = None;
                 let mut first = Named::default();
                 for (place, &id) in ids.iter().enumerate() {
-                    let named = named(id);
+                    let named = if place == 0 { named(id) } else { named_by(id, known.order_tag(account, id)) };
                     if place == 0 {
                         first = named;
                     }
@@ -323,6 +333,8 @@ pub(super) struct Messages {
     markets: Vec<(MarketId, Vec<u32>)>,
     /// Those with most messages first.
     turns: Vec<u32>,
+    /// The others.
+    odd: InOrder,
 }
 
 /// A message in its turn.
@@ -347,7 +359,7 @@ impl Messages {
 
     /// Sorts what was taken of a block with so many transactions; the markets of messages that can't be planned go in order.
     pub(super) fn sort(&mut self, count: u32, mut odd: InOrder) {
-        let Self { lists, at, all, markets, turns } = self;
+        let Self { lists, at, all, markets, turns, .. } = self;
         at.clear();
         all.clear();
         markets.clear();
@@ -365,8 +377,7 @@ impl Messages {
         for (list, place) in at.iter().flatten().copied() {
             let Some(message) = lists.get(list as usize).and_then(|list| list.get(place as usize)) else { continue };
             let market = *known.entry(message.market).or_insert_with(|| {
-                let is_odd = odd.any || odd.markets.binary_search(&message.market).is_ok();
-                (!is_odd).then(|| {
+                (!odd.has(message.market)).then(|| {
                     markets.push((message.market, Vec::new()));
                     index(markets.len() - 1)
                 })
@@ -378,11 +389,17 @@ impl Messages {
         }
         turns.extend((0..).take(markets.len()));
         turns.sort_by_key(|&market| std::cmp::Reverse(markets.get(market as usize).map_or(0, |(_, own)| own.len())));
+        self.odd = odd;
     }
 
     /// How many there are.
     pub(super) const fn len(&self) -> usize {
         self.all.len()
+    }
+
+    /// Whether none goes in order.
+    pub(super) fn are_all_planned(&self) -> bool {
+        self.all.iter().all(|turn| turn.market.is_some())
     }
 
     /// A message by its turn, and the number of its market's plan if that has one.
@@ -391,18 +408,70 @@ impl Messages {
         Some((self.lists.get(list as usize)?.get(place as usize)?, market))
     }
 
+    /// What plans come to for the accounts of a portion of the shards: what was reserved for their messages is given back, and what they get and
+    /// give is entered. What those get that are contended waits for its position.
+    pub(super) fn settle<'a>(
+        &self,
+        phases: &Phases<'_>,
+        (number, portion): (usize, &mut Portion<'_>),
+        plans: impl Iterator<Item = &'a Plan>,
+    ) {
+        let own = self.lists.get(number).map(Vec::as_slice).unwrap_or_default();
+        for (at, message) in own.iter().enumerate() {
+            bring(portion, phases, |ahead| own.get(at.saturating_add(ahead)).map(|own| (own.slot, own.reserved.0)));
+            let (owner, (asset, reserved)) = (phases.layout.place(message.slot), message.reserved);
+            if reserved != Amount::ZERO
+                && !self.odd.has(message.market)
+                && let Some(shard) = portion.shard(owner)
+            {
+                shard.give_reserve_back(owner, asset, reserved);
+            }
+        }
+        let defers = !phases.has(PlantedOrder::UndeferredCredit);
+        for plan in plans {
+            let shifted = plan.shifted(number);
+            for (at, &own) in shifted.iter().enumerate() {
+                bring(portion, phases, |ahead| shifted.get(at.saturating_add(ahead)).map(|own| (own.slot, own.asset)));
+                let Shifted { position, slot, asset, shift } = own;
+                if defers && portion.lane.contended.of(slot).is_some_and(|from| position > from) {
+                    portion.lane.shifted.push(own);
+                    continue;
+                }
+                let owner = phases.layout.place(slot);
+                let Portion { shards, first, lane } = &mut *portion;
+                if let Some(shard) = shards.get_mut(owner.shard.wrapping_sub(*first)) {
+                    shard.shift((slot, owner), asset, shift, &mut lane.flows);
+                }
+            }
+        }
+    }
+
     /// Plans some of the markets: every so manyth from one on.
-    pub(super) fn plan(&self, phases: &Phases<'_>, plans: &mut Plans, (first, step): (usize, usize)) {
+    pub(super) fn plan(
+        &self,
+        phases: &Phases<'_>,
+        (plans, memory): (&mut Plans, &mut Memory),
+        (first, step): (usize, usize),
+    ) {
         plans.begin();
         for &turn in self.turns.iter().skip(first).step_by(step) {
             let Some((market, own)) = self.markets.get(turn as usize) else { continue };
             let messages = own.iter().filter_map(|&place| Some(self.get(place as usize)?.0));
-            plans.next(turn).make(phases.block, &phases.known, *market, messages);
+            plan(phases, *market, messages, plans.next(turn), memory);
         }
     }
 }
 
-/// There are never so many in a block.
-fn index(place: usize) -> u32 {
-    u32::try_from(place).unwrap_or(NOBODY)
+/// Brings balances closer that are changed soon, a step at a time; `soon` says which is after so many.
+#[inline]
+fn bring(portion: &Portion<'_>, phases: &Phases<'_>, soon: impl Fn(usize) -> Option<(Slot, AssetId)>) {
+    for (ahead, step) in [(12, 0), (8, 1), (4, 2)] {
+        let Some((slot, asset)) = soon(ahead) else { continue };
+        let owner = phases.layout.place(slot);
+        let Some(shard) = portion.shards.get(owner.shard.wrapping_sub(portion.first)) else { continue };
+        match step {
+            0 => shard.prefetch(owner),
+            step => shard.prefetch_balance(owner, asset, step == 2),
+        }
+    }
 }

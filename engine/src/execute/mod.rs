@@ -26,6 +26,7 @@ mod full;
 pub(crate) mod measure;
 mod messages;
 mod phases;
+mod plan;
 mod planned;
 mod sharded;
 mod unrooted;

@@ -3,11 +3,14 @@
 
 use super::firsts::Firsts;
 use super::messages::{InOrder, Message, Said};
+use super::plan::Shifted;
 use super::sharded::PlantedOrder;
 use crate::block::Block;
 use crate::ops::{EncodedOperation, Promise, Touch};
 use crate::prepare::{Prepared, PreparedRun};
-use crate::state::{Context, Debited, Entry, Flows, GrantState, Known, Layout, Name, Payment, Shard, Slot, prefetch};
+use crate::state::{
+    Context, Debited, Entry, Flows, GrantState, Known, Layout, Name, Payment, Place, Shard, Slot, prefetch,
+};
 use crate::transaction::TransactionRef;
 use crate::types::{AssetId, Rejection, Time};
 use std::ops::Range;
@@ -43,6 +46,12 @@ pub(super) struct Portion<'a> {
 }
 
 impl Portion<'_> {
+    /// One of its shards, which has an account.
+    #[inline]
+    pub(super) fn shard(&mut self, account: Place) -> Option<&mut Shard> {
+        self.shards.get_mut(account.shard.wrapping_sub(self.first))
+    }
+
     #[inline]
     fn prefetch(&self, layout: Layout, slot: Slot) {
         let place = layout.place(slot);
@@ -89,6 +98,8 @@ pub(super) struct Lane {
     pub(super) messages: Vec<Message>,
     /// By which names those are.
     pub(super) said: Said,
+    /// What contended accounts get and give by plans.
+    pub(super) shifted: Vec<Shifted>,
     /// Markets of the other messages.
     pub(super) in_order: InOrder,
     pub(super) rejections: Vec<(u32, Rejection)>,
@@ -108,6 +119,7 @@ impl Lane {
         self.names.clear();
         self.messages.clear();
         self.said.clear();
+        self.shifted.clear();
         self.in_order.clear();
         self.rejections.clear();
     }
@@ -209,7 +221,7 @@ impl Phases<'_> {
     }
 
     #[inline]
-    fn portion(&self, slot: Slot) -> usize {
+    pub(super) fn portion(&self, slot: Slot) -> usize {
         self.portions.get(self.layout.place(slot).shard).copied().unwrap_or_default()
     }
 
@@ -329,12 +341,16 @@ impl Phases<'_> {
             if position & ALONE != 0 {
                 let position = position & POSITION;
                 // It was prepared from these bytes, so it is there.
-                let Some(transaction) = cursor.at(position).and_then(|(prepared, run)| prepared.of(run)) else {
-                    continue;
-                };
+                let Some((prepared, run)) = cursor.at(position) else { continue };
+                let Some(transaction) = prepared.of(run) else { continue };
                 match transaction.only_operation().and_then(EncodedOperation::message) {
                     Some(said) => {
-                        self.message((number, portion), (&transaction, &said), (slot, position), &from);
+                        self.message(
+                            (number, portion),
+                            (&transaction, &said, prepared.entry_tag()),
+                            (slot, position),
+                            &from,
+                        );
                     }
                     None => self.promise((number, portion), &transaction, slot, position, &from),
                 }

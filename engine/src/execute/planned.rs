@@ -1,9 +1,6 @@
 //! What the orders of a block come to in one market, found out beside other markets: on a book laid over the ledger's own, which nobody changes
 //! meanwhile.
 //!
-//! The plan says step by step what changes; [`Plan::enter`] changes it when the message's position has come. Orders that the block opens have no
-//! number before that, so a plan counts them from [`MADE`] on.
-//!
 //! # Cost
 //!
 //! A look-up in a small table for every order that is met, and a place in a tree for every order that begins to wait. What the block has closed is
@@ -11,207 +8,48 @@
 
 use super::firsts::Firsts;
 use super::messages::Message;
-use super::phases::Cursor;
-use crate::block::Block;
+use super::phases::{Cursor, Phases};
+use super::plan::{MADE, NOBODY, Plan, Shifted, index};
 use crate::ops::{EncodedOperation, Source};
-use crate::state::{
-    Asset, Book, Collected, Context, Known, MarketState, ORDERS_MET_MAX, OrderState, Shift, Slot, Trades,
-};
+use crate::state::{Asset, Book, Collected, Known, MarketState, ORDERS_MET_MAX, OrderState, Shift, Slot, Trades};
 use crate::types::{Address, Amount, AssetId, AssetTerms, Happening, MarketId, Rejection, RejectionCode, Side, Time};
 use std::cell::Cell;
 use std::collections::BTreeMap;
 
-/// The number of the first order that a plan opens. Only tables of fewer places are planned on.
-pub(super) const MADE: u32 = 1 << 31;
-/// The number of no order.
-const NOBODY: u32 = u32::MAX;
 /// Messages whose orders are brought closer ahead of the one that is planned.
 const AHEAD: usize = 8;
 
-/// A change of the ledger.
-#[derive(Clone, Copy, Debug)]
-enum Step {
-    /// The order of this place among those that the plan opens.
-    Open(u32),
-    Close(u32),
-    Reduce(u32, u64),
-    /// Makes another order of it: that of this place among those.
-    Replace(u32, u32),
-    Shift(Slot, AssetId, Shift),
-    Burn(AssetId, Amount),
-    /// What stands in this place among what is told.
-    Tell(u32),
-}
-
-/// An order that a plan opens.
-#[derive(Debug)]
-struct Opened {
-    order: OrderState,
-    owner: Slot,
-    tag: u64,
-    /// Where it is, once it is entered.
-    number: u32,
-}
-
-/// What the messages of a market come to.
-#[derive(Debug, Default)]
-pub(super) struct Plan {
-    /// The number by which it is asked for.
-    number: u32,
+/// Finds out what the messages of a market come to, given by ascending positions.
+pub(super) fn plan<'a>(
+    phases: &Phases<'_>,
     market: MarketId,
-    /// The market behind all of them, if it has changed.
-    after: Option<MarketState>,
-    steps: Vec<Step>,
-    opened: Vec<Opened>,
-    replaced: Vec<OrderState>,
-    told: Vec<(Address, Happening)>,
-    /// By message: where its steps end, and why it is rejected if it is.
-    ends: Vec<(usize, Option<Rejection>)>,
-    /// Steps and messages that are entered.
-    entered: (usize, usize),
-    memory: Memory,
-}
-
-/// Some plans, kept for their memory.
-#[derive(Debug, Default)]
-pub(super) struct Plans {
-    all: Vec<Plan>,
-    used: usize,
-}
-
-impl Plans {
-    /// Begins a block.
-    pub(super) const fn begin(&mut self) {
-        self.used = 0;
-    }
-
-    /// One that is yet to be made, of this number.
-    pub(super) fn next(&mut self, number: u32) -> &mut Plan {
-        if self.used == self.all.len() {
-            self.all.push(Plan::default());
+    messages: impl Iterator<Item = &'a Message> + Clone,
+    plan: &mut Plan,
+    memory: &mut Memory,
+) {
+    plan.begin(market, phases.uncertain.len());
+    memory.clear();
+    let state = phases.known.market(market).copied();
+    let Some((state, first)) = state.zip(messages.clone().next()) else { return };
+    let mut book = PlannedBook::new(phases, (market, state), *first, memory, plan);
+    let mut cursor = Cursor::new(phases.block);
+    let (mut ahead, mut ahead_cursor) = (messages.clone().skip(AHEAD), cursor.clone());
+    for message in messages {
+        if let Some(ahead) = ahead.next() {
+            ahead.known().into_iter().for_each(|number| phases.known.prefetch_order(number));
+            ahead_cursor.at(ahead.position).into_iter().for_each(|(prepared, run)| prepared.bring(run));
         }
-        self.used += 1;
-        let plan = &mut self.all[self.used - 1];
-        plan.number = number;
-        plan
+        book.turn_to(*message);
+        let transaction = cursor.at(message.position).and_then(|(prepared, run)| prepared.of(run));
+        let done = transaction.and_then(|transaction| {
+            let said = transaction.only_operation().and_then(EncodedOperation::message)?;
+            Some(said.apply(Source { address: &transaction.account(), slot: Some(message.slot) }, &mut book))
+        });
+        // It was prepared from these bytes, so it is there.
+        book.plan.end_message(done.and_then(Result::err));
     }
-
-    /// Those of the block.
-    pub(super) fn iter_mut(&mut self) -> impl Iterator<Item = &mut Plan> {
-        self.all.iter_mut().take(self.used)
-    }
-}
-
-impl Plan {
-    /// Finds out what the messages of a market come to, given by ascending positions.
-    pub(super) fn make<'a>(
-        &mut self,
-        block: &Block<'_>,
-        known: &Known<'_>,
-        market: MarketId,
-        messages: impl Iterator<Item = &'a Message> + Clone,
-    ) {
-        let Self { steps, opened, replaced, told, ends, memory, .. } = self;
-        steps.clear();
-        opened.clear();
-        replaced.clear();
-        told.clear();
-        ends.clear();
-        memory.clear();
-        (self.market, self.after, self.entered) = (market, None, (0, 0));
-        let state = known.market(market).copied();
-        let Some((state, first)) = state.zip(messages.clone().next()) else { return };
-        let memory = std::mem::take(&mut self.memory);
-        let mut book = PlannedBook::new(block.time, known, (market, state), *first, memory, self);
-        let mut cursor = Cursor::new(block);
-        let mut ahead = messages.clone().skip(AHEAD);
-        let mut ahead_cursor = cursor.clone();
-        for message in messages {
-            if let Some(ahead) = ahead.next() {
-                book.bring(ahead);
-                if let Some((prepared, run)) = ahead_cursor.at(ahead.position) {
-                    prepared.bring(run);
-                }
-            }
-            // It was prepared from these bytes, so it is there.
-            let Some(transaction) = cursor.at(message.position).and_then(|(prepared, run)| prepared.of(run)) else {
-                continue;
-            };
-            let Some(said) = transaction.only_operation().and_then(EncodedOperation::message) else { continue };
-            let address = transaction.account();
-            let before = book.plan.steps.len();
-            book.turn_to(*message);
-            let rejection = said.apply(Source { address: &address, slot: Some(message.slot) }, &mut book).err();
-            let end = book.plan.steps.len();
-            assert!(
-                rejection.is_none() || end == before,
-                "what is rejected in a market where all counts changes nothing"
-            );
-            book.plan.ends.push((end, rejection));
-        }
-        let PlannedBook { memory, state, is_changed, .. } = book;
-        (self.memory, self.after) = (memory, is_changed.then_some(state));
-    }
-
-    /// The number by which it is asked for.
-    pub(super) const fn number(&self) -> u32 {
-        self.number
-    }
-
-    /// Enters what the next message comes to.
-    pub(super) fn enter(&mut self, context: &mut Context<'_>) -> Result<(), Rejection> {
-        let (start, message) = self.entered;
-        let Some(&(end, rejection)) = self.ends.get(message) else { return Ok(()) };
-        self.entered = (end, message.saturating_add(1));
-        for &step in self.steps.get(start..end).unwrap_or_default() {
-            match step {
-                Step::Open(place) => {
-                    let Some(opened) = self.opened.get_mut(place as usize) else { continue };
-                    let number = context.enter_order(opened.order, opened.owner, opened.tag);
-                    assert!(number.is_ok(), "there was room for all that may be opened");
-                    opened.number = number.unwrap_or(NOBODY);
-                }
-                Step::Close(number) => drop(context.close_order(self.place(number))),
-                Step::Reduce(number, left) => context.reduce_order(self.place(number), left),
-                Step::Replace(number, place) => {
-                    if let Some(&after) = self.replaced.get(place as usize) {
-                        context.replace_order(self.place(number), after);
-                    }
-                }
-                Step::Shift(slot, asset, shift) => context.shift_balance(slot, asset, shift),
-                Step::Burn(asset, amount) => {
-                    let burnt = context.burn(asset, amount);
-                    assert!(burnt.is_ok(), "what is traded is there");
-                }
-                Step::Tell(place) => {
-                    if let Some(&(account, what)) = self.told.get(place as usize) {
-                        Book::tell(context, account, what);
-                    }
-                }
-            }
-        }
-        match rejection {
-            Some(Rejection { code: RejectionCode::OrderExists, detail, .. }) => {
-                let number = u32::try_from(detail).map_or(detail, |number| u64::from(self.place(number)));
-                Err(Rejection::new(RejectionCode::OrderExists, number))
-            }
-            Some(rejection) => Err(rejection),
-            None => Ok(()),
-        }
-    }
-
-    /// Enters the market as it is behind all messages.
-    pub(super) fn end(&self, context: &mut Context<'_>) {
-        if let Some(after) = self.after {
-            context.set_market(self.market, after);
-        }
-    }
-
-    /// The number of an order in the ledger.
-    fn place(&self, number: u32) -> u32 {
-        let opened = number.checked_sub(MADE).and_then(|place| self.opened.get(place as usize));
-        opened.map_or(number, |opened| opened.number)
-    }
+    let PlannedBook { state, is_changed, .. } = book;
+    plan.end_market(is_changed.then_some(state));
 }
 
 /// What the plan knows of an order that was there before the block and has changed.
@@ -253,7 +91,7 @@ struct Own {
 
 /// What planning needs beside the plan.
 #[derive(Debug, Default)]
-struct Memory {
+pub(super) struct Memory {
     made: Vec<Made>,
     /// The newest of those by name, counted backwards.
     names: Firsts,
@@ -275,10 +113,9 @@ impl Memory {
 }
 
 /// A market's book in the block, as far as the plan has come.
-#[derive(Debug)]
 struct PlannedBook<'a> {
+    phases: &'a Phases<'a>,
     known: &'a Known<'a>,
-    time: Time,
     state: MarketState,
     is_changed: bool,
     sides: [PlannedSide; 2],
@@ -287,30 +124,23 @@ struct PlannedBook<'a> {
     message: Message,
     met: usize,
     collected: Collected,
-    memory: Memory,
+    memory: &'a mut Memory,
     plan: &'a mut Plan,
 }
 
 impl<'a> PlannedBook<'a> {
     fn new(
-        time: Time,
-        known: &'a Known<'a>,
+        phases: &'a Phases<'a>,
         (market, state): (MarketId, MarketState),
         message: Message,
-        memory: Memory,
+        memory: &'a mut Memory,
         plan: &'a mut Plan,
     ) -> Self {
+        let known = &phases.known;
         let side = |side| PlannedSide { first: known.first_waiting(market, side), others: BTreeMap::new() };
         let (sides, collected) = ([side(Side::Buy), side(Side::Sell)], Collected::default());
         let own = Default::default();
-        Self { known, time, state, is_changed: false, sides, own, message, met: 0, collected, memory, plan }
-    }
-
-    /// Brings closer what a message is going to need.
-    fn bring(&self, ahead: &Message) {
-        if ahead.found != NOBODY {
-            self.known.prefetch_order(ahead.found);
-        }
+        Self { phases, known, state, is_changed: false, sides, own, message, met: 0, collected, memory, plan }
     }
 
     /// Goes on to a message.
@@ -431,23 +261,16 @@ impl<'a> PlannedBook<'a> {
         }
     }
 
-    fn step(&mut self, step: Step) {
-        self.plan.steps.push(step);
-    }
-
-    /// Adds to what an account has; what follows each other is one step.
+    /// Adds to what an account has.
     fn shift(&mut self, slot: Slot, asset: AssetId, shift: Shift) {
-        let start = self.plan.ends.last().map_or(0, |&(end, _)| end);
-        match self.plan.steps.get_mut(start..).and_then(<[Step]>::last_mut) {
-            Some(Step::Shift(own, what, before)) if (*own, *what) == (slot, asset) => *before = before.and(shift),
-            _ => self.step(Step::Shift(slot, asset, shift)),
-        }
+        let position = self.message.position;
+        self.plan.shift(self.phases.portion(slot), Shifted { position, slot, asset, shift });
     }
 }
 
 impl Book for PlannedBook<'_> {
     fn time(&self) -> Time {
-        self.time
+        self.phases.block.time
     }
 
     fn asset(&self, asset: AssetId) -> Result<&Asset, Rejection> {
@@ -508,7 +331,8 @@ impl Book for PlannedBook<'_> {
 
     fn own_orders(&mut self, market: MarketId, owner: Source<'_>, most: usize) -> Vec<u32> {
         let Some(slot) = owner.slot else { return Vec::new() };
-        let Self { known, own: (sorted, owners), memory: Memory { come, .. }, .. } = self;
+        let Self { known, own: (sorted, owners), memory, .. } = self;
+        let come = &memory.come;
         let begin = |slot: Slot| Own { before: known.newest_owned(market, slot), since: Vec::new() };
         for &(slot, number) in &come[*sorted..] {
             owners.entry(slot.0).or_insert_with(|| begin(slot)).since.push(number);
@@ -583,28 +407,26 @@ impl Book for PlannedBook<'_> {
 
     fn enter_order(&mut self, order: OrderState, owner: Slot, tag: u64) -> Result<u32, Rejection> {
         let place = index(self.memory.made.len());
-        let number = MADE.saturating_add(place);
+        let number = self.plan.open(order, owner, tag);
         let older = self.memory.names.of(name(tag)).map_or(NOBODY, |newest| !newest);
         // The lowest stays there, which is the newest.
         self.memory.names.enter(name(tag), !place);
         self.memory.made.push(Made { order, owner, is_there: true, older });
         self.join(number, &order, owner);
-        self.plan.opened.push(Opened { order, owner, tag, number });
-        self.step(Step::Open(place));
         Ok(number)
     }
 
     fn close_order(&mut self, number: u32) -> Option<OrderState> {
         let order = self.order(number)?;
         self.leave(number, &order, None);
-        self.step(Step::Close(number));
+        self.plan.close(number);
         Some(order)
     }
 
     fn reduce_order(&mut self, number: u32, left: u64) {
         let Some(order) = self.order(number) else { return };
         self.keep(number, OrderState { quantity: left, ..order });
-        self.step(Step::Reduce(number, left));
+        self.plan.reduce(number, left);
     }
 
     fn replace_order(&mut self, number: u32, after: OrderState) {
@@ -616,9 +438,7 @@ impl Book for PlannedBook<'_> {
             // Nobody else changes it.
             self.join(number, &after, self.message.slot);
         }
-        let place = index(self.plan.replaced.len());
-        self.plan.replaced.push(after);
-        self.step(Step::Replace(number, place));
+        self.plan.replace(number, after);
     }
 
     fn bring_line(&self, number: u32) {
@@ -650,7 +470,7 @@ impl Book for PlannedBook<'_> {
     }
 
     fn burn(&mut self, asset: AssetId, amount: Amount) -> Result<(), Rejection> {
-        self.step(Step::Burn(asset, amount));
+        self.plan.burn(asset, amount);
         Ok(())
     }
 
@@ -664,9 +484,7 @@ impl Book for PlannedBook<'_> {
     }
 
     fn tell(&mut self, account: Address, what: Happening) {
-        let place = index(self.plan.told.len());
-        self.plan.told.push((account, what));
-        self.step(Step::Tell(place));
+        self.plan.tell(account, what);
     }
 
     fn collect(&mut self, account: Address, asset: AssetId, amount: Amount) {
@@ -683,9 +501,4 @@ impl Book for PlannedBook<'_> {
 /// A name's tag where newest orders are looked for.
 fn name(tag: u64) -> Slot {
     Slot(u32::try_from(tag >> 33).unwrap_or(0))
-}
-
-/// There are never so many in a block.
-fn index(place: usize) -> u32 {
-    u32::try_from(place).unwrap_or(NOBODY)
 }

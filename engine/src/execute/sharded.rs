@@ -38,10 +38,12 @@ mod letters;
 
 use super::messages::{InOrder, Messages};
 use super::phases::{Bucket, Cursor, Lane, Made, Phases, Portion};
-use super::planned::Plans;
+use super::plan::{Plans, Shifted};
+use super::planned::Memory;
 use super::{STEPS, Scratch, apply_operations, bring_accounts, bring_entries, execute};
 use crate::block::Block;
 use crate::crew::{Busy, Crew, Items};
+use crate::prepare::Prepared;
 use crate::state::{Context, State};
 use crate::transaction::OPERATIONS_MAX;
 use crate::types::Rejection;
@@ -97,6 +99,8 @@ pub(crate) struct Sharding {
     messages: Messages,
     /// By part of the markets.
     plans: Vec<Plans>,
+    /// The same: what planning them needs.
+    memories: Vec<Memory>,
     counts: ShardCounts,
 }
 
@@ -116,8 +120,8 @@ pub(crate) struct ShardCounts {
 
 impl Sharding {
     pub(crate) fn new(crew: Crew, mode: Mode, planted: Option<PlantedOrder>) -> Self {
-        let (buckets, lanes, busy, ordered, made, counts, messages, plans) = Default::default();
-        Self { crew, mode, planted, buckets, lanes, busy, ordered, made, messages, plans, counts }
+        let (buckets, lanes, busy, ordered, made, counts, messages, plans, memories) = Default::default();
+        Self { crew, mode, planted, buckets, lanes, busy, ordered, made, messages, plans, memories, counts }
     }
 
     /// Those who work side by side.
@@ -136,30 +140,72 @@ impl Sharding {
         match self.mode {
             Mode::Always => count > 0,
             Mode::Auto => {
-                // Nobody counts where payments alone are too few.
-                costs_less(count, 0, threads) && {
-                    let prepared = block.runs.iter().flat_map(|run| run.prepared);
-                    let payments = prepared.filter(|prepared| prepared.payment().is_some()).count();
-                    costs_less(payments, count.saturating_sub(payments), threads)
+                let mut tally = Tally { payments: count, ..Tally::default() };
+                // Nobody counts where nothing would be gained if all were of one kind.
+                let all_orders = Tally { messages: count, markets: u64::MAX, ..Tally::default() };
+                if !tally.costs_less(threads) && !all_orders.costs_less(threads) {
+                    return false;
                 }
+                tally.payments = 0;
+                block.runs.iter().flat_map(|run| run.prepared).for_each(|prepared| tally.enter(prepared));
+                tally.costs_less(threads)
             }
         }
     }
 }
 
-/// What a block of payments and others costs either way, from `cargo bench -p nostro-bench --bench execute`; what counts is how they compare.
-fn costs_less(payments: usize, others: usize, threads: usize) -> bool {
-    /// A payment one by one, and the same by shards on one thread.
-    const SERIAL_NS: usize = 30;
-    const SHARDED_NS: usize = 40;
-    /// What anything else costs more by shards, since it is gone through twice: in order, and side by side.
-    const ORDERED_MORE_NS: usize = 90;
-    const SIDE_BY_SIDE_MORE_NS: usize = 90;
-    /// Until the others have woken up.
-    const WAKING_NS: usize = 60_000;
-    let side_by_side = payments.saturating_mul(SHARDED_NS).saturating_add(others.saturating_mul(SIDE_BY_SIDE_MORE_NS));
-    let sharded = WAKING_NS.saturating_add(others.saturating_mul(ORDERED_MORE_NS));
-    threads > 1 && sharded.saturating_add(side_by_side / threads.max(1)) < payments.saturating_mul(SERIAL_NS)
+/// What a block consists of.
+#[derive(Clone, Copy, Debug, Default)]
+struct Tally {
+    payments: usize,
+    messages: usize,
+    others: usize,
+    /// Markets in which orders are placed: bits by the rests of their numbers.
+    markets: u64,
+}
+
+impl Tally {
+    fn enter(&mut self, prepared: &Prepared) {
+        if prepared.payment().is_some() {
+            self.payments += 1;
+        } else if prepared.is_about_orders() {
+            self.messages += 1;
+            self.markets |= prepared.market().map_or(0, |market| 1 << (market.0 % u64::BITS));
+        } else {
+            self.others += 1;
+        }
+    }
+
+    /// What it costs either way, from `cargo bench -p nostro-bench --bench execute` and `--bench operations -- markets`; what counts is how they
+    /// compare.
+    fn costs_less(self, threads: usize) -> bool {
+        /// A payment one by one, and the same by shards on one thread.
+        const SERIAL_NS: usize = 30;
+        const SHARDED_NS: usize = 40;
+        /// A message to a book one by one; by shards what its account costs, what planning costs, and what entering the plan does, in order.
+        const MESSAGE_NS: usize = 570;
+        const MESSAGE_SHARDED_NS: usize = 400;
+        const PLANNED_NS: usize = 270;
+        const ENTERED_NS: usize = 260;
+        /// What anything else costs more by shards, since it is gone through twice: in order, and side by side.
+        const ORDERED_MORE_NS: usize = 90;
+        const SIDE_BY_SIDE_MORE_NS: usize = 90;
+        /// Until the others have woken up.
+        const WAKING_NS: usize = 60_000;
+        let Self { payments, messages, others, markets } = self;
+        if threads < 2 {
+            return false;
+        }
+        let sum =
+            |costs: [(usize, usize); 3]| costs.iter().map(|(count, each)| count.saturating_mul(*each)).sum::<usize>();
+        let serial = sum([(payments, SERIAL_NS), (messages, MESSAGE_NS), (0, 0)]);
+        let in_order = sum([(1, WAKING_NS), (messages, ENTERED_NS), (others, ORDERED_MORE_NS)]);
+        let by_shards =
+            sum([(payments, SHARDED_NS), (messages, MESSAGE_SHARDED_NS), (others, SIDE_BY_SIDE_MORE_NS)]) / threads;
+        let planners = threads.min(markets.count_ones().max(1) as usize);
+        let by_markets = messages.saturating_mul(PLANNED_NS) / planners;
+        in_order.saturating_add(by_shards).saturating_add(by_markets) < serial
+    }
 }
 
 /// Shards are cut into so many portions per thread, and blocks into so many chunks, so that none has to wait for long.
@@ -181,8 +227,18 @@ pub(super) fn execute_sharded(
 ) -> Vec<(u32, Rejection)> {
     let layout = state.layout();
     let (count, threads) = (block.count as usize, sharding.crew.threads());
-    let Sharding { crew, planted, buckets: spare, lanes, busy, messages: spare_messages, plans, counts, .. } =
-        &mut *sharding;
+    let Sharding {
+        crew,
+        planted,
+        buckets: spare,
+        lanes,
+        busy,
+        messages: spare_messages,
+        plans: spare_plans,
+        memories,
+        counts,
+        ..
+    } = &mut *sharding;
 
     let pieces = if threads == 1 { 1 } else { threads.saturating_mul(PORTIONS).min(layout.shards()) };
     let width = layout.shards().div_ceil(pieces);
@@ -195,9 +251,13 @@ pub(super) fn execute_sharded(
     let shares = shards.chunks_mut(width).zip(lanes.iter_mut()).zip((0..).step_by(width));
     let mut shares: Vec<Portion<'_>> = shares.map(|((shards, lane), first)| Portion { shards, first, lane }).collect();
     let shares = Items::new(shares.iter_mut());
-    plans.resize_with(MARKETS_AT_ONCE, Plans::default);
+    spare_plans.resize_with(MARKETS_AT_ONCE, Plans::default);
+    memories.resize_with(MARKETS_AT_ONCE, Memory::default);
+    let memories = Items::new(memories.iter_mut());
     let messages: OnceLock<Messages> = OnceLock::new();
-    let (spare_messages, plans) = (Items::new(std::iter::once(spare_messages)), Items::new(plans.iter_mut()));
+    let plans: Vec<OnceLock<Plans>> = spare_plans.iter().map(|_| OnceLock::new()).collect();
+    let (spare_messages, spare_plans) =
+        (Items::new(std::iter::once(spare_messages)), Items::new(spare_plans.iter_mut()));
 
     let pieces = if threads == 1 { 1 } else { threads.saturating_mul(CHUNKS) };
     let step = count.div_ceil(pieces).max(CHUNK_MIN);
@@ -242,23 +302,32 @@ pub(super) fn execute_sharded(
         // Nobody else sorts them.
         let _ = messages.set(sorted);
     };
+    let plan = |place: usize| {
+        let mut own = std::mem::take(&mut **spare_plans.at(place));
+        if let Some(messages) = messages.get() {
+            messages.plan(&phases, (&mut own, &mut memories.at(place)), (place, MARKETS_AT_ONCE));
+        }
+        // Nobody else plans these.
+        let _ = plans[place].set(own);
+    };
     // Markets first: each takes longer than a portion's credits.
     let plan_or_credit = |place: usize| match place.checked_sub(MARKETS_AT_ONCE) {
-        None => {
-            if let Some(messages) = messages.get() {
-                messages.plan(&phases, &mut plans.at(place), (place, MARKETS_AT_ONCE));
-            }
-        }
+        None => plan(place),
         Some(number) => credit(number),
+    };
+    let settle = |number: usize| {
+        let plans = plans.iter().filter_map(OnceLock::get).flat_map(Plans::iter);
+        let work = |messages: &Messages| messages.settle(&phases, (number, &mut shares.at(number)), plans);
+        busy[number].count(|| messages.get().filter(|messages| messages.len() > 0).map_or((), work));
     };
     let portions = uncertain.len();
     let (fill, debit, sort) = ((chunks, &fill as _), (portions, &debit as _), (1, &sort as _));
-    let last = (MARKETS_AT_ONCE + portions, &plan_or_credit as _);
+    let (last, settle) = ((MARKETS_AT_ONCE + portions, &plan_or_credit as _), (portions, &settle as _));
     if phases.has(PlantedOrder::CreditBeforeBarrier) {
-        crew.work(&[fill, (portions, &credit as _), debit, sort, (MARKETS_AT_ONCE, &plan_or_credit as _)]);
+        crew.work(&[fill, (portions, &credit as _), debit, sort, (MARKETS_AT_ONCE, &plan as _), settle]);
     } else {
         // A phase begins when the one before it has ended: all debits are decided before a credit is given.
-        crew.work(&[fill, debit, sort, last]);
+        crew.work(&[fill, debit, sort, last, settle]);
     }
     counts.blocks += 1;
     counts.transactions += u64::from(block.count);
@@ -273,7 +342,10 @@ pub(super) fn execute_sharded(
     for (place, bucket) in buckets.into_iter().enumerate() {
         **spare.at(place) = bucket.into_inner().unwrap_or_default();
     }
-    drop((shares, spare_messages, plans));
+    for (place, own) in plans.into_iter().enumerate() {
+        **spare_plans.at(place) = own.into_inner().unwrap_or_default();
+    }
+    drop((shares, spare_messages, spare_plans));
     let messages = messages.into_inner().unwrap_or_default();
     finish(block, (chunks, messages), state, scratch, sharding)
 }
@@ -287,7 +359,7 @@ fn finish(
     sharding: &mut Sharding,
 ) -> Vec<(u32, Rejection)> {
     let Sharding { planted, buckets, lanes, ordered, made, messages: kept, plans, counts, .. } = sharding;
-    let mut rejections = Vec::new();
+    let (mut rejections, mut shifted) = (Vec::new(), Vec::new());
     ordered.clear();
     let unlike = buckets.iter().take(chunks).flat_map(|bucket| &bucket.ordered);
     ordered.extend(unlike.map(|&position| (position, false)));
@@ -296,6 +368,7 @@ fn finish(
         ordered.extend(lane.deferred.iter().map(|&position| (position, true)));
         ordered.extend(lane.made.iter().map(|&(position, _)| (position, true)));
         made.append(&mut lane.made);
+        shifted.append(&mut lane.shifted);
         rejections.append(&mut lane.rejections);
         scratch.changes.take_flows(&mut lane.flows);
     }
@@ -313,7 +386,11 @@ fn finish(
     let mut made = made.drain(..);
     let mut plans: Vec<_> = plans.iter_mut().flat_map(Plans::iter_mut).collect();
     plans.sort_unstable_by_key(|plan| plan.number());
-    let mut turn = 0;
+    let mut turn = 0_usize;
+    shifted.sort_by_key(|shifted: &Shifted| shifted.position);
+    let mut shifted = shifted.into_iter().peekable();
+    // Of what is planned only entries are left.
+    let is_planned = messages.are_all_planned();
     counts.ordered += ordered.len() as u64;
     let mut cursor = Cursor::new(block);
     let mut ahead = STEPS.map(|step| (ordered.get(step..).unwrap_or_default().iter(), Cursor::new(block)));
@@ -321,12 +398,21 @@ fn finish(
         if is_backwards {
             cursor = Cursor::new(block);
         } else {
+            // Of what is planned it is known where it is.
+            let is_known = |prepared: &Prepared, is_rest| is_rest && is_planned && prepared.payment().is_none();
             let ahead = ahead.each_mut().map(|(rest, cursor)| {
-                let &(position, _) = rest.next()?;
-                cursor.at(position)
+                let &(position, is_rest) = rest.next()?;
+                cursor.at(position).filter(|(ahead, _)| !is_known(ahead, is_rest))
             });
             ahead[0].into_iter().for_each(|(ahead, run)| bring_accounts(ahead, run, state));
             bring_entries(ahead, state);
+            if is_planned {
+                for (ahead, is_place_at_hand) in [(8, false), (4, true)] {
+                    if let Some((ahead, _)) = messages.get(turn.saturating_add(ahead)) {
+                        state.prefetch_planned(ahead.tag, (ahead.market, ahead.slot), ahead.known(), is_place_at_hand);
+                    }
+                }
+            }
         }
         let Some((prepared, run)) = cursor.at(position) else { continue };
         if !is_credit {
@@ -339,11 +425,18 @@ fn finish(
         } else if let Some((message, plan)) = messages.get(turn).filter(|(message, _)| message.position == position) {
             turn += 1;
             scratch.changes.go_to(Some(position));
-            let (asset, reserved) = message.reserved;
-            state.give_reserve_back(message.slot, asset, reserved);
             let done = match (plan.and_then(|number| plans.get_mut(number as usize)), prepared.of(run)) {
-                (Some(plan), _) => plan.enter(&mut Context::new(state, &mut scratch.changes, false)),
+                (Some(plan), _) => {
+                    let mut context = Context::new(state, &mut scratch.changes, false);
+                    while let Some(Shifted { slot, asset, shift, .. }) = shifted.next_if(|own| own.position == position)
+                    {
+                        context.shift_balance(slot, asset, shift);
+                    }
+                    plan.enter(&mut context)
+                }
                 (None, Some(transaction)) => {
+                    let (asset, reserved) = message.reserved;
+                    state.give_reserve_back(message.slot, asset, reserved);
                     let by = (&transaction, message.slot, 0);
                     apply_operations(prepared, run, by, block.time, state, &mut scratch.changes)
                 }

@@ -274,6 +274,8 @@ pub(crate) enum Way {
     NewEntry,
     /// All that there is lies in its place.
     Entry,
+    /// The same, and places that stand next to it in a book.
+    Orders,
     /// Other places may be on the way.
     Further,
 }
@@ -355,6 +357,7 @@ impl Operation {
         match operation.first() {
             Some(&Hold::CODE) => Way::NewEntry,
             Some(&Settle::CODE) => Way::Entry,
+            Some(&(PlaceOrder::CODE | Amend::CODE)) => Way::Orders,
             _ => Way::Further,
         }
     }

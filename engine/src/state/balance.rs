@@ -84,6 +84,11 @@ impl Shift {
         Self { held: self.held.wrapping_add(amount.0), ..self.debited(amount) }
     }
 
+    /// What both parts of a balance together get.
+    pub(super) const fn all(self) -> u128 {
+        self.available.wrapping_add(self.held)
+    }
+
     /// Both one after the other.
     pub(crate) const fn and(self, other: Self) -> Self {
         let available = self.available.wrapping_add(other.available);

@@ -130,6 +130,13 @@ impl Flows {
         *sum = sum.wrapping_add(amount.0);
     }
 
+    /// What an account has is shifted.
+    #[inline]
+    pub(super) fn shifted(&mut self, asset: AssetId, shift: Shift) {
+        let sum = self.sum(asset);
+        *sum = sum.wrapping_add(shift.all());
+    }
+
     /// That of the asset that moved last is at hand.
     #[inline]
     fn sum(&mut self, asset: AssetId) -> &mut u128 {

@@ -76,7 +76,7 @@ use asset::Assets;
 pub(crate) use entries::PLACES_MAX as ENTRIES_MAX;
 use entries::{Entries, SharedBooks};
 use index::{Hash, Index};
-pub(crate) use layout::Layout;
+pub(crate) use layout::{Layout, Place};
 use payment::Issuers;
 pub(crate) use payment::{Debited, Payment};
 pub(crate) use prefetch::prefetch;
@@ -161,6 +161,27 @@ impl State {
     #[inline]
     pub(crate) fn prefetch_newest_order(&self, market: MarketId, owner: Slot) {
         self.entries.prefetch_newest(market, owner);
+    }
+
+    /// What opens or closes an order of an account in a market: where its name is looked for, its place if it has one, and those that stand next to
+    /// that, a step each time.
+    #[inline]
+    pub(crate) fn prefetch_planned(
+        &self,
+        tag: u64,
+        (market, owner): (MarketId, Slot),
+        number: Option<u32>,
+        is_place_at_hand: bool,
+    ) {
+        match (number, is_place_at_hand) {
+            (Some(number), true) => self.entries.prefetch_neighbours(number),
+            (None, true) => self.entries.prefetch_newest(market, owner),
+            (_, false) => {
+                self.entries.prefetch_name(tag);
+                self.entries.prefetch_owner(market, owner);
+                number.into_iter().for_each(|number| self.entries.prefetch_place(number));
+            }
+        }
     }
 
     /// The place of an entry.

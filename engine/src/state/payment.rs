@@ -9,7 +9,7 @@ use super::entries::Entries;
 use super::layout::Place;
 use super::shard::Shard;
 use super::window::{Use, Window};
-use super::{Balance, Changes, Layout, Slot, State};
+use super::{Balance, Changes, Flows, Layout, Shift, Slot, State};
 use crate::types::{Amount, AssetId, Rejection, RejectionCode, Time};
 
 /// A transaction of one signer and one transfer in lane 0, of more than nothing and to somebody else; both accounts are there.
@@ -124,8 +124,14 @@ impl Shard {
         self.take(payment, owner, time, |shard, rest| shard.leave_available(owner, payment.asset, rest))
     }
 
+    /// Adds to what an account has, as it was found out that it can be.
+    pub(crate) fn shift(&mut self, owner: (Slot, Place), asset: AssetId, shift: Shift, flows: &mut Flows) {
+        let _ = self.change_balance(owner, asset, |before| before.shifted(shift));
+        flows.shifted(asset, shift);
+    }
+
     /// Gives back what was reserved.
-    pub(super) fn give_reserve_back(&mut self, owner: Place, asset: AssetId, amount: Amount) {
+    pub(crate) fn give_reserve_back(&mut self, owner: Place, asset: AssetId, amount: Amount) {
         let available = self.available(owner, asset);
         // It was there before.
         let _ = self.leave_available(owner, asset, Amount(available.0.saturating_add(amount.0)));

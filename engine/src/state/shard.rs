@@ -270,7 +270,7 @@ impl Shard {
 
     /// Brings one of an account's further balances closer, a step each time: what is in place, then what that leads to.
     #[inline]
-    pub(super) fn prefetch_balance(&self, place: Place, asset: AssetId, is_in_place_at_hand: bool) {
+    pub(crate) fn prefetch_balance(&self, place: Place, asset: AssetId, is_in_place_at_hand: bool) {
         let Some(account) = self.get(place).filter(|account| account.asset != asset) else { return };
         if is_in_place_at_hand {
             self.prefetch_further_at(&account, asset);

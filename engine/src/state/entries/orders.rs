@@ -56,7 +56,8 @@ impl Entries {
     #[inline]
     fn leave(&mut self, number: u32, expiry: Option<Time>) {
         let Some(place) = self.places.get_mut(number) else { return };
-        let asks = place.entry.take().is_some_and(|entry| entry.asks_for_balances());
+        let asks = place.entry.as_ref().is_some_and(Entry::asks_for_balances);
+        place.entry = None;
         self.asking = self.asking.saturating_sub(u32::from(asks));
         self.names.remove(place.tag, number);
         if let Some(time) = expiry {
