@@ -112,7 +112,11 @@ pub fn observe(outcomes: Vec<(Time, Outcome)>, snapshot: &Snapshot) -> Observed 
 }
 
 /// The events of all blocks, each with the place of its transaction among all.
-fn events(engine: &Engine) -> Vec<Event> {
+///
+/// # Panics
+/// If a block can't be read.
+#[must_use]
+pub fn events(engine: &Engine) -> Vec<Event> {
     let mut events = Vec::new();
     for block in engine.blocks_from(Height(1)) {
         let block = block.expect("a whole log");

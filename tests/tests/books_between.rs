@@ -6,7 +6,7 @@
 use nostro::{
     Amend, Amount, AssetPolicy, AssetTerms, AuthorityRules, Authorize, Comparison, ControlHolder, Grant, GrantAction,
     GrantKind, GrantName, GrantTerms, Hold, HolderAction, MarketId, OpenMarket, PlaceOrder, Predicate, RejectionCode,
-    Require, Share, Time, Transfer,
+    Require, Settle, Share, Time, Transfer,
 };
 use nostro_tests::case::{Case, asset, pay};
 use nostro_tests::orders::{
@@ -20,6 +20,10 @@ use RejectionCode::{InsufficientFunds, MemoRequired, NoMarket, NoOrder, NotFille
 fn hold(id: u64, payee: char) -> Hold {
     let payees = vec![Share { payee: named(payee), parts: 1 }];
     Hold { id, asset: GOLD, amount: Amount(1), payees, ..Hold::default() }
+}
+
+fn settle(owner: char, id: u64) -> Settle {
+    Settle { owner: named(owner), id, ..Settle::default() }
 }
 
 fn has(letter: char, amount: u128) -> Predicate {
@@ -184,6 +188,31 @@ fn what_is_taken_back_together_with_something_else_is_gone_from_its_book() {
             .no('D', cancel(7), NoOrder, 7)
             .ok('D', pay('X', 1_022, 1))
             .ok('A', pay('X', 1_044, 1));
+        check_case(&case);
+    }
+}
+
+#[test]
+fn a_promise_asks_for_what_there_is_before_an_order() {
+    let asks = |id| Hold { release: has('P', 50), ..hold(id, 'B') };
+    // One that was made before the block, and in it.
+    for made in [1_500, 2_000] {
+        let mut case = trading();
+        case.ok('J', pay('P', 50, 1))
+            .ok('C', sell(1, 5, 10))
+            .at(made)
+            .ok('A', asks(1))
+            .ok('A', asks(2))
+            .at(2_000)
+            .ok('D', there(sell(1, 1, 10)))
+            .ok('B', settle('A', 1))
+            .ok('P', buy(1, 5, 10))
+            .no('B', settle('A', 2), RejectionCode::ConditionUnmet, 0)
+            .ok('P', sell(2, 5, 10))
+            .ok('D', at_once(buy(2, 5, 10)))
+            .ok('B', settle('A', 2))
+            .ok('P', there(buy(3, 1, 10)))
+            .ok('P', pay('X', 40, 1));
         check_case(&case);
     }
 }

@@ -6,15 +6,16 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a test fails by panicking")]
 
 use nostro::{
-    Address, Amend, Amount, AssetId, Event, Happening, Lifetime, MarketId, OpenMarket, Operation, Outcome, PlaceOrder,
-    PlantedOrder, RegisterAsset, RejectionCode, Side, Time, Transaction, Transfer,
+    Address, Amend, Amount, AssetId, EngineConfig, Event, Happening, Lifetime, MarketId, OpenMarket, Operation,
+    Outcome, PlaceOrder, PlantedOrder, RegisterAsset, RejectionCode, Side, Time, Transaction, Transfer,
 };
-use nostro_tests::compare::{Shape, difference, on_engine, on_model};
+use nostro_tests::compare::{Shape, difference, events, on_engine, on_model};
+use nostro_tests::directory::Directory;
 use nostro_tests::model::Model;
 use nostro_tests::program::{Program, Step};
 use nostro_tests::random::Random;
 use nostro_tests::sharded::{Expected, Run, check_layouts, differs, expected};
-use nostro_tests::world::unsigned;
+use nostro_tests::world::{open, trusting, unsigned};
 use std::collections::{BTreeMap, BTreeSet};
 
 #[expect(clippy::disallowed_methods, reason = "how many seeds to try isn't part of any result")]
@@ -122,26 +123,60 @@ fn exchange(seed: u64, messages: usize, markets: u64) -> Program {
     Program { steps }
 }
 
-/// Runs an exchange in blocks of 4,096, in which there have to be so many trades.
-fn check_exchange(program: &Program, trades_min: usize) {
+/// What the model makes of an exchange, and in which events; there have to be so many trades.
+fn exchange_on_model(program: &Program, trades_min: usize) -> (Expected, Model) {
     let mut model = Model::default();
     let outcomes = program.steps.iter().map(|step| model.apply(&step.transaction.as_ref(), step.time).1).collect();
     model.assert_sound();
     let trades = model.events().iter().filter(|event| matches!(event.what, Happening::Traded { .. })).count();
     println!("{trades} trades");
     assert!(trades > trades_min, "expected more than {trades_min} trades, found {trades}");
-    let expected = Expected { outcomes, digest: model.digest() };
-    check_layouts(program, &expected, 4_096, &[(64, 1), (64, 2), (64, 3), (7, 2)], "an exchange");
+    (Expected { outcomes, digest: model.digest() }, model)
 }
+
+const EXCHANGE_LAYOUTS: [(u32, usize); 4] = [(64, 1), (64, 2), (64, 3), (7, 2)];
 
 #[test]
 fn an_exchange_of_many_accounts_gives_the_serial_result_on_every_number_of_threads() {
-    check_exchange(&exchange(1, 20_000, 4), 4_000);
+    let program = exchange(1, 20_000, 4);
+    let (expected, model) = exchange_on_model(&program, 4_000);
+    check_layouts(&program, &expected, 4_096, &EXCHANGE_LAYOUTS, "an exchange");
+    // And in a whole engine, which decides for itself, and again when it is opened.
+    let mut by_shards = 0;
+    for execute_threads in [2, 3, 4] {
+        let directory = Directory::in_memory();
+        let config = EngineConfig {
+            execute_threads,
+            block_transactions_max: 16_384,
+            block_bytes_max: 4 << 20,
+            segment_bytes: 64 << 20,
+            ..trusting()
+        };
+        let engine = open(directory.path(), config.clone());
+        let mut outcomes = Vec::new();
+        for same_time in program.steps.chunk_by(|one, other| one.time == other.time) {
+            let orders: Vec<Transaction> = same_time.iter().map(|step| step.transaction.clone()).collect();
+            let receipts = engine.submitter().waiting().at(same_time[0].time).submit_batch(&orders).unwrap();
+            outcomes.extend(receipts.wait().unwrap().iter().map(|receipt| receipt.unwrap().outcome));
+        }
+        by_shards += engine.stats().shards.transactions;
+        let differs = expected.outcomes.iter().zip(&outcomes).position(|(one, other)| one != other);
+        assert_eq!((differs, outcomes.len()), (None, expected.outcomes.len()), "{execute_threads} threads");
+        engine.close().unwrap();
+        let engine = open(directory.path(), EngineConfig { execute_threads: 6 - execute_threads, ..config });
+        assert_eq!(engine.snapshot().unwrap().digest(), expected.digest, "{execute_threads} threads");
+        assert!(model.events() == events(&engine), "events differ, {execute_threads} threads");
+        engine.close().unwrap();
+    }
+    println!("{by_shards} went by shards");
+    assert!(by_shards > 10_000, "only {by_shards} transactions went by shards");
 }
 
 #[test]
 fn many_markets_give_the_serial_result_on_every_number_of_threads() {
-    check_exchange(&exchange(2, 6_000, 150), 500);
+    let program = exchange(2, 6_000, 150);
+    let (expected, _) = exchange_on_model(&program, 500);
+    check_layouts(&program, &expected, 4_096, &EXCHANGE_LAYOUTS, "an exchange");
 }
 
 #[test]
