@@ -133,7 +133,8 @@ pub fn check_against_model(program: &Program, expected: &Expected, run: Run, wha
     seen
 }
 
-/// Runs a program in blocks of a size one by one, and then in these layouts of so many shards and threads each.
+/// Runs a program in blocks of a size one by one, and then in these layouts of so many shards and threads each, every second time with blocks that
+/// are prepared early.
 ///
 /// # Panics
 /// If it does something else than the model, or if the effects of a block differ, with the smallest program that still does.
@@ -146,8 +147,8 @@ pub fn check_layouts(
 ) {
     let serial = Run::new(1, 0, block_transactions_max).serial();
     let serial = check_against_model(program, expected, serial, what);
-    for &(shards, threads) in layouts {
-        let run = Run::new(shards, threads, block_transactions_max);
+    for (&(shards, threads), ahead) in layouts.iter().zip([1, 3].into_iter().cycle()) {
+        let run = Run { ahead, ..Run::new(shards, threads, block_transactions_max) };
         if check_against_model(program, expected, run, what) != serial {
             fail(program, run, &format!("{what}, {run:?}\nthe effects differ from those one by one"));
         }

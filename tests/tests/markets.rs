@@ -7,7 +7,7 @@
 
 use nostro::{
     Address, Amend, Amount, AssetId, EngineConfig, Event, Happening, Lifetime, MarketId, OpenMarket, Operation,
-    Outcome, PlaceOrder, PlantedOrder, RegisterAsset, RejectionCode, Side, Time, Transaction, Transfer,
+    Outcome, PlaceOrder, PlantedOrder, Predicate, RegisterAsset, RejectionCode, Side, Time, Transaction, Transfer,
 };
 use nostro_tests::compare::{Shape, difference, events, on_engine, on_model};
 use nostro_tests::directory::Directory;
@@ -25,7 +25,7 @@ fn seeds(default: u64) -> u64 {
 
 #[test]
 fn random_markets_give_the_serial_result_in_every_layout_on_every_number_of_threads() {
-    let count = seeds(600);
+    let count = seeds(1_000);
     println!("seeds 0 to {count}");
     for seed in 0..count {
         let program = Program::trading(seed);
@@ -40,7 +40,7 @@ fn random_markets_give_the_serial_result_in_every_layout_on_every_number_of_thre
             assert!(found.is_none(), "{what}: {found:?}");
         }
         check_layouts(&program, &expected, 16_384, &[(1, 1), (7, threads), (64, 1)], &what);
-        check_layouts(&program, &expected, [40, 100][usize::from(seed % 2 == 0)], &[(7, 1)], &what);
+        check_layouts(&program, &expected, [40, 100][usize::from(seed % 2 == 0)], &[(7, 1), (2, 1)], &what);
     }
 }
 
@@ -301,7 +301,11 @@ fn calm_markets(program: &Program) -> BTreeSet<MarketId> {
             if step.time < Time(2_000) {
                 continue;
             }
-            fence |= matches!(operation, Operation::Authorize(_));
+            fence |= match &operation {
+                Operation::Authorize(_) => true,
+                Operation::Hold(hold) => hold.release != Predicate::always(),
+                _ => false,
+            };
             let uncovered = matches!(outcome, Outcome::Rejected(no) if no.code == RejectionCode::InsufficientFunds);
             let is_order = matches!(operation, Operation::PlaceOrder(_) | Operation::Amend(_));
             let is_payment = matches!(operation, Operation::Transfer(_) | Operation::Hold(_));
@@ -340,6 +344,8 @@ fn random_markets_trade_are_rejected_and_left_alone_often_enough() {
         (RejectionCode::Frozen, 10),
         (RejectionCode::InsufficientFunds, 1_000),
         (RejectionCode::ExpiryPast, 200),
+        (RejectionCode::ConditionUnmet, 5),
+        (RejectionCode::UnknownKey, 5),
         (RejectionCode::NoMarket, 20),
         (RejectionCode::OrderExists, 1_000),
         (RejectionCode::NoOrder, 1_000),

@@ -45,6 +45,7 @@ impl Program {
             traders,
             markets,
             placed: vec![],
+            asked: vec![],
             freezable: None,
             model,
             next,
@@ -80,6 +81,8 @@ struct Maker {
     markets: Vec<Market>,
     /// Orders that may wait: by whom, in which of the markets, and their ids.
     placed: Vec<(usize, usize, u64)>,
+    /// Holds that ask for a balance: whose, their ids, and for whom.
+    asked: Vec<(usize, u64, usize)>,
     freezable: Option<AssetId>,
     /// What the markets' numbers are, as long as some come.
     model: Option<Model>,
@@ -538,6 +541,19 @@ impl Maker {
                 let action = *self.random.pick(&[HolderAction::Freeze, HolderAction::Unfreeze]);
                 let (asset, holder) = (self.freezable.unwrap_or(quote), address(self.someone()));
                 self.order(issuer_of(asset), ControlHolder { asset, holder, action, ..ControlHolder::default() });
+            }
+            Odd::Asks if self.asked.is_empty() || self.random.chance(40) => {
+                let (payee, id) = (self.someone(), self.random.below(4));
+                let asks_for = address(self.someone());
+                let amount = Amount(u128::from(self.random.below(30)));
+                let release = Predicate::balance(asks_for, quote, Comparison::AtLeast, amount);
+                let payees = vec![Share { payee: address(payee), parts: 1 }];
+                self.asked.push((letter, id, payee));
+                self.order(letter, Hold { id, asset: quote, amount: Amount(1), payees, release, ..Hold::default() });
+            }
+            Odd::Asks => {
+                let (owner, id, payee) = *self.random.pick(&self.asked);
+                self.order(payee, Settle { owner: address(owner), id, ..Settle::default() });
             }
             Odd::Rules => {
                 // Mostly its own key, so that it goes on.
