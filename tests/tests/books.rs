@@ -181,6 +181,52 @@ fn all_are_taken_back_the_newest_first_whichever_block_they_are_of() {
 }
 
 #[test]
+fn an_order_that_has_moved_twice_is_taken_back_once() {
+    for earlier in [true, false] {
+        let mut case = trading();
+        case.at(if earlier { 1_500 } else { 2_000 });
+        for id in 0..33 {
+            case.ok('A', sell(id, 1, 50));
+        }
+        case.at(2_000)
+            .ok('A', change(5, 51, 1))
+            .ok('A', change(5, 50, 2))
+            .ok('A', change(7, 52, 1))
+            .ok('A', Amend::CancelAll(MarketId(0)))
+            .no('A', cancel(5), NoOrder, 5)
+            .no('A', cancel(1), NoOrder, 1)
+            // Thirty-two are gone, all but the oldest.
+            .ok('B', whole(buy(1, 1, 52)))
+            .no('A', cancel(0), NoOrder, 0)
+            .no('B', whole(buy(1, 1, 52)), NotFilled, 1)
+            .ok('A', pay('X', 999, 0));
+        check_case(&case);
+    }
+}
+
+#[test]
+fn orders_of_two_markets_are_taken_back_together_or_not_at_all() {
+    for earlier in [true, false] {
+        let mut case = trading();
+        case.at(if earlier { 1_500 } else { 2_000 })
+            .ok('A', sell(1, 5, 10))
+            .ok('A', there(sell(2, 5, 10)))
+            .ok('A', there(sell(3, 5, 11)))
+            .at(2_000)
+            .ok('B', at_once(buy(1, 1, 10)))
+            .ok('C', there(at_once(buy(1, 1, 10))))
+            .no('A', Amend::Cancel(vec![1, 2, 9]), NoOrder, 9)
+            .ok('A', Amend::Cancel(vec![1, 2]))
+            .ok('B', at_once(buy(1, 1, 10)))
+            .ok('C', there(at_once(buy(1, 1, 10))))
+            .no('A', Amend::Cancel(vec![3, 1]), NoOrder, 1)
+            .ok('C', there(whole(buy(1, 5, 11))))
+            .no('B', pay('X', 1_002, 0), InsufficientFunds, 1);
+        check_case(&case);
+    }
+}
+
+#[test]
 fn a_changed_order_stands_behind_one_of_the_block_unless_it_is_less() {
     let mut case = trading();
     case.ok('A', sell(1, 5, 10))

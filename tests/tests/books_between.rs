@@ -164,6 +164,51 @@ fn a_transaction_of_several_orders_is_seen_as_a_whole() {
 }
 
 #[test]
+fn what_is_taken_back_together_with_something_else_is_gone_from_its_book() {
+    for earlier in [true, false] {
+        let mut case = trading();
+        case.at(if earlier { 1_500 } else { 2_000 })
+            .ok('A', sell(1, 5, 10))
+            .ok('A', there(sell(2, 5, 10)))
+            .ok('D', sell(1, 5, 11))
+            .at(2_000)
+            .ok('B', at_once(buy(1, 1, 10)))
+            .ok('C', there(at_once(buy(1, 1, 10))))
+            .together('A', vec![('A', cancel(1).into()), ('A', pay('X', 1, 0).into())])
+            .together(
+                'A',
+                vec![('A', pay('X', 1, 0).into()), ('A', Amend::Change { id: 2, price: 12, quantity: 2 }.into())],
+            )
+            .ok('B', at_once(buy(1, 2, 11)))
+            .ok('C', there(at_once(buy(1, 4, 12))))
+            .no('D', cancel(7), NoOrder, 7)
+            .ok('D', pay('X', 1_022, 1))
+            .ok('A', pay('X', 1_044, 1));
+        check_case(&case);
+    }
+}
+
+#[test]
+fn whose_key_has_changed_orders_by_the_new_one() {
+    let key = AuthorityRules::of_address(named('D'));
+    let mut case = trading();
+    case.ok('A', sell(1, 9, 10))
+        .ok('C', there(sell(4, 9, 10)))
+        .at(2_000)
+        .ok('C', buy(1, 1, 10))
+        .ok('C', Authorize::Set(key))
+        .no('C', buy(2, 1, 10), RejectionCode::UnknownKey, 0)
+        .no('C', cancel(4), RejectionCode::UnknownKey, 0)
+        .ok('B', there(buy(1, 1, 10)))
+        .ok_by('C', "D", buy(2, 1, 10))
+        .ok_by('C', "D", cancel(4))
+        .ok('B', buy(2, 7, 10))
+        .no('B', there(whole(buy(3, 1, 10))), NotFilled, 1)
+        .ok('A', pay('X', 1_090, 1));
+    check_case(&case);
+}
+
+#[test]
 fn rules_and_those_who_act_for_others_bind_orders_behind_them() {
     let mut case = trading();
     let rules = AuthorityRules { needs_memo: true, ..AuthorityRules::of_address(named('C')) };
@@ -233,7 +278,18 @@ fn an_order_that_is_over_is_ended_where_it_is_met() {
         .no('C', there(whole(buy(1, 1, 20))), NotFilled, 1)
         .ok('B', pay('X', 1_000, 2));
     check_case(&case);
-    // More is over than leaves its place at once, so the orders are still there.
+    // More is over than leaves its place at once, so the orders are still there: first where nothing else happens.
+    let mut case = trading();
+    let over = |id| ('D', Hold { expiry: Some(Time(1_600)), ..hold(id, 'X') }.into());
+    case.together('D', (0..140).map(over).collect())
+        .together('D', (140..280).map(over).collect())
+        .ok('A', until(1_700, sell(1, 5, 10)))
+        .ok('C', sell(1, 5, 11))
+        .at(2_000)
+        .ok('B', buy(1, 6, 11))
+        .ok('B', pay('X', 1_005, 0))
+        .ok('C', pay('X', 1_055, 1));
+    check_case(&case);
     let mut case = trading();
     let over = |id| ('D', Hold { expiry: Some(Time(1_600)), ..hold(id, 'X') }.into());
     case.together('D', (0..140).map(over).collect())

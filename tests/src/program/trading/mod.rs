@@ -309,7 +309,8 @@ impl Maker {
         if self.traders[trader].only_pays || self.random.chance(self.shares.beside) {
             return self.beside(trader);
         }
-        let is_odd = !self.traders[trader].is_calm && self.random.below(1_000) < self.shares.odd;
+        let may_be_odd = self.shares.is_odd_everywhere || !self.traders[trader].is_calm;
+        let is_odd = may_be_odd && self.random.below(1_000) < self.shares.odd;
         if is_odd && let Some(market) = self.a_market_of(trader) {
             return self.odd(trader, market);
         }
@@ -498,7 +499,7 @@ impl Maker {
             Odd::TwoSigners => {
                 let loud = (0..self.traders.len()).filter(|&other| !self.traders[other].is_calm);
                 let loud: Vec<usize> = loud.collect();
-                let other = *self.random.pick(&loud);
+                let other = if loud.is_empty() { trader } else { *self.random.pick(&loud) };
                 let second = self.simple(other, market);
                 self.orders(letter, vec![(letter, one), (self.traders[other].letter, second)]);
             }
@@ -539,8 +540,10 @@ impl Maker {
                 self.order(issuer_of(asset), ControlHolder { asset, holder, action, ..ControlHolder::default() });
             }
             Odd::Rules => {
+                // Mostly its own key, so that it goes on.
+                let key = if self.random.chance(60) { letter } else { COLLECTOR };
                 let needs_memo = self.random.chance(50);
-                let rules = AuthorityRules { needs_memo, ..AuthorityRules::of_address(address(letter)) };
+                let rules = AuthorityRules { needs_memo, ..AuthorityRules::of_address(address(key)) };
                 self.order(letter, Authorize::Set(rules));
             }
         }

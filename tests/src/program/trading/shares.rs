@@ -10,6 +10,8 @@ pub(super) struct Shares {
     pub(super) pays_traders: u64,
     /// Of a thousand: what keeps a market from going beside others.
     pub(super) odd: u64,
+    /// Whether calm markets see that too.
+    pub(super) is_odd_everywhere: bool,
     /// How often each kind of that comes.
     pub(super) kinds: Vec<Odd>,
     /// Of a hundred orders: those that are changed or taken back.
@@ -66,6 +68,7 @@ impl Shares {
             beside: *random.pick(&[0, 5, 15, 40]),
             pays_traders: *random.pick(&[0, 10, 50, 100]),
             odd: *random.pick(&[0, 10, 40, 200]),
+            is_odd_everywhere: random.chance(20),
             kinds,
             amends: *random.pick(&[10, 25, 50]),
             ids: *random.pick(&[4, 12, 40, 200]),
