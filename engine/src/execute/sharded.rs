@@ -32,9 +32,9 @@
 //!    market alone, as long as all that waits there counts: no asset has a policy, nothing is over, and whoever gets fees is there. So markets
 //!    are planned side by side on the table as it was before the block, and give the reserves back.
 //! 10. A market is planned if all that is said to it in the block is certain, and by nobody who says things elsewhere under the same name;
-//!    otherwise all that is said to it is ordered, and what was reserved is given back when its turn comes. What a plan opens, closes and tells waits
-//!    for its position, where what is opened gets the lowest free place; what it gives to accounts and takes from them commutes like a credit, and
-//!    is deferred like one.
+//!     otherwise all that is said to it is ordered, and what was reserved is given back when its turn comes. What a plan opens, closes and tells waits
+//!     for its position, where what is opened gets the lowest free place; what it gives to accounts and takes from them commutes like a credit, and
+//!     is deferred like one.
 //! 11. An account's window changes in the order of its transactions: those before it is contended in its shard, the others after them.
 //!
 //! # Cost
