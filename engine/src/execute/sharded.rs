@@ -2,6 +2,8 @@
 //!
 //! ```text
 //! bucket ──► debit by payer's shard ──► barrier ──► credit by payee's shard ──► barrier ──► ordered, by position
+//!                     │                        └──► plan by market ──► shift by owner's shard ──┘
+//!                     └ an order's account pays what it may cost at most
 //! ```
 //!
 //! # Invariants
@@ -25,7 +27,15 @@
 //! 8. A promise of an account alone, a hold or a grant, is a debit of what it sets aside, certain or not like any other; if it is certain the
 //!    entry waits for its position, where it gets the lowest free place. That nobody has its name is seen in the table before the block and in what
 //!    the account has promised in it; where somebody has, it is ordered, and its account is contended.
-//! 9. An account's window changes in the order of its transactions: those before it is contended in its shard, the others after them.
+//! 9. A message to a book, alone in its transaction, is a debit of the most that it may take, certain or not like any other. If it is certain, the
+//!    most is reserved: other debits don't find it, and nothing says that the balance has changed. What comes of it then depends on its
+//!    market alone, as long as all that waits there counts: no asset has a policy, nothing is over, and whoever gets fees is there. So markets
+//!    are planned side by side on the table as it was before the block, and give the reserves back.
+//! 10. A market is planned if all that is said to it in the block is certain, and by nobody who says things elsewhere under the same name;
+//!     otherwise all that is said to it is ordered, and what was reserved is given back when its turn comes. What a plan opens, closes and tells waits
+//!     for its position, where what is opened gets the lowest free place; what it gives to accounts and takes from them commutes like a credit, and
+//!     is deferred like one.
+//! 11. An account's window changes in the order of its transactions: those before it is contended in its shard, the others after them.
 //!
 //! # Cost
 //!

@@ -4,7 +4,7 @@
 //!
 //! **Touches** the orders and the source's account.
 //!
-//! **Goes in order**, since the orders of a market follow each other. What others pay meanwhile goes by shards.
+//! **Goes by market**, in order there, as orders do (see `order.rs`).
 
 use super::{Source, Touch};
 use crate::state::{Book, OrderState};
