@@ -8,7 +8,7 @@ use serde_json::Value;
 const COUNT: u64 = 20_000;
 
 /// Of every mix the operations of its load, each with how many of a thousand transactions have one.
-const MIXES: [(&str, &[(&str, u64)]); 9] = [
+const MIXES: [(&str, &[(&str, u64)]); 10] = [
     ("payments", &[("Transfer", 1000)]),
     ("many-assets", &[("Transfer", 1000)]),
     (

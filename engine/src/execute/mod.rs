@@ -29,6 +29,7 @@ mod phases;
 mod plan;
 mod planned;
 mod sharded;
+mod touching;
 mod unrooted;
 
 pub(crate) use effects::Effects;

@@ -5,12 +5,11 @@ use super::firsts::Firsts;
 use super::messages::{InOrder, Message, Said};
 use super::plan::Shifted;
 use super::sharded::PlantedOrder;
+use super::touching::Touching;
 use crate::block::Block;
 use crate::ops::{EncodedOperation, Promise, Touch};
 use crate::prepare::{Prepared, PreparedRun};
-use crate::state::{
-    Context, Debited, Entry, Flows, GrantState, Known, Layout, Name, Payment, Place, Shard, Slot, prefetch,
-};
+use crate::state::{Context, Debited, Entry, Flows, Known, Layout, Name, Payment, Place, Shard, Slot, prefetch};
 use crate::transaction::TransactionRef;
 use crate::types::{AssetId, Rejection, Time};
 use std::ops::Range;
@@ -24,14 +23,14 @@ const PREPARED_AHEAD: u32 = 32;
 
 /// One side of a payment, or an account that something else takes from or pays.
 #[derive(Clone, Copy, Debug)]
-struct Half {
-    slot: Slot,
+pub(super) struct Half {
+    pub slot: Slot,
     /// The position, and [`ALONE`] or [`TOUCHED`] if there is something else than a payment: a promise or a message to a book, or anything.
-    position: u32,
+    pub position: u32,
 }
 
 /// A block has fewer transactions than either of these.
-const TOUCHED: u32 = 1 << 31;
+pub(super) const TOUCHED: u32 = 1 << 31;
 /// The same of what its account decides alone.
 const ALONE: u32 = 1 << 30;
 const POSITION: u32 = ALONE - 1;
@@ -64,14 +63,14 @@ impl Portion<'_> {
 /// What a chunk of the block has for each portion of the shards, in order.
 #[derive(Debug, Default)]
 pub(super) struct Bucket {
-    debits: Vec<Vec<Half>>,
-    credits: Vec<Vec<Half>>,
+    pub(super) debits: Vec<Vec<Half>>,
+    pub(super) credits: Vec<Vec<Half>>,
     /// Positions of what isn't a payment.
     pub(super) ordered: Vec<u32>,
     /// The first position behind which nothing is certain.
-    fence: Option<u32>,
+    pub(super) fence: Option<u32>,
     /// The first position behind which anybody may have been paid.
-    pays_anybody: Option<u32>,
+    pub(super) pays_anybody: Option<u32>,
     /// Whether anything is decided by its account alone and is no payment.
     has_alone: bool,
     /// Markets of messages that no account decides alone.
@@ -314,6 +313,17 @@ impl Phases<'_> {
         }
     }
 
+    /// The same for the balances of which an order may take some.
+    fn bring_reserved(&self, portion: &Portion<'_>, cursor: &mut Cursor<'_>, half: &Half) {
+        let market = cursor.at(half.position & POSITION).and_then(|(prepared, _)| prepared.market());
+        let place = self.layout.place(half.slot);
+        if let Some(market) = market.and_then(|market| self.known.market(market))
+            && let Some(shard) = portion.shards.get(place.shard.wrapping_sub(portion.first))
+        {
+            [market.base, market.quote].into_iter().for_each(|asset| shard.prefetch_balance(place, asset, true));
+        }
+    }
+
     /// The debits of the accounts of a portion, in order.
     pub(super) fn debit(&self, number: usize, portion: &mut Portion<'_>) {
         let first = |of: fn(&Bucket) -> Option<u32>| self.buckets().filter_map(of).min().unwrap_or(u32::MAX);
@@ -327,12 +337,17 @@ impl Phases<'_> {
         let has_alone = self.buckets().any(|bucket| bucket.has_alone);
         let (mut behind, mut behind_cursor) = (halves().filter(|_| has_alone), Cursor::new(self.block));
         behind.by_ref().take(AHEAD / 2).for_each(|half| self.bring_behind(portion, &mut behind_cursor, half));
+        let (mut near, mut near_cursor) = (halves().filter(|_| has_alone), Cursor::new(self.block));
+        near.by_ref().take(AHEAD / 4).for_each(|half| self.bring_reserved(portion, &mut near_cursor, half));
         for &Half { slot, position } in halves() {
             if let Some(half) = ahead.next() {
                 self.bring(portion, &mut ahead_cursor, half);
             }
             if let Some(half) = behind.next() {
                 self.bring_behind(portion, &mut behind_cursor, half);
+            }
+            if let Some(half) = near.next() {
+                self.bring_reserved(portion, &mut near_cursor, half);
             }
             if position & TOUCHED != 0 {
                 portion.lane.contended.enter(slot, position & POSITION);
@@ -512,84 +527,5 @@ impl Phases<'_> {
         skipped.resize((self.block.count as usize).div_ceil(64), 0);
         uncertain().for_each(|&position| skipped[position as usize / 64] |= 1 << (position % 64));
         true
-    }
-}
-
-/// Enters what something touches that isn't a payment. Accounts that aren't there no payment is about.
-struct Touching<'a, 'b> {
-    phases: &'a Phases<'b>,
-    bucket: &'a mut Bucket,
-    position: u32,
-}
-
-impl Touching<'_, '_> {
-    fn enter(&mut self, prepared: &Prepared, run: &PreparedRun<'_>) {
-        // It was prepared from these bytes, so it is there.
-        let Some(transaction) = prepared.of(run) else { return self.fence() };
-        let known = &self.phases.known;
-        let account = transaction.account();
-        // One that wasn't found when this was prepared may be there by now.
-        self.takes(prepared.payer().or_else(|| known.find(&account)));
-        let parties = prepared.parties(run);
-        for (place, signer) in transaction.signers().skip(1).enumerate() {
-            self.takes(parties.at(place).or_else(|| known.find(&signer)));
-            if transaction.names_keys() {
-                // The account may act in its place.
-                self.asks(&GrantState::name(&signer, GrantState::acting_id(&account)));
-            }
-        }
-        for (place, operation) in (0..).zip(transaction.encoded_operations()) {
-            if operation.is_message()
-                && let Some(source) = transaction.signers().nth(operation.source().into())
-            {
-                self.phases.touch_books(operation, &source, &mut self.bucket.in_order);
-            }
-            operation.touches(&mut |touch| match touch {
-                Touch::Pays(account) if place == 0 => self.pays(prepared.payee().or_else(|| known.find(&account))),
-                touch => self.touch(touch),
-            });
-        }
-    }
-
-    fn touch(&mut self, touch: Touch) {
-        let known = &self.phases.known;
-        match touch {
-            Touch::Takes(account) => self.takes(known.find(&account)),
-            // Those behind the first are many where there are any, and to look each up isn't worth it.
-            Touch::Pays(_) | Touch::PaysAnybody => self.pays_anybody(),
-            Touch::Ends if known.has_over(self.phases.block.time) => self.pays_anybody(),
-            Touch::Ends => {}
-            Touch::Asks(owner, id, kind) => self.asks(&kind(&owner, id)),
-            Touch::Anything => self.fence(),
-        }
-    }
-
-    fn takes(&mut self, account: Option<Slot>) {
-        let position = self.position | TOUCHED;
-        if let Some(slot) = account.filter(|_| !self.phases.has(PlantedOrder::MissedContention)) {
-            self.bucket.debits[self.phases.portion(slot)].push(Half { slot, position });
-        }
-    }
-
-    fn pays(&mut self, account: Option<Slot>) {
-        let position = self.position | TOUCHED;
-        if let Some(slot) = account.filter(|_| !self.phases.has(PlantedOrder::MissedPayment)) {
-            self.bucket.credits[self.phases.portion(slot)].push(Half { slot, position });
-        }
-    }
-
-    fn pays_anybody(&mut self) {
-        if !self.phases.has(PlantedOrder::MissedPayment) {
-            self.bucket.pays_anybody.get_or_insert(self.position);
-        }
-    }
-
-    fn asks(&mut self, promise: &Name<'_>) {
-        let known = &self.phases.known;
-        known.balances_asked(promise, &mut |account| self.takes(known.find(&account)));
-    }
-
-    fn fence(&mut self) {
-        self.bucket.fence.get_or_insert(self.position);
     }
 }

@@ -194,7 +194,7 @@ impl Tally {
         const SHARDED_NS: usize = 40;
         /// A message to a book one by one; by shards what its account costs, what planning costs, and what entering the plan does, in order.
         const MESSAGE_NS: usize = 570;
-        const MESSAGE_SHARDED_NS: usize = 400;
+        const MESSAGE_SHARDED_NS: usize = 380;
         const PLANNED_NS: usize = 270;
         const ENTERED_NS: usize = 260;
         /// What anything else costs more by shards, since it is gone through twice: in order, and side by side.
