@@ -397,9 +397,14 @@ impl Messages {
         self.all.len()
     }
 
+    /// How many are planned.
+    pub(super) fn planned(&self) -> usize {
+        self.markets.iter().map(|(_, own)| own.len()).sum()
+    }
+
     /// Whether none goes in order.
     pub(super) fn are_all_planned(&self) -> bool {
-        self.all.iter().all(|turn| turn.market.is_some())
+        self.planned() == self.len()
     }
 
     /// A message by its turn, and the number of its market's plan if that has one.

@@ -102,12 +102,12 @@ pub(crate) struct Sharding {
     lanes: Vec<Lane>,
     /// The same: how long it was worked on.
     busy: Vec<Busy>,
-    /// What is left to be done in order: positions, and whether only the credit or the promise's entry is.
+    /// What is left to be done in order: positions, and whether only a part is: the credit, the promise's entry, what a plan says.
     ordered: Vec<(u32, bool)>,
-    /// Those entries.
+    /// The entries of those promises.
     made: Vec<(u32, Made)>,
     messages: Messages,
-    /// By part of the markets.
+    /// By part of the markets: what they come to.
     plans: Vec<Plans>,
     /// The same: what planning them needs.
     memories: Vec<Memory>,
@@ -119,7 +119,7 @@ pub(crate) struct Sharding {
 pub(crate) struct ShardCounts {
     pub blocks: u64,
     pub transactions: u64,
-    /// What was left to be done in order: transactions, and credits that had to wait.
+    /// What was left to be done in order: transactions, and credits that had to wait; what plans come to left out.
     pub ordered: u64,
     /// Of every block what the busiest portion of the shards had to do, times the portions there are: as many halves of payments as there
     /// would be if all had been as busy.
@@ -401,10 +401,10 @@ fn finish(
     let mut shifted = shifted.into_iter().peekable();
     // Of what is planned only entries are left.
     let is_planned = messages.are_all_planned();
-    counts.ordered += ordered.len() as u64;
+    counts.ordered += ordered.len().saturating_sub(messages.planned()) as u64;
     let mut cursor = Cursor::new(block);
     let mut ahead = STEPS.map(|step| (ordered.get(step..).unwrap_or_default().iter(), Cursor::new(block)));
-    for &(position, is_credit) in ordered.iter() {
+    for &(position, is_rest) in ordered.iter() {
         if is_backwards {
             cursor = Cursor::new(block);
         } else {
@@ -425,7 +425,7 @@ fn finish(
             }
         }
         let Some((prepared, run)) = cursor.at(position) else { continue };
-        if !is_credit {
+        if !is_rest {
             scratch.changes.go_to(Some(position));
             if let Err(rejection) = execute(prepared, run, block.time, state, &mut scratch.changes) {
                 rejections.push((position, rejection));
