@@ -6,6 +6,9 @@ use std::collections::BTreeMap;
 /// Places looked at beside an account's own before it goes elsewhere, so that slots chosen to meet in one place make nothing slow.
 const PROBES: usize = 8;
 
+/// Places that are kept for the next time however few were needed.
+const KEPT_MAX: usize = 1024;
+
 /// A place where nothing is; no account has that slot.
 const NOTHING: u64 = u64::MAX;
 
@@ -20,8 +23,12 @@ pub(super) struct Firsts {
 }
 
 impl Firsts {
+    /// Forgets all, and memory that is far more than was needed: so this takes no longer than what was entered did.
     pub(super) fn clear(&mut self) {
         if self.len > 0 {
+            if self.table.len() > KEPT_MAX.max(self.len.saturating_mul(16)) {
+                self.table = Vec::new();
+            }
             self.table.fill(NOTHING);
             self.rest.clear();
             self.len = 0;
@@ -121,5 +128,18 @@ mod tests {
                 assert!(slots.iter().all(|&slot| firsts.of(Slot(slot)).is_none()));
             }
         }
+    }
+
+    #[test]
+    fn what_was_needed_once_is_not_gone_through_for_ever() {
+        let mut firsts = Firsts::default();
+        (0..100_000).for_each(|slot| firsts.enter(Slot(slot), slot));
+        firsts.clear();
+        assert!(firsts.is_empty() && firsts.of(Slot(7)).is_none());
+        firsts.enter(Slot(7), 1);
+        firsts.clear();
+        assert!(firsts.table.len() <= KEPT_MAX, "{}", firsts.table.len());
+        firsts.enter(Slot(7), 2);
+        assert_eq!((firsts.of(Slot(7)), firsts.of(Slot(8))), (Some(2), None));
     }
 }

@@ -5,7 +5,7 @@
 
 use super::firsts::Firsts;
 use super::phases::{Froms, Lane, Phases, Portion};
-use super::plan::{MADE, NOBODY, Plan, Plans, Shifted, index};
+use super::plan::{MADE, NOBODY, Plans, Shifted, index};
 use super::planned::{Memory, plan};
 use super::sharded::PlantedOrder;
 use crate::ops::{Amend, EncodedOperation, OrderMessage, PlaceOrder};
@@ -41,14 +41,14 @@ impl Message {
 #[derive(Debug, Default)]
 pub(super) struct InOrder {
     markets: Vec<MarketId>,
-    /// Nobody knows which.
-    any: bool,
+    /// And those in which these accounts have placed orders of these ids and tags in the block.
+    placed: Vec<(Slot, u64, u64)>,
 }
 
 impl InOrder {
     pub(super) fn clear(&mut self) {
         self.markets.clear();
-        self.any = false;
+        self.placed.clear();
     }
 
     fn enter(&mut self, market: MarketId) {
@@ -60,17 +60,13 @@ impl InOrder {
 
     /// Whether a market is among those, which are sorted.
     fn has(&self, market: MarketId) -> bool {
-        self.any || self.markets.binary_search(&market).is_ok()
+        self.markets.binary_search(&market).is_ok()
     }
 
-    /// All that are entered in several.
-    pub(super) fn of<'a>(all: impl Iterator<Item = &'a Self>) -> Self {
-        let mut sum = Self::default();
-        for other in all {
-            sum.markets.extend(&other.markets);
-            sum.any |= other.any;
-        }
-        sum
+    /// Adds those of others; `said` gives what an account has said in the block.
+    pub(super) fn add(&mut self, others: &Self, mut said: impl FnMut(Slot, u64, u64) -> Option<MarketId>) {
+        self.markets.extend(&others.markets);
+        self.markets.extend(others.placed.iter().filter_map(|&(slot, id, tag)| said(slot, id, tag)));
     }
 }
 
@@ -92,7 +88,7 @@ impl Said {
     }
 
     /// Where an order of this name was placed.
-    fn of(&self, (slot, id): (Slot, u64), tag: u64) -> Option<(MarketId, Side)> {
+    pub(super) fn of(&self, (slot, id): (Slot, u64), tag: u64) -> Option<(MarketId, Side)> {
         let &(own, same, market, side) = self.all.get(self.places.of(Self::place(tag))? as usize)?;
         ((own, same) == (slot, id)).then_some((market, side))
     }
@@ -298,14 +294,12 @@ impl Phases<'_> {
             Some(OrderMessage::Amend(Amend::Cancel(ids))) => ids,
             Some(OrderMessage::Amend(Amend::Change { id, .. })) => vec![id],
         };
-        // Whoever has rules of their own places no order but in order.
-        if !self.known.find(source).is_some_and(|slot| self.known.is_guarded(slot)) {
-            in_order.any = true;
-            return;
-        }
+        // Who isn't there has placed none but in order.
+        let Some(slot) = self.known.find(source) else { return };
         for id in ids {
             let tag = self.known.order_tag(source, id);
             place_before(&self.known, source, id, tag).into_iter().for_each(|market| in_order.enter(market));
+            in_order.placed.push((slot, id, tag));
         }
     }
 
@@ -419,7 +413,7 @@ impl Messages {
         &self,
         phases: &Phases<'_>,
         (number, portion): (usize, &mut Portion<'_>),
-        plans: impl Iterator<Item = &'a Plan>,
+        plans: impl Iterator<Item = &'a Plans>,
     ) {
         let own = self.lists.get(number).map(Vec::as_slice).unwrap_or_default();
         for (at, message) in own.iter().enumerate() {
@@ -458,7 +452,7 @@ impl Messages {
         (plans, memory): (&mut Plans, &mut Memory),
         (first, step): (usize, usize),
     ) {
-        plans.begin();
+        plans.begin(phases.uncertain.len());
         for &turn in self.turns.iter().skip(first).step_by(step) {
             let Some((market, own)) = self.markets.get(turn as usize) else { continue };
             let messages = own.iter().filter_map(|&place| Some(self.get(place as usize)?.0));

@@ -153,7 +153,7 @@ fn execute_all(block: &Block<'_>, state: &mut State, scratch: &mut Scratch) -> V
     assert_eq!(listed, block.count as usize, "a block executes as many transactions as it counts");
     let rejections = match scratch.sharding.take() {
         Some(mut sharding) => {
-            let suits = sharding.suits(block);
+            let suits = sharding.suits(block, state.has_over(block.time));
             let rejections = if suits {
                 execute_sharded(block, state, scratch, &mut sharding)
             } else {

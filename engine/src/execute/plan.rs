@@ -52,8 +52,6 @@ pub(super) struct Plan {
     /// The market behind all of them, if it has changed.
     after: Option<MarketState>,
     steps: Vec<Step>,
-    /// What accounts get and give, by portion of the shards, by ascending positions.
-    shifted: Vec<Vec<Shifted>>,
     opened: Vec<Opened>,
     replaced: Vec<OrderState>,
     told: Vec<(Address, Happening)>,
@@ -68,47 +66,73 @@ pub(super) struct Plan {
 pub(super) struct Plans {
     all: Vec<Plan>,
     used: usize,
+    shifts: Shifts,
+}
+
+/// What accounts get and give by some plans, by portion of the shards.
+#[derive(Debug, Default)]
+pub(super) struct Shifts(Vec<Vec<Shifted>>);
+
+impl Shifts {
+    /// Adds to what an account of a portion has; what follows each other is one.
+    pub(super) fn add(&mut self, portion: usize, shifted: Shifted) {
+        let Some(all) = self.0.get_mut(portion) else { return };
+        let whose = |shifted: &Shifted| (shifted.position, shifted.slot, shifted.asset);
+        match all.last_mut() {
+            Some(last) if whose(last) == whose(&shifted) => last.shift = last.shift.and(shifted.shift),
+            _ => all.push(shifted),
+        }
+    }
+}
+
+/// Entries of a list that are kept for the next block however few that needs.
+const KEPT_MAX: usize = 1 << 15;
+
+/// Empties a list without keeping memory for the worst that there ever was.
+pub(super) fn empty<T>(list: &mut Vec<T>) {
+    list.clear();
+    list.shrink_to(KEPT_MAX);
 }
 
 impl Plans {
-    /// Begins a block.
-    pub(super) const fn begin(&mut self) {
+    /// Begins a block, with so many portions of the shards.
+    pub(super) fn begin(&mut self, portions: usize) {
         self.used = 0;
+        self.shifts.0.resize_with(portions, Vec::new);
+        self.shifts.0.iter_mut().for_each(empty);
     }
 
-    /// One that is yet to be made, of this number.
-    pub(super) fn next(&mut self, number: u32) -> &mut Plan {
+    /// One that is yet to be made, of this number, and what accounts get and give by all of them.
+    pub(super) fn next(&mut self, number: u32) -> (&mut Plan, &mut Shifts) {
         if self.used == self.all.len() {
             self.all.push(Plan::default());
         }
         self.used += 1;
         let plan = &mut self.all[self.used - 1];
         plan.number = number;
-        plan
+        (plan, &mut self.shifts)
+    }
+
+    /// What accounts of a portion of the shards get and give.
+    pub(super) fn shifted(&self, portion: usize) -> &[Shifted] {
+        self.shifts.0.get(portion).map(Vec::as_slice).unwrap_or_default()
     }
 
     /// Those of the block.
-    pub(super) fn iter(&self) -> impl Iterator<Item = &Plan> {
-        self.all.iter().take(self.used)
-    }
-
-    /// The same.
     pub(super) fn iter_mut(&mut self) -> impl Iterator<Item = &mut Plan> {
         self.all.iter_mut().take(self.used)
     }
 }
 
 impl Plan {
-    /// Begins one for a market, with so many portions of the shards.
-    pub(super) fn begin(&mut self, market: MarketId, portions: usize) {
-        let Self { steps, shifted, opened, replaced, told, ends, .. } = self;
-        steps.clear();
-        shifted.resize_with(portions, Vec::new);
-        shifted.iter_mut().for_each(Vec::clear);
-        opened.clear();
-        replaced.clear();
-        told.clear();
-        ends.clear();
+    /// Begins one for a market.
+    pub(super) fn begin(&mut self, market: MarketId) {
+        let Self { steps, opened, replaced, told, ends, .. } = self;
+        empty(steps);
+        empty(opened);
+        empty(replaced);
+        empty(told);
+        empty(ends);
         (self.market, self.after, self.entered) = (market, None, (0, 0));
     }
 
@@ -143,16 +167,6 @@ impl Plan {
         self.told.push((account, what));
     }
 
-    /// Adds to what an account of a portion of the shards has; what follows each other is one.
-    pub(super) fn shift(&mut self, portion: usize, shifted: Shifted) {
-        let Some(all) = self.shifted.get_mut(portion) else { return };
-        let whose = |shifted: &Shifted| (shifted.position, shifted.slot, shifted.asset);
-        match all.last_mut() {
-            Some(last) if whose(last) == whose(&shifted) => last.shift = last.shift.and(shifted.shift),
-            _ => all.push(shifted),
-        }
-    }
-
     /// Says what became of a message.
     pub(super) fn end_message(&mut self, rejection: Option<Rejection>) {
         let (before, end) = (self.ends.last().map_or(0, |&(end, _)| end), self.steps.len());
@@ -163,11 +177,6 @@ impl Plan {
     /// Says what became of the market, if it has changed.
     pub(super) const fn end_market(&mut self, after: Option<MarketState>) {
         self.after = after;
-    }
-
-    /// What accounts of a portion of the shards get and give.
-    pub(super) fn shifted(&self, portion: usize) -> &[Shifted] {
-        self.shifted.get(portion).map(Vec::as_slice).unwrap_or_default()
     }
 
     /// The number by which it is asked for.

@@ -9,7 +9,7 @@
 use super::firsts::Firsts;
 use super::messages::Message;
 use super::phases::{Cursor, Phases};
-use super::plan::{MADE, NOBODY, Plan, Shifted, index};
+use super::plan::{MADE, NOBODY, Plan, Shifted, Shifts, empty, index};
 use crate::ops::{EncodedOperation, Source};
 use crate::state::{Asset, Book, Collected, Known, MarketState, ORDERS_MET_MAX, OrderState, Shift, Slot, Trades};
 use crate::types::{Address, Amount, AssetId, AssetTerms, Happening, MarketId, Rejection, RejectionCode, Side, Time};
@@ -24,14 +24,14 @@ pub(super) fn plan<'a>(
     phases: &Phases<'_>,
     market: MarketId,
     messages: impl Iterator<Item = &'a Message> + Clone,
-    plan: &mut Plan,
+    (plan, shifts): (&mut Plan, &mut Shifts),
     memory: &mut Memory,
 ) {
-    plan.begin(market, phases.uncertain.len());
+    plan.begin(market);
     memory.clear();
     let state = phases.known.market(market).copied();
     let Some((state, first)) = state.zip(messages.clone().next()) else { return };
-    let mut book = PlannedBook::new(phases, (market, state), *first, memory, plan);
+    let mut book = PlannedBook::new(phases, (market, state), *first, memory, (plan, shifts));
     let mut cursor = Cursor::new(phases.block);
     let (mut ahead, mut ahead_cursor) = (messages.clone().skip(AHEAD), cursor.clone());
     for message in messages {
@@ -104,11 +104,11 @@ pub(super) struct Memory {
 
 impl Memory {
     fn clear(&mut self) {
-        self.made.clear();
+        empty(&mut self.made);
         self.names.clear();
-        self.seen.clear();
+        empty(&mut self.seen);
         self.numbers.clear();
-        self.come.clear();
+        empty(&mut self.come);
     }
 }
 
@@ -126,6 +126,7 @@ struct PlannedBook<'a> {
     collected: Collected,
     memory: &'a mut Memory,
     plan: &'a mut Plan,
+    shifts: &'a mut Shifts,
 }
 
 impl<'a> PlannedBook<'a> {
@@ -134,13 +135,13 @@ impl<'a> PlannedBook<'a> {
         (market, state): (MarketId, MarketState),
         message: Message,
         memory: &'a mut Memory,
-        plan: &'a mut Plan,
+        (plan, shifts): (&'a mut Plan, &'a mut Shifts),
     ) -> Self {
         let known = &phases.known;
         let side = |side| PlannedSide { first: known.first_waiting(market, side), others: BTreeMap::new() };
         let (sides, collected) = ([side(Side::Buy), side(Side::Sell)], Collected::default());
         let own = Default::default();
-        Self { phases, known, state, is_changed: false, sides, own, message, met: 0, collected, memory, plan }
+        Self { phases, known, state, is_changed: false, sides, own, message, met: 0, collected, memory, plan, shifts }
     }
 
     /// Goes on to a message.
@@ -264,7 +265,7 @@ impl<'a> PlannedBook<'a> {
     /// Adds to what an account has.
     fn shift(&mut self, slot: Slot, asset: AssetId, shift: Shift) {
         let position = self.message.position;
-        self.plan.shift(self.phases.portion(slot), Shifted { position, slot, asset, shift });
+        self.shifts.add(self.phases.portion(slot), Shifted { position, slot, asset, shift });
     }
 }
 

@@ -111,8 +111,13 @@ pub(crate) struct Sharding {
     plans: Vec<Plans>,
     /// The same: what planning them needs.
     memories: Vec<Memory>,
+    /// How many blocks more it is taken for granted that markets can't be planned, since those of the last one couldn't.
+    unplanned: u32,
     counts: ShardCounts,
 }
+
+/// For so many blocks after one of which most messages went in order.
+const UNPLANNED: u32 = 16;
 
 /// How blocks have gone by shards.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -130,8 +135,8 @@ pub(crate) struct ShardCounts {
 
 impl Sharding {
     pub(crate) fn new(crew: Crew, mode: Mode, planted: Option<PlantedOrder>) -> Self {
-        let (buckets, lanes, busy, ordered, made, counts, messages, plans, memories) = Default::default();
-        Self { crew, mode, planted, buckets, lanes, busy, ordered, made, messages, plans, memories, counts }
+        let (buckets, lanes, busy, ordered, made, counts, messages, plans, memories, unplanned) = Default::default();
+        Self { crew, mode, planted, buckets, lanes, busy, ordered, made, messages, plans, memories, unplanned, counts }
     }
 
     /// Those who work side by side.
@@ -144,8 +149,9 @@ impl Sharding {
         std::mem::take(&mut self.counts)
     }
 
-    /// Whether this block is likely to be quicker by shards.
-    pub(super) fn suits(&self, block: &Block<'_>) -> bool {
+    /// Whether this block is likely to be quicker by shards; `has_over` says whether anything is over and still in its place, so that no market
+    /// can be planned.
+    pub(super) fn suits(&mut self, block: &Block<'_>, has_over: bool) -> bool {
         let (count, threads) = (block.count as usize, self.crew.threads());
         match self.mode {
             Mode::Always => count > 0,
@@ -157,6 +163,8 @@ impl Sharding {
                     return false;
                 }
                 tally.payments = 0;
+                self.unplanned = self.unplanned.saturating_sub(1);
+                tally.are_planned = !has_over && self.unplanned == 0;
                 block.runs.iter().flat_map(|run| run.prepared).for_each(|prepared| tally.enter(prepared));
                 tally.costs_less(threads)
             }
@@ -172,13 +180,15 @@ struct Tally {
     others: usize,
     /// Markets in which orders are placed: bits by the rests of their numbers.
     markets: u64,
+    /// Whether messages to books are likely to be planned.
+    are_planned: bool,
 }
 
 impl Tally {
     fn enter(&mut self, prepared: &Prepared) {
         if prepared.payment().is_some() {
             self.payments += 1;
-        } else if prepared.is_about_orders() {
+        } else if self.are_planned && prepared.is_about_orders() {
             self.messages += 1;
             self.markets |= prepared.market().map_or(0, |market| 1 << (market.0 % u64::BITS));
         } else {
@@ -202,7 +212,7 @@ impl Tally {
         const SIDE_BY_SIDE_MORE_NS: usize = 90;
         /// Until the others have woken up.
         const WAKING_NS: usize = 60_000;
-        let Self { payments, messages, others, markets } = self;
+        let Self { payments, messages, others, markets, .. } = self;
         if threads < 2 {
             return false;
         }
@@ -300,14 +310,22 @@ pub(super) fn execute_sharded(
     let credit = |number: usize| busy[number].count(|| phases.credit(number, &mut shares.at(number)));
     let sort = |_: usize| {
         let mut sorted = std::mem::take(&mut **spare_messages.at(0));
-        let mut odd = Vec::new();
+        let mut odd = InOrder::default();
+        if !phases.has(PlantedOrder::BlindPlans) {
+            let mut said = |slot, id, tag| {
+                let lane = &shares.at(phases.portion(slot)).lane;
+                lane.said.of((slot, id), tag).map(|(market, _)| market)
+            };
+            let others = buckets.iter().filter_map(OnceLock::get);
+            others.for_each(|bucket| odd.add(&bucket.in_order, &mut said));
+        }
         for number in 0..uncertain.len() {
             let lane = &mut shares.at(number).lane;
             sorted.take(&mut lane.messages);
-            odd.push(std::mem::take(&mut lane.in_order));
+            if !phases.has(PlantedOrder::BlindPlans) {
+                odd.add(&lane.in_order, |_, _, _| None);
+            }
         }
-        let others = buckets.iter().filter_map(OnceLock::get).map(|bucket| &bucket.in_order);
-        let odd = InOrder::of(odd.iter().chain(others).filter(|_| !phases.has(PlantedOrder::BlindPlans)));
         sorted.sort(block.count, odd);
         // Nobody else sorts them.
         let _ = messages.set(sorted);
@@ -326,7 +344,7 @@ pub(super) fn execute_sharded(
         Some(number) => credit(number),
     };
     let settle = |number: usize| {
-        let plans = plans.iter().filter_map(OnceLock::get).flat_map(Plans::iter);
+        let plans = plans.iter().filter_map(OnceLock::get);
         let work = |messages: &Messages| messages.settle(&phases, (number, &mut shares.at(number)), plans);
         busy[number].count(|| messages.get().filter(|messages| messages.len() > 0).map_or((), work));
     };
@@ -368,7 +386,7 @@ fn finish(
     scratch: &mut Scratch,
     sharding: &mut Sharding,
 ) -> Vec<(u32, Rejection)> {
-    let Sharding { planted, buckets, lanes, ordered, made, messages: kept, plans, counts, .. } = sharding;
+    let Sharding { planted, buckets, lanes, ordered, made, messages: kept, plans, unplanned, counts, .. } = sharding;
     let (mut rejections, mut shifted) = (Vec::new(), Vec::new());
     ordered.clear();
     let unlike = buckets.iter().take(chunks).flat_map(|bucket| &bucket.ordered);
@@ -401,6 +419,9 @@ fn finish(
     let mut shifted = shifted.into_iter().peekable();
     // Of what is planned only entries are left.
     let is_planned = messages.are_all_planned();
+    if messages.planned() < messages.len() / 2 {
+        *unplanned = UNPLANNED;
+    }
     counts.ordered += ordered.len().saturating_sub(messages.planned()) as u64;
     let mut cursor = Cursor::new(block);
     let mut ahead = STEPS.map(|step| (ordered.get(step..).unwrap_or_default().iter(), Cursor::new(block)));

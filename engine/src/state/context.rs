@@ -141,7 +141,11 @@ impl Flows {
     #[inline]
     fn sum(&mut self, asset: AssetId) -> &mut u128 {
         if self.0.last().is_none_or(|&(last, _)| last != asset) {
-            self.0.push((asset, 0));
+            // What is traded moves in turns with what it is paid in.
+            match self.0.as_mut_slice() {
+                [.., before, last] if before.0 == asset => std::mem::swap(before, last),
+                _ => self.0.push((asset, 0)),
+            }
         }
         let last = self.0.len() - 1;
         &mut self.0[last].1

@@ -163,6 +163,11 @@ impl State {
         self.entries.prefetch_newest(market, owner);
     }
 
+    /// Whether something is over at a time and still in its place.
+    pub(crate) fn has_over(&self, now: Time) -> bool {
+        self.entries.first_over(now).is_some()
+    }
+
     /// What opens or closes an order of an account in a market: where its name is looked for, its place if it has one, and those that stand next to
     /// that, a step each time.
     #[inline]
