@@ -9,7 +9,7 @@ use super::plan::{MADE, NOBODY, Plans, Shifted, index};
 use super::planned::{Memory, plan};
 use super::sharded::PlantedOrder;
 use crate::ops::{Amend, EncodedOperation, OrderMessage, PlaceOrder};
-use crate::state::{Debited, Known, MarketState, Payment, Slot};
+use crate::state::{Debited, Known, MarketState, OrderState, Payment, Slot};
 use crate::transaction::TransactionRef;
 use crate::types::{Address, Amount, AssetId, Lifetime, MarketId, Rejection, RejectionCode, Side, Time};
 use std::collections::BTreeMap;
@@ -74,7 +74,8 @@ impl InOrder {
 #[derive(Debug, Default)]
 pub(super) struct Said {
     places: Firsts,
-    all: Vec<(Slot, u64, MarketId, Side)>,
+    /// Whose, which id, and where: on which side, if it was always the same.
+    all: Vec<(Slot, u64, Whereabouts)>,
 }
 
 impl Said {
@@ -88,21 +89,47 @@ impl Said {
     }
 
     /// Where an order of this name was placed.
-    pub(super) fn of(&self, (slot, id): (Slot, u64), tag: u64) -> Option<(MarketId, Side)> {
-        let &(own, same, market, side) = self.all.get(self.places.of(Self::place(tag))? as usize)?;
-        ((own, same) == (slot, id)).then_some((market, side))
+    pub(super) fn of(&self, (slot, id): (Slot, u64), tag: u64) -> Option<Whereabouts> {
+        let &(own, same, place) = self.all.get(self.places.of(Self::place(tag))? as usize)?;
+        ((own, same) == (slot, id)).then_some(place)
     }
 
-    /// Enters where an order is placed; `false` if another has its place by chance, or it was placed elsewhere.
-    fn enter(&mut self, (slot, id): (Slot, u64), tag: u64, (market, side): (MarketId, Side)) -> bool {
-        match self.places.of(Self::place(tag)).and_then(|place| self.all.get(place as usize)) {
-            Some(&other) => other == (slot, id, market, side),
+    /// Enters where an order is placed; `false` if another has its place by chance, or it was placed in another market.
+    fn enter(&mut self, (slot, id): (Slot, u64), tag: u64, place: Whereabouts) -> bool {
+        match self.places.of(Self::place(tag)).and_then(|place| self.all.get_mut(place as usize)) {
+            Some((own, same, before)) => {
+                let is_there = (*own, *same, before.market) == (slot, id, place.market);
+                if is_there {
+                    *before = before.and(place);
+                }
+                is_there
+            }
             None => {
-                self.places.enter(Self::place(tag), u32::try_from(self.all.len()).unwrap_or(u32::MAX));
-                self.all.push((slot, id, market, side));
+                self.places.enter(Self::place(tag), index(self.all.len()));
+                self.all.push((slot, id, place));
                 true
             }
         }
+    }
+}
+
+/// Where orders of a name wait or were placed.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Whereabouts {
+    pub market: MarketId,
+    /// The side, if all were on the same.
+    side: Option<Side>,
+}
+
+impl Whereabouts {
+    /// Those of an order.
+    const fn of(order: &OrderState) -> Self {
+        Self { market: order.market, side: Some(order.side) }
+    }
+
+    /// Both together, of the same market.
+    fn and(self, other: Self) -> Self {
+        Self { side: self.side.filter(|&side| Some(side) == other.side), ..self }
     }
 }
 
@@ -202,13 +229,11 @@ impl Phases<'_> {
                     return Half::InOrder;
                 };
                 let named = named(order.id);
-                let place = (order.market, order.side);
-                // What an amendment means has to be known where it is met.
-                if named
-                    .found
-                    .and_then(|found| known.order(found))
-                    .is_some_and(|order| (order.market, order.side) != place)
-                    || !lane.said.enter((slot, order.id), named.tag, place)
+                // An order of this name elsewhere goes by another market, which can't say here whether it is gone.
+                let before = self.before(&named);
+                let place = Whereabouts { market: order.market, side: Some(order.side) };
+                if before.is_some_and(|before| before.market != order.market)
+                    || !lane.said.enter((slot, order.id), named.tag, before.map_or(place, |before| before.and(place)))
                 {
                     return Half::InOrder;
                 }
@@ -227,8 +252,8 @@ impl Phases<'_> {
                         first = named;
                     }
                     match (self.place_of(&named, slot, lane), all) {
-                        (Some((market, _)), None) => all = Some(market),
-                        (Some((market, _)), Some(other)) if market != other => return Half::InOrder,
+                        (Some(place), None) => all = Some(place.market),
+                        (Some(place), Some(other)) if place.market != other => return Half::InOrder,
                         _ => {}
                     }
                 }
@@ -242,21 +267,27 @@ impl Phases<'_> {
             }
             &OrderMessage::Amend(Amend::Change { id, price, quantity }) => {
                 let named = named(id);
-                let Some((number, side)) = self.place_of(&named, slot, lane) else {
+                let Some(place) = self.place_of(&named, slot, lane) else {
                     return Half::Nothing(Rejection::new(RejectionCode::NoOrder, id));
                 };
-                match self.plannable(number).map(|market| market.given(side, quantity, price)) {
-                    Some((asset, Some(most))) => Half::Of(number, (asset, most), named),
+                let market = self.plannable(place.market).zip(place.side);
+                match market.map(|(market, side)| market.given(side, quantity, price)) {
+                    Some((asset, Some(most))) => Half::Of(place.market, (asset, most), named),
                     _ => Half::InOrder,
                 }
             }
         }
     }
 
-    /// In which market and on which side an order of this name was placed, before the block or in it.
-    fn place_of(&self, named: &Named, slot: Slot, lane: &Lane) -> Option<(MarketId, Side)> {
-        let before = named.found.and_then(|found| self.known.order(found)).map(|order| (order.market, order.side));
-        before.or_else(|| lane.said.of((slot, named.id), named.tag))
+    /// Where an order of this name waited before the block.
+    fn before(&self, named: &Named) -> Option<Whereabouts> {
+        named.found.and_then(|found| self.known.order(found)).map(Whereabouts::of)
+    }
+
+    /// Where an order of this name was placed, before the block or in it.
+    fn place_of(&self, named: &Named, slot: Slot, lane: &Lane) -> Option<Whereabouts> {
+        // What was placed in the block knows where others of its name were before.
+        lane.said.of((slot, named.id), named.tag).or_else(|| self.before(named))
     }
 
     /// A market of whose orders all that there are count.
@@ -279,7 +310,7 @@ impl Phases<'_> {
         for &id in ids {
             let tag = self.known.order_tag(account, id);
             let before = place_before(&self.known, account, id, tag);
-            let since = lane.said.of((slot, id), tag).map(|(market, _)| market);
+            let since = lane.said.of((slot, id), tag).map(|place| place.market);
             before.into_iter().chain(since).for_each(|market| lane.in_order.enter(market));
         }
     }

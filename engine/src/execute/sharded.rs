@@ -314,7 +314,7 @@ pub(super) fn execute_sharded(
         if !phases.has(PlantedOrder::BlindPlans) {
             let mut said = |slot, id, tag| {
                 let lane = &shares.at(phases.portion(slot)).lane;
-                lane.said.of((slot, id), tag).map(|(market, _)| market)
+                lane.said.of((slot, id), tag).map(|place| place.market)
             };
             let others = buckets.iter().filter_map(OnceLock::get);
             others.for_each(|bucket| odd.add(&bucket.in_order, &mut said));
