@@ -93,8 +93,9 @@ fn exchange(seed: u64, messages: usize, markets: u64) -> Program {
         };
         let id = 10 * place + random.below(6);
         if random.chance(5) {
-            let (asset, amount) = (AssetId(1), Amount(u128::from(random.below(9))));
-            let payment = Transfer { payee: trader(random.below(TRADERS)), asset, amount, ..Transfer::default() };
+            let (asset, amount) = (AssetId(1), Amount(u128::from(1 + random.below(9))));
+            let payee = trader((who + 1 + random.below(TRADERS - 1)) % TRADERS);
+            let payment = Transfer { payee, asset, amount, ..Transfer::default() };
             order(time, trader(who), payment.into());
             continue;
         }
@@ -104,7 +105,8 @@ fn exchange(seed: u64, messages: usize, markets: u64) -> Program {
             20 => Amend::CancelAll(market).into(),
             21..27 => Amend::Change { id, price: 97 + random.below(7), quantity: 1 + random.below(9) }.into(),
             _ => {
-                let side = if random.chance(50) { Side::Buy } else { Side::Sell };
+                // An id is of one side mostly: where both have had it, what a change needs isn't known before its turn.
+                let side = if id.is_multiple_of(2) != random.chance(1) { Side::Buy } else { Side::Sell };
                 let price = if side == Side::Buy { 97 + random.below(5) } else { 98 + random.below(5) };
                 let lifetime = *random.pick(&[
                     Lifetime::GoodTillCancelled,

@@ -1,7 +1,7 @@
 //! Orders in a block that goes by shards: what is said to books by accounts of which all is certain, and by which market it goes.
 //!
 //! An account's shard uses the sequence up and reserves the most that the message may take. So whatever comes of it, the account can pay for it, and
-//! what comes of it depends on its market alone. A market of which anything isn't certain goes in order, for the whole block.
+//! what comes of it depends on its market alone. From the first message of which anything isn't certain on a market goes in order.
 
 use super::firsts::Firsts;
 use super::phases::{Froms, Lane, Phases, Portion};
@@ -37,12 +37,12 @@ impl Message {
     }
 }
 
-/// Markets that can't be planned.
+/// Markets that can't be planned, and from which positions on.
 #[derive(Debug, Default)]
 pub(super) struct InOrder {
-    markets: Vec<MarketId>,
+    markets: Vec<(MarketId, u32)>,
     /// And those in which these accounts have placed orders of these ids and tags in the block.
-    placed: Vec<(Slot, u64, u64)>,
+    placed: Vec<(Slot, u64, u64, u32)>,
 }
 
 impl InOrder {
@@ -51,22 +51,24 @@ impl InOrder {
         self.placed.clear();
     }
 
-    fn enter(&mut self, market: MarketId) {
-        // Those of one block come again and again.
-        if self.markets.last() != Some(&market) {
-            self.markets.push(market);
+    fn enter(&mut self, market: MarketId, position: u32) {
+        // Those of one block come again and again, by ascending positions.
+        if self.markets.last().is_none_or(|&(last, _)| last != market) {
+            self.markets.push((market, position));
         }
     }
 
-    /// Whether a market is among those, which are sorted.
-    fn has(&self, market: MarketId) -> bool {
-        self.markets.binary_search(&market).is_ok()
+    /// From where on a market goes in order, given that they are sorted.
+    fn of(&self, market: MarketId) -> Option<u32> {
+        let place = self.markets.partition_point(|&(other, _)| other < market);
+        self.markets.get(place).filter(|&&(found, _)| found == market).map(|&(_, position)| position)
     }
 
-    /// Adds those of others; `said` gives what an account has said in the block.
+    /// Adds those of others; `said` gives where an account has placed an order in the block.
     pub(super) fn add(&mut self, others: &Self, mut said: impl FnMut(Slot, u64, u64) -> Option<MarketId>) {
         self.markets.extend(&others.markets);
-        self.markets.extend(others.placed.iter().filter_map(|&(slot, id, tag)| said(slot, id, tag)));
+        let placed = others.placed.iter().filter_map(|&(slot, id, tag, from)| Some((said(slot, id, tag)?, from)));
+        self.markets.extend(placed);
     }
 }
 
@@ -163,12 +165,12 @@ impl Phases<'_> {
         let Portion { shards, first, lane } = portion;
         let account = transaction.account();
         if position > from.fence || lane.contended.of(slot).is_some() {
-            self.goes_in_order(said, &account, slot, lane);
+            self.goes_in_order(said, &account, (slot, position), lane);
             return lane.ordered.push(position);
         }
         let (half, payment) = match self.half((said, tag), &account, slot, lane) {
             Half::InOrder => {
-                self.goes_in_order(said, &account, slot, lane);
+                self.goes_in_order(said, &account, (slot, position), lane);
                 return lane.contend(slot, position);
             }
             Half::Nothing(rejection) => (Err(rejection), (AssetId(0), Amount::ZERO)),
@@ -203,7 +205,7 @@ impl Phases<'_> {
                 lane.rejections.push((position, rejection));
             }
             Some(Debited::Uncovered(..)) => {
-                self.goes_in_order(said, &account, slot, lane);
+                self.goes_in_order(said, &account, (slot, position), lane);
                 lane.contend(slot, position);
             }
             None => {}
@@ -299,10 +301,10 @@ impl Phases<'_> {
     }
 
     /// Enters the markets of a message that isn't certain.
-    fn goes_in_order(&self, said: &OrderMessage, account: &Address, slot: Slot, lane: &mut Lane) {
+    fn goes_in_order(&self, said: &OrderMessage, account: &Address, (slot, position): (Slot, u32), lane: &mut Lane) {
         let ids = match said {
             OrderMessage::Place(PlaceOrder { market, .. }) | OrderMessage::Amend(Amend::CancelAll(market)) => {
-                return lane.in_order.enter(*market);
+                return lane.in_order.enter(*market, position);
             }
             OrderMessage::Amend(Amend::Cancel(ids)) => ids.as_slice(),
             OrderMessage::Amend(Amend::Change { id, .. }) => std::slice::from_ref(id),
@@ -311,16 +313,21 @@ impl Phases<'_> {
             let tag = self.known.order_tag(account, id);
             let before = place_before(&self.known, account, id, tag);
             let since = lane.said.of((slot, id), tag).map(|place| place.market);
-            before.into_iter().chain(since).for_each(|market| lane.in_order.enter(market));
+            before.into_iter().chain(since).for_each(|market| lane.in_order.enter(market, position));
         }
     }
 
     /// Enters the markets that an operation may be about which no account's shard decides on.
-    pub(super) fn touch_books(&self, operation: EncodedOperation<'_>, source: &Address, in_order: &mut InOrder) {
+    pub(super) fn touch_books(
+        &self,
+        operation: EncodedOperation<'_>,
+        source: &Address,
+        (position, in_order): (u32, &mut InOrder),
+    ) {
         let ids = match operation.message() {
             None => return,
             Some(OrderMessage::Place(PlaceOrder { market, .. }) | OrderMessage::Amend(Amend::CancelAll(market))) => {
-                return in_order.enter(market);
+                return in_order.enter(market, position);
             }
             Some(OrderMessage::Amend(Amend::Cancel(ids))) => ids,
             Some(OrderMessage::Amend(Amend::Change { id, .. })) => vec![id],
@@ -329,8 +336,8 @@ impl Phases<'_> {
         let Some(slot) = self.known.find(source) else { return };
         for id in ids {
             let tag = self.known.order_tag(source, id);
-            place_before(&self.known, source, id, tag).into_iter().for_each(|market| in_order.enter(market));
-            in_order.placed.push((slot, id, tag));
+            place_before(&self.known, source, id, tag).into_iter().for_each(|market| in_order.enter(market, position));
+            in_order.placed.push((slot, id, tag, position));
         }
     }
 
@@ -358,7 +365,7 @@ pub(super) struct Messages {
     markets: Vec<(MarketId, Vec<u32>)>,
     /// Those with most messages first.
     turns: Vec<u32>,
-    /// The others.
+    /// The others, and from where on.
     odd: InOrder,
 }
 
@@ -382,7 +389,7 @@ impl Messages {
         self.lists.drain(..)
     }
 
-    /// Sorts what was taken of a block with so many transactions; the markets of messages that can't be planned go in order.
+    /// Sorts what was taken of a block with so many transactions, given the markets that can't be planned.
     pub(super) fn sort(&mut self, count: u32, mut odd: InOrder) {
         let Self { lists, at, all, markets, turns, .. } = self;
         at.clear();
@@ -398,11 +405,14 @@ impl Messages {
                 }
             }
         }
-        let mut known: BTreeMap<MarketId, Option<u32>> = BTreeMap::new();
+        // Where each begins to go in order, and the place of the others.
+        let mut known: BTreeMap<MarketId, (u32, Option<u32>)> = BTreeMap::new();
         for (list, place) in at.iter().flatten().copied() {
             let Some(message) = lists.get(list as usize).and_then(|list| list.get(place as usize)) else { continue };
-            let market = *known.entry(message.market).or_insert_with(|| {
-                (!odd.has(message.market)).then(|| {
+            let begin = || (odd.of(message.market).unwrap_or(u32::MAX), None);
+            let (from, market) = known.entry(message.market).or_insert_with(begin);
+            let market = (message.position < *from).then(|| {
+                *market.get_or_insert_with(|| {
                     markets.push((message.market, Vec::new()));
                     index(markets.len() - 1)
                 })
@@ -451,7 +461,7 @@ impl Messages {
             bring(portion, phases, |ahead| own.get(at.saturating_add(ahead)).map(|own| (own.slot, own.reserved.0)));
             let (owner, (asset, reserved)) = (phases.layout.place(message.slot), message.reserved);
             if reserved != Amount::ZERO
-                && !self.odd.has(message.market)
+                && self.odd.of(message.market).is_none_or(|from| message.position < from)
                 && let Some(shard) = portion.shard(owner)
             {
                 shard.give_reserve_back(owner, asset, reserved);

@@ -184,7 +184,7 @@ impl Plan {
         self.number
     }
 
-    /// Enters what the next message comes to.
+    /// Enters what the next message comes to; behind the last the market too.
     pub(super) fn enter(&mut self, context: &mut Context<'_>) -> Result<(), Rejection> {
         let (start, message) = self.entered;
         let Some(&(end, rejection)) = self.ends.get(message) else { return Ok(()) };
@@ -215,6 +215,11 @@ impl Plan {
                 }
             }
         }
+        if self.entered.1 == self.ends.len()
+            && let Some(after) = self.after
+        {
+            context.set_market(self.market, after);
+        }
         match rejection {
             Some(Rejection { code: RejectionCode::OrderExists, detail, .. }) => {
                 let number = u32::try_from(detail).map_or(detail, |number| u64::from(self.place(number)));
@@ -222,13 +227,6 @@ impl Plan {
             }
             Some(rejection) => Err(rejection),
             None => Ok(()),
-        }
-    }
-
-    /// Enters the market as it is behind all messages.
-    pub(super) fn end(&self, context: &mut Context<'_>) {
-        if let Some(after) = self.after {
-            context.set_market(self.market, after);
         }
     }
 

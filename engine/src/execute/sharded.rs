@@ -31,8 +31,8 @@
 //!    most is reserved: other debits don't find it, and nothing says that the balance has changed. What comes of it then depends on its
 //!    market alone, as long as all that waits there counts: no asset has a policy, nothing is over, and whoever gets fees is there. So markets
 //!    are planned side by side on the table as it was before the block, and give the reserves back.
-//! 10. A market is planned if all that is said to it in the block is certain, and by nobody who says things elsewhere under the same name;
-//!     otherwise all that is said to it is ordered, and what was reserved is given back when its turn comes. What a plan opens, closes and tells waits
+//! 10. A market is planned up to the first that is said to it which isn't certain, or by somebody who says things elsewhere under the same name;
+//!     from there on all that is said to it is ordered, and what was reserved is given back when its turn comes. What a plan opens, closes and tells waits
 //!     for its position, where what is opened gets the lowest free place; what it gives to accounts and takes from them commutes like a credit, and
 //!     is deferred like one.
 //! 11. An account's window changes in the order of its transactions: those before it is contended in its shard, the others after them.
@@ -111,13 +111,14 @@ pub(crate) struct Sharding {
     plans: Vec<Plans>,
     /// The same: what planning them needs.
     memories: Vec<Memory>,
-    /// How many blocks more it is taken for granted that markets can't be planned, since those of the last one couldn't.
-    unplanned: u32,
+    /// For how many blocks more it is taken for granted that markets can't be planned, since those of the last one couldn't; and for how many
+    /// it was the last time.
+    unplanned: (u32, u32),
     counts: ShardCounts,
 }
 
-/// For so many blocks after one of which most messages went in order.
-const UNPLANNED: u32 = 16;
+/// The most of them.
+const UNPLANNED_MAX: u32 = 15;
 
 /// How blocks have gone by shards.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -163,8 +164,8 @@ impl Sharding {
                     return false;
                 }
                 tally.payments = 0;
-                self.unplanned = self.unplanned.saturating_sub(1);
-                tally.are_planned = !has_over && self.unplanned == 0;
+                tally.are_planned = !has_over && self.unplanned.0 == 0;
+                self.unplanned.0 = self.unplanned.0.saturating_sub(1);
                 block.runs.iter().flat_map(|run| run.prepared).for_each(|prepared| tally.enter(prepared));
                 tally.costs_less(threads)
             }
@@ -420,7 +421,10 @@ fn finish(
     // Of what is planned only entries are left.
     let is_planned = messages.are_all_planned();
     if messages.planned() < messages.len() / 2 {
-        *unplanned = UNPLANNED;
+        let blocks = unplanned.1.saturating_mul(2).saturating_add(1).min(UNPLANNED_MAX);
+        *unplanned = (blocks, blocks);
+    } else if messages.len() > 0 {
+        *unplanned = (0, 0);
     }
     counts.ordered += ordered.len().saturating_sub(messages.planned()) as u64;
     let mut cursor = Cursor::new(block);
@@ -477,9 +481,6 @@ fn finish(
         } else if let Some((_, made)) = made.next() {
             made.enter(&mut Context::new(state, &mut scratch.changes, false));
         }
-    }
-    for plan in plans {
-        plan.end(&mut Context::new(state, &mut scratch.changes, false));
     }
     for (lane, memory) in lanes.iter_mut().zip(messages.give_back()) {
         lane.messages = memory;

@@ -34,7 +34,7 @@ impl Touching<'_, '_> {
             if operation.is_message()
                 && let Some(source) = transaction.signers().nth(operation.source().into())
             {
-                self.phases.touch_books(operation, &source, &mut self.bucket.in_order);
+                self.phases.touch_books(operation, &source, (self.position, &mut self.bucket.in_order));
             }
             operation.touches(&mut |touch| match touch {
                 Touch::Pays(account) if place == 0 => self.pays(prepared.payee().or_else(|| known.find(&account))),
