@@ -190,6 +190,7 @@ fn mistakes_put_into_the_schedule_are_noticed_by_markets() {
         PlantedOrder::MissedPayment,
         PlantedOrder::Unreserved,
         PlantedOrder::BlindPlans,
+        PlantedOrder::LateCuts,
     ];
     for planted in planted {
         let mut run = Run::new(7, 1, 16_384);

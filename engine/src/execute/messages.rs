@@ -365,7 +365,7 @@ pub(super) struct Messages {
     markets: Vec<(MarketId, Vec<u32>)>,
     /// Those with most messages first.
     turns: Vec<u32>,
-    /// The others, and from where on.
+    /// Those that aren't, or only up to a position.
     odd: InOrder,
 }
 
@@ -390,12 +390,13 @@ impl Messages {
     }
 
     /// Sorts what was taken of a block with so many transactions, given the markets that can't be planned.
-    pub(super) fn sort(&mut self, count: u32, mut odd: InOrder) {
+    pub(super) fn sort(&mut self, count: u32, mut odd: InOrder, is_late: bool) {
         let Self { lists, at, all, markets, turns, .. } = self;
         at.clear();
         all.clear();
         markets.clear();
         turns.clear();
+        odd.markets.iter_mut().filter(|_| is_late).for_each(|(_, from)| *from = from.saturating_add(2));
         odd.markets.sort_unstable();
         at.resize(count as usize, None);
         for (list, messages) in (0..).zip(lists.iter()) {
@@ -437,15 +438,20 @@ impl Messages {
         self.markets.iter().map(|(_, own)| own.len()).sum()
     }
 
-    /// Whether none goes in order.
-    pub(super) fn are_all_planned(&self) -> bool {
-        self.planned() == self.len()
+    /// How many stand before a position.
+    pub(super) fn before(&self, position: u32) -> usize {
+        let stands_before = |turn: &Turn| self.message(turn).is_some_and(|message| message.position < position);
+        self.all.partition_point(stands_before)
+    }
+
+    fn message(&self, turn: &Turn) -> Option<&Message> {
+        self.lists.get(turn.list as usize)?.get(turn.place as usize)
     }
 
     /// A message by its turn, and the number of its market's plan if that has one.
     pub(super) fn get(&self, turn: usize) -> Option<(&Message, Option<u32>)> {
-        let &Turn { list, place, market } = self.all.get(turn)?;
-        Some((self.lists.get(list as usize)?.get(place as usize)?, market))
+        let turn = self.all.get(turn)?;
+        Some((self.message(turn)?, turn.market))
     }
 
     /// What plans come to for the accounts of a portion of the shards: what was reserved for their messages is given back, and what they get and

@@ -8,8 +8,8 @@
 //!
 //! # Invariants
 //!
-//! 1. Every transaction is either certain or ordered. Which one is a function of the state and the block: not of threads, shards or
-//!    timing.
+//! 1. Every transaction is either certain or ordered. Which one may depend on shards and on the process's secret, where names fall together by
+//!    chance; the result doesn't.
 //! 2. A certain debit is covered by the balance before the block less the account's earlier debits in the block. Credits could only
 //!    have helped. Hence taking it early equals taking it in order.
 //! 3. A debit that isn't covered is a certain *no* if nobody credits the account earlier in the block. Otherwise the account is
@@ -89,6 +89,8 @@ pub enum PlantedOrder {
     Unreserved,
     /// Markets that have to go in order are planned.
     BlindPlans,
+    /// What comes right behind what can't be planned is.
+    LateCuts,
 }
 
 /// What executing by shards needs, and the next block can use again.
@@ -111,14 +113,36 @@ pub(crate) struct Sharding {
     plans: Vec<Plans>,
     /// The same: what planning them needs.
     memories: Vec<Memory>,
-    /// For how many blocks more it is taken for granted that markets can't be planned, since those of the last one couldn't; and for how many
-    /// it was the last time.
-    unplanned: (u32, u32),
+    outlook: Outlook,
     counts: ShardCounts,
 }
 
-/// The most of them.
-const UNPLANNED_MAX: u32 = 15;
+/// Whether what is said to books is likely to be planned.
+#[derive(Debug, Default)]
+struct Outlook {
+    /// For how many blocks more it is taken for granted that it can't be, since that of the last one couldn't.
+    doubted: u32,
+    /// For how many it was the last time.
+    before: u32,
+    /// Transactions of the block at hand that begin with something said to a book.
+    messages: usize,
+}
+
+impl Outlook {
+    /// The most blocks that are doubted.
+    const DOUBTED_MAX: u32 = 15;
+
+    /// Learns how many messages of the block were planned.
+    fn learn(&mut self, planned: usize) {
+        if planned.saturating_mul(2) < self.messages {
+            self.before = self.before.saturating_mul(2).saturating_add(1).min(Self::DOUBTED_MAX);
+            self.doubted = self.before;
+        } else if self.messages > 0 {
+            self.before = 0;
+        }
+        self.messages = 0;
+    }
+}
 
 /// How blocks have gone by shards.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -136,8 +160,8 @@ pub(crate) struct ShardCounts {
 
 impl Sharding {
     pub(crate) fn new(crew: Crew, mode: Mode, planted: Option<PlantedOrder>) -> Self {
-        let (buckets, lanes, busy, ordered, made, counts, messages, plans, memories, unplanned) = Default::default();
-        Self { crew, mode, planted, buckets, lanes, busy, ordered, made, messages, plans, memories, unplanned, counts }
+        let (buckets, lanes, busy, ordered, made, counts, messages, plans, memories, outlook) = Default::default();
+        Self { crew, mode, planted, buckets, lanes, busy, ordered, made, messages, plans, memories, outlook, counts }
     }
 
     /// Those who work side by side.
@@ -164,9 +188,10 @@ impl Sharding {
                     return false;
                 }
                 tally.payments = 0;
-                tally.are_planned = !has_over && self.unplanned.0 == 0;
-                self.unplanned.0 = self.unplanned.0.saturating_sub(1);
+                tally.are_planned = !has_over && self.outlook.doubted == 0;
+                self.outlook.doubted = self.outlook.doubted.saturating_sub(1);
                 block.runs.iter().flat_map(|run| run.prepared).for_each(|prepared| tally.enter(prepared));
+                self.outlook.messages = tally.messages;
                 tally.costs_less(threads)
             }
         }
@@ -327,7 +352,7 @@ pub(super) fn execute_sharded(
                 odd.add(&lane.in_order, |_, _, _| None);
             }
         }
-        sorted.sort(block.count, odd);
+        sorted.sort(block.count, odd, phases.has(PlantedOrder::LateCuts));
         // Nobody else sorts them.
         let _ = messages.set(sorted);
     };
@@ -387,7 +412,7 @@ fn finish(
     scratch: &mut Scratch,
     sharding: &mut Sharding,
 ) -> Vec<(u32, Rejection)> {
-    let Sharding { planted, buckets, lanes, ordered, made, messages: kept, plans, unplanned, counts, .. } = sharding;
+    let Sharding { planted, buckets, lanes, ordered, made, messages: kept, plans, outlook, counts, .. } = sharding;
     let (mut rejections, mut shifted) = (Vec::new(), Vec::new());
     ordered.clear();
     let unlike = buckets.iter().take(chunks).flat_map(|bucket| &bucket.ordered);
@@ -418,34 +443,31 @@ fn finish(
     let mut turn = 0_usize;
     shifted.sort_by_key(|shifted: &Shifted| shifted.position);
     let mut shifted = shifted.into_iter().peekable();
-    // Of what is planned only entries are left.
-    let is_planned = messages.are_all_planned();
-    if messages.planned() < messages.len() / 2 {
-        let blocks = unplanned.1.saturating_mul(2).saturating_add(1).min(UNPLANNED_MAX);
-        *unplanned = (blocks, blocks);
-    } else if messages.len() > 0 {
-        *unplanned = (0, 0);
-    }
+    outlook.learn(messages.planned());
     counts.ordered += ordered.len().saturating_sub(messages.planned()) as u64;
     let mut cursor = Cursor::new(block);
-    let mut ahead = STEPS.map(|step| (ordered.get(step..).unwrap_or_default().iter(), Cursor::new(block)));
+    let mut ahead = STEPS.map(|step| {
+        let rest = ordered.get(step..).unwrap_or_default();
+        let turn = rest.first().map_or(0, |&(position, _)| messages.before(position));
+        (rest.iter(), Cursor::new(block), turn)
+    });
     for &(position, is_rest) in ordered.iter() {
         if is_backwards {
             cursor = Cursor::new(block);
         } else {
-            // Of what is planned it is known where it is.
-            let is_known = |prepared: &Prepared, is_rest| is_rest && is_planned && prepared.payment().is_none();
-            let ahead = ahead.each_mut().map(|(rest, cursor)| {
-                let &(position, is_rest) = rest.next()?;
-                cursor.at(position).filter(|(ahead, _)| !is_known(ahead, is_rest))
+            let ahead = ahead.each_mut().map(|(rest, cursor, turn)| {
+                let &(position, _) = rest.next()?;
+                let message = messages.get(*turn).filter(|(message, _)| message.position == position);
+                *turn += usize::from(message.is_some());
+                // Of what is planned it is known where it is, and only entries are left.
+                let is_planned = message.is_some_and(|(_, plan)| plan.is_some());
+                cursor.at(position).filter(|_| !is_planned)
             });
             ahead[0].into_iter().for_each(|(ahead, run)| bring_accounts(ahead, run, state));
             bring_entries(ahead, state);
-            if is_planned {
-                for (ahead, is_place_at_hand) in [(8, false), (4, true)] {
-                    if let Some((ahead, _)) = messages.get(turn.saturating_add(ahead)) {
-                        state.prefetch_planned(ahead.tag, (ahead.market, ahead.slot), ahead.known(), is_place_at_hand);
-                    }
+            for (ahead, is_place_at_hand) in [(8, false), (4, true)] {
+                if let Some((ahead, Some(_))) = messages.get(turn.saturating_add(ahead)) {
+                    state.prefetch_planned(ahead.tag, (ahead.market, ahead.slot), ahead.known(), is_place_at_hand);
                 }
             }
         }

@@ -9,7 +9,7 @@
 //!
 //! **Goes by market**, in order there, since what it meets is what the orders before it have left; other markets go beside it, and what others pay goes
 //! by shards: of those whose orders it meets it takes only what they have set aside. Among all that is ordered it goes if its account may not be able to
-//! pay, or if its market does (see `execute/messages.rs`).
+//! pay, or if its market does from an earlier one on (see `execute/messages.rs`).
 
 use super::{Source, Touch};
 use crate::state::{Book, MarketState, ORDERS_MET_MAX, OrderState, Slot, Trades};
