@@ -1,5 +1,15 @@
 //! Randomness that a printed seed gives back: SplitMix64.
 
+/// How many seeds a test tries: as many as `NOSTRO_SEEDS` says.
+///
+/// # Panics
+/// If that is no number.
+#[expect(clippy::disallowed_methods, reason = "how many seeds to try isn't part of any result")]
+#[must_use]
+pub fn seeds(default: u64) -> u64 {
+    std::env::var("NOSTRO_SEEDS").ok().map_or(default, |text| text.parse().expect("NOSTRO_SEEDS is a number"))
+}
+
 /// A generator; the same seed gives the same numbers on every machine.
 #[derive(Clone, Debug)]
 pub struct Random(u64);

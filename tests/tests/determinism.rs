@@ -11,7 +11,7 @@ use nostro_tests::directory::Directory;
 use nostro_tests::language::{agrees, program, word};
 use nostro_tests::model::Bug;
 use nostro_tests::program::Program;
-use nostro_tests::random::Random;
+use nostro_tests::random::{Random, seeds};
 use nostro_tests::world::{named, open, trusting, unsigned};
 
 const BLOCK_SIZES: [usize; 5] = [1, 2, 7, 100, 16_384];
@@ -24,11 +24,6 @@ fn shapes(seed: u64) -> impl Iterator<Item = Shape> {
         let reopens = (seed + n).is_multiple_of(8);
         Shape { block_transactions_max, threads, cuts: seed * 31 + n, verifies: false, reopens }
     })
-}
-
-#[expect(clippy::disallowed_methods, reason = "how many seeds to try isn't part of any result")]
-fn seeds(default: u64) -> u64 {
-    std::env::var("NOSTRO_SEEDS").ok().map_or(default, |text| text.parse().expect("NOSTRO_SEEDS is a number"))
 }
 
 /// Fails with the smallest program that still differs.

@@ -13,15 +13,10 @@ use nostro_tests::compare::{Shape, difference, events, on_engine, on_model};
 use nostro_tests::directory::Directory;
 use nostro_tests::model::Model;
 use nostro_tests::program::{Program, Step};
-use nostro_tests::random::Random;
+use nostro_tests::random::{Random, seeds};
 use nostro_tests::sharded::{Expected, Run, check_layouts, differs, expected};
 use nostro_tests::world::{open, trusting, unsigned};
 use std::collections::{BTreeMap, BTreeSet};
-
-#[expect(clippy::disallowed_methods, reason = "how many seeds to try isn't part of any result")]
-fn seeds(default: u64) -> u64 {
-    std::env::var("NOSTRO_SEEDS").ok().map_or(default, |text| text.parse().expect("NOSTRO_SEEDS is a number"))
-}
 
 #[test]
 fn random_markets_give_the_serial_result_in_every_layout_on_every_number_of_threads() {

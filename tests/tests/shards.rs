@@ -13,17 +13,12 @@ use nostro_tests::case::{Case, pay};
 use nostro_tests::compare::shrink;
 use nostro_tests::language::{agrees, program, word};
 use nostro_tests::program::Program;
-use nostro_tests::random::Random;
+use nostro_tests::random::{Random, seeds};
 use nostro_tests::sharded::{Run, SHARDS, check_against_model, check_case, check_layouts, differs, expected};
 use nostro_tests::world::named;
 
 const THREADS: [usize; 5] = [1, 2, 3, 4, 8];
 const BLOCK_SIZES: [usize; 4] = [1, 2, 100, 16_384];
-
-#[expect(clippy::disallowed_methods, reason = "how many seeds to try isn't part of any result")]
-fn seeds(default: u64) -> u64 {
-    std::env::var("NOSTRO_SEEDS").ok().map_or(default, |text| text.parse().expect("NOSTRO_SEEDS is a number"))
-}
 
 #[test]
 fn random_programs_give_the_serial_result_in_every_layout_on_every_number_of_threads() {

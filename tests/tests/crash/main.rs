@@ -21,14 +21,9 @@ mod life;
 
 use life::{Tally, Trouble, live};
 use nostro::Planted;
+use nostro_tests::random::seeds;
 use std::panic::catch_unwind;
 use std::sync::atomic::{AtomicU64, Ordering};
-
-#[expect(clippy::disallowed_methods, reason = "how long to try isn't part of any result")]
-fn seeds() -> u64 {
-    let text = std::env::var("NOSTRO_SEEDS").ok();
-    text.map_or(300, |text| text.parse().expect("NOSTRO_SEEDS is a number"))
-}
 
 /// Lives many lives side by side; the first broken promise ends the test and prints its seed.
 fn live_all(seeds: u64) -> Tally {
@@ -58,7 +53,7 @@ fn live_all(seeds: u64) -> Tally {
 
 #[test]
 fn engines_on_a_disk_that_lies_keep_what_they_promised() {
-    let seeds = seeds();
+    let seeds = seeds(300);
     let tally = live_all(seeds);
     // A harness in which nothing happens proves nothing.
     assert_eq!(tally.lives, seeds);
