@@ -1,8 +1,10 @@
 //! Orders in short, and a ledger in which they meet.
 
 use crate::case::{Case, asset, pay};
+use crate::world::named;
 use nostro::{
-    Amend, Amount, AssetId, AssetPolicy, AssetTerms, Lifetime, MarketId, OpenMarket, PlaceOrder, RegisterAsset, Side,
+    Amend, Amount, AssetId, AssetPolicy, AssetTerms, Comparison, Hold, Lifetime, MarketId, OpenMarket, PlaceOrder,
+    Predicate, RegisterAsset, Settle, Share, Side,
 };
 
 /// The base of market 0.
@@ -94,4 +96,23 @@ pub fn trading_with(gold: OpenMarket, oil: OpenMarket) -> Case {
     }
     case.ok('I', pay('P', 1, 2)).ok('P', pay('I', 1, 2)).at(1_500);
     case
+}
+
+/// One unit of gold set aside for somebody.
+#[must_use]
+pub fn hold(id: u64, payee: char) -> Hold {
+    let payees = vec![Share { payee: named(payee), parts: 1 }];
+    Hold { id, asset: GOLD, amount: Amount(1), payees, ..Hold::default() }
+}
+
+/// Releases or cancels a hold of somebody's.
+#[must_use]
+pub fn settle(owner: char, id: u64) -> Settle {
+    Settle { owner: named(owner), id, ..Settle::default() }
+}
+
+/// That somebody has so many euros.
+#[must_use]
+pub fn has(letter: char, amount: u128) -> Predicate {
+    Predicate::balance(named(letter), EURO, Comparison::AtLeast, Amount(amount))
 }

@@ -3,31 +3,16 @@
 
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a test fails by panicking")]
 
-use nostro::{
-    Amend, Amount, Comparison, Hold, Lifetime, MarketId, PlaceOrder, Predicate, RejectionCode, Require, SelfTrade,
-    Settle, Share,
-};
+use nostro::{Amend, Amount, Lifetime, MarketId, PlaceOrder, RejectionCode, Require, SelfTrade};
 use nostro_tests::case::pay;
-use nostro_tests::orders::{EURO, GOLD, at_once, buy, cancel, change, living, post, sell, there, trading, whole};
+use nostro_tests::orders::{
+    at_once, buy, cancel, change, has, hold, living, post, sell, settle, there, trading, whole,
+};
 use nostro_tests::sharded::check_case;
-use nostro_tests::world::named;
 
 use RejectionCode::{
     HoldExists, InsufficientFunds, NoMarket, NoOrder, NotFilled, OrderExists, RequirementUnmet, WouldCross,
 };
-
-fn hold(id: u64, payee: char) -> Hold {
-    let payees = vec![Share { payee: named(payee), parts: 1 }];
-    Hold { id, asset: GOLD, amount: Amount(1), payees, ..Hold::default() }
-}
-
-fn settle(owner: char, id: u64) -> Settle {
-    Settle { owner: named(owner), id, ..Settle::default() }
-}
-
-fn has(letter: char, amount: u128) -> Predicate {
-    Predicate::balance(named(letter), EURO, Comparison::AtLeast, Amount(amount))
-}
 
 #[test]
 fn what_was_got_in_one_market_pays_in_another() {

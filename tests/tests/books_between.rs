@@ -4,31 +4,17 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a test fails by panicking")]
 
 use nostro::{
-    Amend, Amount, AssetPolicy, AssetTerms, AuthorityRules, Authorize, Comparison, ControlHolder, Grant, GrantAction,
-    GrantKind, GrantName, GrantTerms, Hold, HolderAction, MarketId, OpenMarket, PlaceOrder, Predicate, RejectionCode,
-    Require, Settle, Share, Time, Transfer,
+    Amend, AssetPolicy, AssetTerms, AuthorityRules, Authorize, ControlHolder, Grant, GrantAction, GrantKind, GrantName,
+    GrantTerms, Hold, HolderAction, MarketId, OpenMarket, PlaceOrder, RejectionCode, Require, Time, Transfer,
 };
 use nostro_tests::case::{Case, asset, pay};
 use nostro_tests::orders::{
-    EURO, GOLD, OIL, at_once, buy, cancel, market, post, sell, there, trading, trading_with, whole,
+    EURO, GOLD, OIL, at_once, buy, cancel, has, hold, market, post, sell, settle, there, trading, trading_with, whole,
 };
 use nostro_tests::sharded::check_case;
 use nostro_tests::world::named;
 
 use RejectionCode::{InsufficientFunds, MemoRequired, NoMarket, NoOrder, NotFilled, RequirementUnmet, SupplyExceeded};
-
-fn hold(id: u64, payee: char) -> Hold {
-    let payees = vec![Share { payee: named(payee), parts: 1 }];
-    Hold { id, asset: GOLD, amount: Amount(1), payees, ..Hold::default() }
-}
-
-fn settle(owner: char, id: u64) -> Settle {
-    Settle { owner: named(owner), id, ..Settle::default() }
-}
-
-fn has(letter: char, amount: u128) -> Predicate {
-    Predicate::balance(named(letter), EURO, Comparison::AtLeast, Amount(amount))
-}
 
 #[test]
 fn a_market_is_there_from_its_position_on_and_its_collector_with_it() {

@@ -94,6 +94,11 @@ impl Firsts {
     }
 }
 
+/// In place of an account: the name of an entry, by its tag. Others may come to the same.
+pub(super) fn by_tag(tag: u64) -> Slot {
+    Slot(u32::try_from(tag >> 33).unwrap_or(0))
+}
+
 /// Where an account may stand in a table of a size.
 #[inline]
 fn places(size: usize, slot: Slot) -> impl Iterator<Item = usize> {

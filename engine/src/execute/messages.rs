@@ -3,13 +3,13 @@
 //! An account's shard uses the sequence up and reserves the most that the message may take. So whatever comes of it, the account can pay for it, and
 //! what comes of it depends on its market alone. From the first message of which anything isn't certain on a market goes in order.
 
-use super::firsts::Firsts;
+use super::firsts::{Firsts, by_tag};
 use super::phases::{Froms, Lane, Phases, Portion};
-use super::plan::{MADE, NOBODY, Plans, Shifted, index};
+use super::plan::{MADE, Plans, Shifted, index};
 use super::planned::{Memory, plan};
 use super::sharded::PlantedOrder;
-use crate::ops::{Amend, EncodedOperation, OrderMessage, PlaceOrder};
-use crate::state::{Debited, Known, MarketState, OrderState, Payment, Slot};
+use crate::ops::{About, Amend, EncodedOperation, OrderMessage};
+use crate::state::{Debited, MarketState, OrderState, Payment, Slot};
 use crate::transaction::TransactionRef;
 use crate::types::{Address, Amount, AssetId, Lifetime, MarketId, Rejection, RejectionCode, Side, Time};
 use std::collections::BTreeMap;
@@ -23,18 +23,17 @@ pub(super) struct Message {
     /// What is reserved for it.
     pub reserved: (AssetId, Amount),
     /// The order that it is about, or the first of them.
-    pub id: u64,
-    /// By which that is looked for, and the number of the one that had the name before the block.
-    pub tag: u64,
-    pub found: u32,
+    pub named: Named,
 }
 
-impl Message {
-    /// The number of the order that it is about, if that was there before the block.
-    #[inline]
-    pub(super) fn known(&self) -> Option<u32> {
-        Some(self.found).filter(|&found| found != NOBODY)
-    }
+/// An order that a message is about.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct Named {
+    pub id: u64,
+    /// By which it is looked for.
+    pub tag: u64,
+    /// The number of the one that had the name before the block.
+    pub found: Option<u32>,
 }
 
 /// Markets that can't be planned, and from which positions on.
@@ -86,19 +85,15 @@ impl Said {
         self.all.clear();
     }
 
-    fn place(tag: u64) -> Slot {
-        Slot(u32::try_from(tag >> 33).unwrap_or(0))
-    }
-
     /// Where an order of this name was placed.
     pub(super) fn of(&self, (slot, id): (Slot, u64), tag: u64) -> Option<Whereabouts> {
-        let &(own, same, place) = self.all.get(self.places.of(Self::place(tag))? as usize)?;
+        let &(own, same, place) = self.all.get(self.places.of(by_tag(tag))? as usize)?;
         ((own, same) == (slot, id)).then_some(place)
     }
 
     /// Enters where an order is placed; `false` if another has its place by chance, or it was placed in another market.
     fn enter(&mut self, (slot, id): (Slot, u64), tag: u64, place: Whereabouts) -> bool {
-        match self.places.of(Self::place(tag)).and_then(|place| self.all.get_mut(place as usize)) {
+        match self.places.of(by_tag(tag)).and_then(|place| self.all.get_mut(place as usize)) {
             Some((own, same, before)) => {
                 let is_there = (*own, *same, before.market) == (slot, id, place.market);
                 if is_there {
@@ -107,7 +102,7 @@ impl Said {
                 is_there
             }
             None => {
-                self.places.enter(Self::place(tag), index(self.all.len()));
+                self.places.enter(by_tag(tag), index(self.all.len()));
                 self.all.push((slot, id, place));
                 true
             }
@@ -143,14 +138,6 @@ enum Half {
     Nothing(Rejection),
     /// It has to wait for its turn.
     InOrder,
-}
-
-/// An order that a message is about.
-#[derive(Clone, Copy, Default)]
-struct Named {
-    id: u64,
-    tag: u64,
-    found: Option<u32>,
 }
 
 impl Phases<'_> {
@@ -190,9 +177,9 @@ impl Phases<'_> {
         match shard.reserve(&payment, owner, self.block.time) {
             Some(Debited::Paid) => match half {
                 Err(rejection) => lane.rejections.push((position, rejection)),
-                Ok((market, Named { id, tag, found })) => {
-                    let (reserved, found) = ((asset, payment.amount), found.unwrap_or(NOBODY));
-                    lane.messages.push(Message { position, slot, market, reserved, id, tag, found });
+                Ok((market, named)) => {
+                    let reserved = (asset, payment.amount);
+                    lane.messages.push(Message { position, slot, market, reserved, named });
                 }
             },
             Some(Debited::Rejected(rejection)) => lane.rejections.push((position, rejection)),
@@ -214,10 +201,8 @@ impl Phases<'_> {
 
     /// What of a message is certain, if its account is.
     fn half(&self, (said, tag): (&OrderMessage, Option<u64>), account: &Address, slot: Slot, lane: &mut Lane) -> Half {
-        let known = &self.known;
-        let named_by = |id, tag| Named { id, tag, found: known.find_order(account, id, tag) };
-        // That of the first was found out before.
-        let named = |id| named_by(id, tag.unwrap_or_else(|| known.order_tag(account, id)));
+        // The tag of the first was found out before.
+        let named = |id| self.named(account, id, tag);
         match said {
             OrderMessage::Place(order) => {
                 let Some((market, most)) = self.plannable(order.market).and_then(|market| {
@@ -249,7 +234,7 @@ impl Phases<'_> {
                 let mut all = None;
                 let mut first = Named::default();
                 for (place, &id) in ids.iter().enumerate() {
-                    let named = if place == 0 { named(id) } else { named_by(id, known.order_tag(account, id)) };
+                    let named = if place == 0 { named(id) } else { self.named(account, id, None) };
                     if place == 0 {
                         first = named;
                     }
@@ -281,6 +266,12 @@ impl Phases<'_> {
         }
     }
 
+    /// An account's order of an id, by its tag if that is known.
+    fn named(&self, account: &Address, id: u64, tag: Option<u64>) -> Named {
+        let tag = tag.unwrap_or_else(|| self.known.order_tag(account, id));
+        Named { id, tag, found: self.known.find_order(account, id, tag) }
+    }
+
     /// Where an order of this name waited before the block.
     fn before(&self, named: &Named) -> Option<Whereabouts> {
         named.found.and_then(|found| self.known.order(found)).map(Whereabouts::of)
@@ -302,18 +293,15 @@ impl Phases<'_> {
 
     /// Enters the markets of a message that isn't certain.
     fn goes_in_order(&self, said: &OrderMessage, account: &Address, (slot, position): (Slot, u32), lane: &mut Lane) {
-        let ids = match said {
-            OrderMessage::Place(PlaceOrder { market, .. }) | OrderMessage::Amend(Amend::CancelAll(market)) => {
-                return lane.in_order.enter(*market, position);
-            }
-            OrderMessage::Amend(Amend::Cancel(ids)) => ids.as_slice(),
-            OrderMessage::Amend(Amend::Change { id, .. }) => std::slice::from_ref(id),
+        let ids = match said.about() {
+            About::Market(market) => return lane.in_order.enter(market, position),
+            About::Orders(ids) => ids,
         };
         for &id in ids {
-            let tag = self.known.order_tag(account, id);
-            let before = place_before(&self.known, account, id, tag);
-            let since = lane.said.of((slot, id), tag).map(|place| place.market);
-            before.into_iter().chain(since).for_each(|market| lane.in_order.enter(market, position));
+            let named = self.named(account, id, None);
+            let since = lane.said.of((slot, id), named.tag);
+            let both = self.before(&named).into_iter().chain(since);
+            both.for_each(|place| lane.in_order.enter(place.market, position));
         }
     }
 
@@ -324,20 +312,17 @@ impl Phases<'_> {
         source: &Address,
         (position, in_order): (u32, &mut InOrder),
     ) {
-        let ids = match operation.message() {
-            None => return,
-            Some(OrderMessage::Place(PlaceOrder { market, .. }) | OrderMessage::Amend(Amend::CancelAll(market))) => {
-                return in_order.enter(market, position);
-            }
-            Some(OrderMessage::Amend(Amend::Cancel(ids))) => ids,
-            Some(OrderMessage::Amend(Amend::Change { id, .. })) => vec![id],
+        let Some(said) = operation.message() else { return };
+        let ids = match said.about() {
+            About::Market(market) => return in_order.enter(market, position),
+            About::Orders(ids) => ids,
         };
         // Who isn't there has placed none but in order.
         let Some(slot) = self.known.find(source) else { return };
-        for id in ids {
-            let tag = self.known.order_tag(source, id);
-            place_before(&self.known, source, id, tag).into_iter().for_each(|market| in_order.enter(market, position));
-            in_order.placed.push((slot, id, tag, position));
+        for &id in ids {
+            let named = self.named(source, id, None);
+            self.before(&named).into_iter().for_each(|place| in_order.enter(place.market, position));
+            in_order.placed.push((slot, id, named.tag, position));
         }
     }
 
@@ -345,11 +330,6 @@ impl Phases<'_> {
     pub(super) fn has_plans(&self) -> bool {
         self.can_promise && self.known.entry_count() < MADE
     }
-}
-
-/// The market of an order that was there before the block.
-fn place_before(known: &Known<'_>, owner: &Address, id: u64, tag: u64) -> Option<MarketId> {
-    known.find_order(owner, id, tag).and_then(|number| known.order(number)).map(|order| order.market)
 }
 
 /// All messages of a block whose accounts' halves are done, and how they go. Kept for its memory.
@@ -468,7 +448,7 @@ impl Messages {
             let (owner, (asset, reserved)) = (phases.layout.place(message.slot), message.reserved);
             if reserved != Amount::ZERO
                 && self.odd.of(message.market).is_none_or(|from| message.position < from)
-                && let Some(shard) = portion.shard(owner)
+                && let Some(shard) = portion.shard_mut(owner)
             {
                 shard.give_reserve_back(owner, asset, reserved);
             }
@@ -514,7 +494,7 @@ fn bring(portion: &Portion<'_>, phases: &Phases<'_>, soon: impl Fn(usize) -> Opt
     for (ahead, step) in [(12, 0), (8, 1), (4, 2)] {
         let Some((slot, asset)) = soon(ahead) else { continue };
         let owner = phases.layout.place(slot);
-        let Some(shard) = portion.shards.get(owner.shard.wrapping_sub(portion.first)) else { continue };
+        let Some(shard) = portion.shard(owner) else { continue };
         match step {
             0 => shard.prefetch(owner),
             step => shard.prefetch_balance(owner, asset, step == 2),

@@ -45,16 +45,22 @@ pub(super) struct Portion<'a> {
 }
 
 impl Portion<'_> {
-    /// One of its shards, which has an account.
+    /// The one of its shards that has an account.
     #[inline]
-    pub(super) fn shard(&mut self, account: Place) -> Option<&mut Shard> {
+    pub(super) fn shard(&self, account: Place) -> Option<&Shard> {
+        self.shards.get(account.shard.wrapping_sub(self.first))
+    }
+
+    /// The same, to be changed.
+    #[inline]
+    pub(super) fn shard_mut(&mut self, account: Place) -> Option<&mut Shard> {
         self.shards.get_mut(account.shard.wrapping_sub(self.first))
     }
 
     #[inline]
     fn prefetch(&self, layout: Layout, slot: Slot) {
         let place = layout.place(slot);
-        if let Some(shard) = self.shards.get(place.shard.wrapping_sub(self.first)) {
+        if let Some(shard) = self.shard(place) {
             shard.prefetch(place);
         }
     }
@@ -304,7 +310,7 @@ impl Phases<'_> {
             return;
         }
         let place = self.layout.place(half.slot);
-        if let Some(shard) = portion.shards.get(place.shard.wrapping_sub(portion.first)) {
+        if let Some(shard) = portion.shard(place) {
             shard.prefetch_further(place);
         }
         if let Some((prepared, run)) = cursor.at(half.position & POSITION) {
@@ -318,7 +324,7 @@ impl Phases<'_> {
         let market = cursor.at(half.position & POSITION).and_then(|(prepared, _)| prepared.market());
         let place = self.layout.place(half.slot);
         if let Some(market) = market.and_then(|market| self.known.market(market))
-            && let Some(shard) = portion.shards.get(place.shard.wrapping_sub(portion.first))
+            && let Some(shard) = portion.shard(place)
         {
             [market.base, market.quote].into_iter().for_each(|asset| shard.prefetch_balance(place, asset, true));
         }

@@ -6,8 +6,8 @@
 //! A look-up in a small table for every order that is met, and a place in a tree for every order that begins to wait. What the block has closed is
 //! skipped by links that are shortened as they are followed (Tarjan 1975), so that no message pays for many before it.
 
-use super::firsts::Firsts;
-use super::messages::Message;
+use super::firsts::{Firsts, by_tag};
+use super::messages::{Message, Named};
 use super::phases::{Cursor, Phases};
 use super::plan::{MADE, NOBODY, Plan, Shifted, Shifts, empty, index};
 use crate::ops::{EncodedOperation, Source};
@@ -36,7 +36,7 @@ pub(super) fn plan<'a>(
     let (mut ahead, mut ahead_cursor) = (messages.clone().skip(AHEAD), cursor.clone());
     for message in messages {
         if let Some(ahead) = ahead.next() {
-            ahead.known().into_iter().for_each(|number| phases.known.prefetch_order(number));
+            ahead.named.found.into_iter().for_each(|number| phases.known.prefetch_order(number));
             ahead_cursor.at(ahead.position).into_iter().for_each(|(prepared, run)| prepared.bring(run));
         }
         book.turn_to(*message);
@@ -229,13 +229,14 @@ impl<'a> PlannedBook<'a> {
 
     /// By which the name of an order of the message's account is looked for.
     fn tag(&self, owner: &Address, id: u64) -> u64 {
-        if id == self.message.id { self.message.tag } else { self.known.order_tag(owner, id) }
+        let Named { id: own, tag, .. } = self.message.named;
+        if id == own { tag } else { self.known.order_tag(owner, id) }
     }
 
     fn find(&self, owner: Source<'_>, id: u64) -> Option<u32> {
         let tag = self.tag(owner.address, id);
         let is_it = |made: &Made| Some(made.owner) == owner.slot && made.order.id == id;
-        let mut place = self.memory.names.of(name(tag)).map(|newest| !newest);
+        let mut place = self.memory.names.of(by_tag(tag)).map(|newest| !newest);
         while let Some(made) = place.and_then(|place| self.memory.made.get(place as usize)) {
             if is_it(made) {
                 // All before it that had the name are gone.
@@ -243,8 +244,8 @@ impl<'a> PlannedBook<'a> {
             }
             place = Some(made.older);
         }
-        let found = match self.message {
-            Message { id: own, found, .. } if own == id => Some(found).filter(|&found| found != NOBODY),
+        let found = match self.message.named {
+            Named { id: own, found, .. } if own == id => found,
             _ => self.known.find_order(owner.address, id, tag),
         };
         found.filter(|&number| self.order(number).is_some())
@@ -409,9 +410,9 @@ impl Book for PlannedBook<'_> {
     fn enter_order(&mut self, order: OrderState, owner: Slot, tag: u64) -> Result<u32, Rejection> {
         let place = index(self.memory.made.len());
         let number = self.plan.open(order, owner, tag);
-        let older = self.memory.names.of(name(tag)).map_or(NOBODY, |newest| !newest);
+        let older = self.memory.names.of(by_tag(tag)).map_or(NOBODY, |newest| !newest);
         // The lowest stays there, which is the newest.
-        self.memory.names.enter(name(tag), !place);
+        self.memory.names.enter(by_tag(tag), !place);
         self.memory.made.push(Made { order, owner, is_there: true, older });
         self.join(number, &order, owner);
         Ok(number)
@@ -497,9 +498,4 @@ impl Book for PlannedBook<'_> {
             self.tell(account, Happening::Collected { asset, amount });
         }
     }
-}
-
-/// A name's tag where newest orders are looked for.
-fn name(tag: u64) -> Slot {
-    Slot(u32::try_from(tag >> 33).unwrap_or(0))
 }

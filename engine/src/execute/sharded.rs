@@ -467,7 +467,8 @@ fn finish(
             bring_entries(ahead, state);
             for (ahead, is_place_at_hand) in [(8, false), (4, true)] {
                 if let Some((ahead, Some(_))) = messages.get(turn.saturating_add(ahead)) {
-                    state.prefetch_planned(ahead.tag, (ahead.market, ahead.slot), ahead.known(), is_place_at_hand);
+                    let (named, owner) = (ahead.named, (ahead.market, ahead.slot));
+                    state.prefetch_planned(named.tag, owner, named.found, is_place_at_hand);
                 }
             }
         }

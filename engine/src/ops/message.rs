@@ -2,7 +2,7 @@
 
 use super::{Amend, EncodedOperation, PlaceOrder, Source};
 use crate::state::Book;
-use crate::types::Rejection;
+use crate::types::{MarketId, Rejection};
 use crate::wire::Reader;
 
 /// An operation that only a book, its market and the accounts of those who trade there have to know.
@@ -10,6 +10,13 @@ use crate::wire::Reader;
 pub(crate) enum OrderMessage {
     Place(PlaceOrder),
     Amend(Amend),
+}
+
+/// What is named in one.
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum About<'a> {
+    Market(MarketId),
+    Orders(&'a [u64]),
 }
 
 impl OrderMessage {
@@ -26,6 +33,15 @@ impl OrderMessage {
             PlaceOrder::CODE => PlaceOrder::decode(&mut fields).ok().map(Self::Place),
             Amend::CODE => Amend::decode(&mut fields).ok().map(Self::Amend),
             _ => None,
+        }
+    }
+
+    /// What it is about: a market, or orders of its account by their ids.
+    pub(crate) const fn about(&self) -> About<'_> {
+        match self {
+            Self::Place(PlaceOrder { market, .. }) | Self::Amend(Amend::CancelAll(market)) => About::Market(*market),
+            Self::Amend(Amend::Cancel(ids)) => About::Orders(ids.as_slice()),
+            Self::Amend(Amend::Change { id, .. }) => About::Orders(std::slice::from_ref(id)),
         }
     }
 

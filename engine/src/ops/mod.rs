@@ -35,7 +35,7 @@ pub use grant::{Grant, GrantAction, GrantTerms};
 pub use hold::Hold;
 pub use holder::{ControlHolder, HolderAction};
 pub use market::OpenMarket;
-pub(crate) use message::OrderMessage;
+pub(crate) use message::{About, OrderMessage};
 pub use order::PlaceOrder;
 pub use predicate::Predicate;
 pub use put::{Put, PutAction};

@@ -2,7 +2,7 @@
 //! others.
 
 use super::entries::{MarketState, OrderState};
-use super::{Asset, Slot};
+use super::{Asset, Slot, facts};
 use crate::ops::Source;
 use crate::types::{
     Address, Amount, AssetId, AssetPolicy, AssetTerms, Happening, MarketId, Rejection, RejectionCode, Side, Time,
@@ -127,15 +127,12 @@ pub(crate) trait Book: Sized {
 
     /// Refuses an end that has come.
     fn check_expiry(&self, expiry: Option<Time>) -> Result<(), Rejection> {
-        match expiry {
-            Some(last) if last < self.time() => Err(Rejection::new(RejectionCode::ExpiryPast, self.time().0)),
-            _ => Ok(()),
-        }
+        facts::check_expiry(expiry, self.time())
     }
 
     /// Whether something counts no more.
     fn is_over(&self, expiry: Option<Time>) -> bool {
-        expiry.is_some_and(|last| last < self.time())
+        facts::is_over(expiry, self.time())
     }
 
     /// Lets an order wait, for whose name there is this tag, and sets aside what it gives.

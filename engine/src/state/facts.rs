@@ -17,6 +17,16 @@ pub(crate) struct Scene<'a> {
     pub further: &'a [[u8; 32]],
 }
 
+/// Refuses an end that has come by now.
+pub(super) fn check_expiry(expiry: Option<Time>, now: Time) -> Result<(), Rejection> {
+    if is_over(expiry, now) { Err(Rejection::new(RejectionCode::ExpiryPast, now.0)) } else { Ok(()) }
+}
+
+/// Whether something counts no more by now.
+pub(super) fn is_over(expiry: Option<Time>, now: Time) -> bool {
+    expiry.is_some_and(|last| last < now)
+}
+
 impl Context<'_> {
     /// The time of the block.
     pub(crate) const fn time(&self) -> Time {
@@ -35,15 +45,12 @@ impl Context<'_> {
 
     /// Refuses an end that has come.
     pub(crate) fn check_expiry(&self, expiry: Option<Time>) -> Result<(), Rejection> {
-        match expiry {
-            Some(last) if last < self.time() => Err(Rejection::new(RejectionCode::ExpiryPast, self.time().0)),
-            _ => Ok(()),
-        }
+        check_expiry(expiry, self.time())
     }
 
     /// Whether something counts no more.
     pub(crate) fn is_over(&self, expiry: Option<Time>) -> bool {
-        expiry.is_some_and(|last| last < self.time())
+        is_over(expiry, self.time())
     }
 
     fn record_at(
